@@ -1,0 +1,1 @@
+//! Choosing an endpoint: balancing algorithms and the retry budget, pure.

@@ -1,0 +1,1 @@
+//! Model to snapshot, with every diagnostic at once: pure, without network or clock.

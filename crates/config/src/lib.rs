@@ -1,0 +1,1 @@
+//! The configuration language: files to a model of what the user wrote.

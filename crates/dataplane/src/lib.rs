@@ -1,0 +1,1 @@
+//! The request path: workers, connections, serve, forward, pools.

@@ -1,0 +1,1 @@
+//! Spans, codes and diagnostics of a configuration, and their rendering as text and JSON.

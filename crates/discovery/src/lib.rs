@@ -1,0 +1,1 @@
+//! Where the addresses of endpoints come from: one folder per source.

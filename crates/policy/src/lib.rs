@@ -1,0 +1,1 @@
+//! Policies: one folder each, the stages they run in, and the list that registers them.

@@ -1,0 +1,1 @@
+//! Match tables: which route a request takes, by a documented precedence.

@@ -1,0 +1,1 @@
+//! The compiled, immutable form of a configuration that requests use.

@@ -1,0 +1,2 @@
+//! House rules as tests: layers, module docs, budgets, generated references.
+fn main() {}
