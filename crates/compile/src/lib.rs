@@ -1,1 +1,51 @@
 //! Model to snapshot, with every diagnostic at once: pure, without network or clock.
+//!
+//! One file per section of the language. `check`, `run` and the tests run this same code. Entry point:
+//! [`compile`].
+
+mod listeners;
+mod policies;
+mod routes;
+mod services;
+mod templates;
+
+use config::Config;
+use diagnostics::{Code, Diagnostic, Diagnostics};
+use snapshot::{Snapshot, TrustedProxies};
+
+/// Turns what the user wrote into what requests use. `None` if anything stands against it; then
+/// `diagnostics` has at least one error. Everything is looked at, also after the first mistake.
+pub fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Option<Snapshot> {
+    // What is missing may only be what could not be read, and that was reported already.
+    let complete = !diagnostics.has_errors();
+    let listeners = listeners::compile(config, diagnostics);
+    let services = services::compile(config, diagnostics);
+    let gateway = policies::Layer::compile(config.policies.as_ref(), diagnostics);
+    let compiled = routes::compile(config, &services, &gateway, diagnostics);
+    if complete {
+        services::warn_of_unused(config, &compiled.used, diagnostics);
+    }
+    if complete && config.routes.is_empty() {
+        diagnostics.push(
+            Diagnostic::error(
+                Code::NoRoutes,
+                None,
+                "there is no route, so every request would be answered with 404",
+            )
+            .help("add one: routes: [{ path: /*, service: NAME }]"),
+        );
+    }
+    if diagnostics.has_errors() {
+        return None;
+    }
+    Some(Snapshot {
+        listeners,
+        router: compiled.router,
+        routes: compiled.routes,
+        services: services.into_compiled(),
+        trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().map(|cidr| cidr.0).collect()),
+        workers: config.workers.count(),
+        drain: config.drain(),
+        name_servers: config.name_servers(),
+    })
+}

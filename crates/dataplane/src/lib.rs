@@ -1,1 +1,23 @@
 //! The request path: workers, connections, serve, forward, pools.
+//!
+//! It knows snapshots, not configurations. One worker is one thread; one task drives both legs of a
+//! request. Start reading at [`serve`](serve/fn.serve.html)'s source, `serve.rs`; the life of a
+//! connection is in `client.rs`, an attempt at a service in `exchange.rs`.
+
+mod answer;
+mod buffers;
+mod client;
+mod exchange;
+mod forward;
+mod live;
+mod patience;
+mod pump;
+mod request;
+mod serve;
+mod timer;
+mod transport;
+mod tunnel;
+mod worker;
+
+pub use live::ConnectionCounts;
+pub use worker::{Order, Setup, Shared, orders, run};

@@ -1,1 +1,34 @@
 //! Text to a tree of spanned nodes, and typed extraction that reports every mistake at once.
+//!
+//! Three steps, each usable alone: [`parse`] makes a [`Node`] of YAML (JSON is a part of it), [`interpolate`]
+//! fills in `${env:…}` and `${file:…}`, and [`Decode`] makes typed values. The macros [`section!`] and
+//! [`keywords!`] write a `Decode` from a declaration with doc comments; the same declaration becomes a JSON
+//! Schema ([`json_schema`]) and a reference page ([`reference`]).
+//!
+//! This crate knows nothing of listeners, routes or services: the language itself is declared above it.
+
+mod decode;
+mod environment;
+mod interpolate;
+mod keywords;
+mod node;
+mod number;
+mod parse;
+mod reference;
+mod schema;
+mod section;
+mod shape;
+mod value;
+
+pub use decode::{Decode, Int, Map, OneOrMany};
+pub use diagnostics::{Code, Diagnostic, Diagnostics, SourceId, Sources, Span, Spanned};
+pub use environment::{Environment, MAX_FILE, MAX_SECRET, MemoryEnvironment, SystemEnvironment, reason};
+pub use interpolate::interpolate;
+pub use keywords::decode_keyword;
+pub use node::{Entry, Node, Scalar, Value};
+pub use parse::{MAX_DEPTH, MAX_NODES, parse};
+pub use reference::reference;
+pub use schema::json_schema;
+pub use section::{Key, SectionReader};
+pub use shape::{KeyInfo, SectionInfo, Shape};
+pub use value::{ByteSize, Cidr, DurationValue, Percent, Secret, SocketAddress};

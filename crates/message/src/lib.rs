@@ -1,1 +1,29 @@
 //! The version-neutral HTTP message: heads, headers, the canonical URI, hop-by-hop rules, faults and replies.
+//!
+//! Codecs deliver these types whatever came over the wire, so that routing, policies and forwarding
+//! are written once. Nothing here knows sockets, clocks or configuration. Entry points:
+//! [`RequestHead`], [`ResponseHead`] and [`Fault`].
+
+mod fault;
+mod forwarded;
+mod head;
+mod headers;
+mod hop;
+mod host;
+mod lax;
+mod method;
+mod name;
+mod reply;
+mod uri;
+
+pub use fault::{Blame, Fault};
+pub use forwarded::{ForwardingInfo, client_address, write_forwarding_headers};
+pub use head::{RequestHead, ResponseHead, Version};
+pub use headers::{Field, Headers, Span};
+pub use hop::{ConnectionOptions, forward_request_field, forward_response_field, trailer_may_pass};
+pub use host::{HostError, parse_authority};
+pub use lax::lax_readings;
+pub use method::Method;
+pub use name::Name;
+pub use reply::{Reply, reason_phrase};
+pub use uri::{UriError, canonical_path, canonicalize_path};

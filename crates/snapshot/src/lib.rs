@@ -1,1 +1,93 @@
 //! The compiled, immutable form of a configuration that requests use.
+//!
+//! A snapshot is made by `compile` and read by the data plane. It holds no live state: connections,
+//! counters and balancers are keyed by names found here and live with the workers. Entry point:
+//! [`Snapshot`].
+
+mod route;
+mod service;
+mod template;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+pub use route::{Action, Redirect, Route, Split, Target};
+pub use service::{Endpoint, EndpointHost, Retries, RetryOn, Service, ServiceIndex, ServiceTimeouts};
+pub use template::{Piece, Template};
+
+/// A whole configuration, ready to serve.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The addresses that accept connections.
+    pub listeners: Vec<Listener>,
+    /// Finds the route of a request; its indices point into `routes`.
+    pub router: router::Router,
+    /// The routes, in the order of the configuration.
+    pub routes: Vec<Route>,
+    /// The services, by index.
+    pub services: Vec<Service>,
+    /// Peers whose claims about clients are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How many workers to start; `None` for one per core.
+    pub workers: Option<usize>,
+    /// How long requests may go on when the process is told to stop.
+    pub drain: Duration,
+    /// Name servers to ask; empty for those of the system.
+    pub name_servers: Vec<SocketAddr>,
+}
+
+/// An address that accepts connections, with what holds for each of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Where to listen; port 0 for any free one.
+    pub address: SocketAddr,
+    /// What a client may use.
+    pub limits: ListenerLimits,
+    /// How long a client may take.
+    pub timeouts: ListenerTimeouts,
+}
+
+/// What one client may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// Most open connections of the listener, over all workers.
+    pub connections: usize,
+    /// Most bytes of a request head.
+    pub header_bytes: usize,
+    /// Most header fields.
+    pub headers: usize,
+    /// Most bytes of a request target.
+    pub uri: usize,
+    /// Bytes per second that a body has to make on average; 0 for no such limit.
+    pub min_rate: u64,
+}
+
+/// How long a client may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTimeouts {
+    /// For the whole head of a request.
+    pub header: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// For the next bytes of a body.
+    pub body: Duration,
+    /// To take the next bytes of a response.
+    pub send: Duration,
+}
+
+/// Networks whose peers are believed.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Vec<ipnet::IpNet>);
+
+impl TrustedProxies {
+    /// From a list of networks.
+    pub fn new(networks: Vec<ipnet::IpNet>) -> TrustedProxies {
+        TrustedProxies(networks)
+    }
+
+    /// Whether an address is in one of the networks. IPv4 in IPv6 counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}

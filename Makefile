@@ -1,0 +1,127 @@
+# Everything a developer runs. `make help` lists it.
+#
+#   make demo    build Gateward and run it in front of three small sample services
+#   make test    install what the tests need and run them all
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+export PATH := $(HOME)/.cargo/bin:$(PATH):/usr/sbin
+export CARGO_TERM_COLOR ?= auto
+
+CARGO_DENY_VERSION := 0.20.2
+BINARY := $(CURDIR)/target/fast/gateward
+
+# Coverage for libFuzzer without a nightly toolchain: these are stable flags of the pinned compiler.
+FUZZ_FLAGS := --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 -Cpasses=sancov-module \
+	-Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
+FUZZ_SMOKE_SECONDS ?= 3
+FUZZ_SECONDS ?= 60
+# Asked only when a fuzz target runs: the toolchain may have to be installed first.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_BIN = fuzz/target/$(HOST)/release
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+
+step = @printf '\n== %s\n' "$(1)"
+
+##@ Run
+.PHONY: demo build
+demo: tools-build ## build Gateward and run it in front of three sample services
+	$(call step,building gateward (release))
+	cargo build --release --locked -p gateward
+	./target/release/gateward demo
+
+build: tools-build ## build target/release/gateward
+	cargo build --release --locked -p gateward
+
+##@ Check
+.PHONY: test check format clippy docs deny tidy unit end-to-end binary
+test: tools format clippy docs deny tidy fuzz-smoke unit end-to-end ## install what the tests need and run them all
+
+check: tools-build format clippy tidy unit ## the fast part of `make test`
+
+format: tools-build
+	$(call step,formatting)
+	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+
+clippy: tools-build
+	$(call step,clippy (warnings are errors))
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+docs: tools-build
+	$(call step,documentation comments (warnings are errors))
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked --quiet
+
+deny: tools-build
+	$(call step,licences$(comma) bans$(comma) sources$(comma) advisories)
+	CARGO_DENY_VERSION=$(CARGO_DENY_VERSION) .ci/deny
+
+tidy: tools-build
+	$(call step,house rules)
+	cargo run --quiet --locked -p xtask -- tidy
+
+unit: tools-build
+	$(call step,unit tests)
+	cargo test --workspace --exclude end-to-end --locked
+
+binary: tools-build
+	$(call step,building gateward (fast profile) for the end-to-end tests)
+	cargo build --profile fast --locked -p gateward
+
+end-to-end: tools binary ## the real binary against real peers
+	$(call step,end-to-end tests)
+	GATEWARD_BIN=$(BINARY) cargo test -p end-to-end --tests --locked
+
+##@ Fuzz
+.PHONY: fuzz fuzz-build fuzz-smoke
+# libFuzzer is C++, so these need more tools than the rest.
+fuzz-build: tools
+	$(call step,fuzz targets: clippy$(comma) tests$(comma) build)
+	cargo clippy --manifest-path fuzz/Cargo.toml --all-targets --locked -- -D warnings
+	cargo test --manifest-path fuzz/Cargo.toml --lib --locked
+	@RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --manifest-path fuzz/Cargo.toml --release --locked --target $(HOST)
+
+fuzz-smoke: fuzz-build ## build every fuzz target and run each for a moment
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
+		printf 'fuzz %-16s' $$target; \
+		log=$$(mktemp); \
+		if $(FUZZ_BIN)/$$target -max_total_time=$(FUZZ_SMOKE_SECONDS) -timeout=10 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=fuzz/artifacts/$$target/ fuzz/corpus/$$target $(wildcard fuzz/seeds) >$$log 2>&1; \
+		then echo "$$(sed -n 's/^stat::number_of_executed_units: *//p' $$log) runs, no finding"; rm $$log; \
+		else cat $$log; rm $$log; exit 1; fi; \
+	done
+
+fuzz: fuzz-build ## fuzz one target: make fuzz TARGET=request_head FUZZ_SECONDS=600
+	@test -n "$(TARGET)" || { echo "name one: make fuzz TARGET=... ($(FUZZ_TARGETS))"; exit 2; }
+	mkdir -p fuzz/corpus/$(TARGET) fuzz/artifacts/$(TARGET)
+	$(FUZZ_BIN)/$(TARGET) -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+		-artifact_prefix=fuzz/artifacts/$(TARGET)/ fuzz/corpus/$(TARGET) $(wildcard fuzz/seeds)
+
+##@ Work
+.PHONY: generate fmt clean help tools tools-build
+generate: tools-build ## write the generated references under docs/reference
+	cargo run --quiet --locked -p xtask -- generate
+
+fmt: tools-build ## format everything
+	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
+
+clean: ## remove everything that was built
+	rm -rf target fuzz/target
+
+tools-build:
+	@.ci/tools build
+
+tools:
+	@.ci/tools test
+
+help: ## this list
+	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+comma := ,

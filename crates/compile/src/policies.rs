@@ -1,0 +1,65 @@
+//! Policies of the gateway, of services and of routes: the nearest of each kind wins, whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use config::{Policies, PolicySetting};
+use diagnostics::{Code, Diagnostic, Diagnostics, Span};
+use policy::{Chain, KINDS, Link, NOT_BUILT, Policy};
+
+/// The policies that one section sets or switches off.
+#[derive(Default)]
+pub(crate) struct Layer {
+    kinds: BTreeMap<String, Option<Link>>,
+}
+
+impl Layer {
+    /// Compiles each policy of a section once, however many routes inherit it.
+    pub(crate) fn compile(section: Option<&Policies>, diagnostics: &mut Diagnostics) -> Layer {
+        let mut kinds = BTreeMap::new();
+        for (kind, setting) in section.into_iter().flat_map(|policies| policies.iter()) {
+            if !KINDS.iter().any(|known| known.name == kind.value) {
+                diagnostics.push(unknown_kind(&kind.value, kind.span));
+                continue;
+            }
+            let link = match setting {
+                PolicySetting::Off => None,
+                PolicySetting::On(node) => {
+                    let Some(policy) = policy::compile(&kind.value, node, diagnostics) else { continue };
+                    Some(link(policy, kind.span))
+                }
+            };
+            kinds.insert(kind.value.clone(), link);
+        }
+        Layer { kinds }
+    }
+
+    /// The chain of a route: its own policies, those of the service, those of the gateway.
+    pub(crate) fn chain(layers: &[&Layer]) -> Chain {
+        let links = KINDS.iter().filter_map(|kind| {
+            let nearest = layers.iter().find_map(|layer| layer.kinds.get(kind.name));
+            nearest.cloned().flatten()
+        });
+        Chain::new(links.collect())
+    }
+}
+
+fn link(policy: Policy, source: Span) -> Link {
+    Link { policy: Arc::new(policy), source }
+}
+
+fn unknown_kind(kind: &str, span: Span) -> Diagnostic {
+    if let Some((_, what)) = NOT_BUILT.iter().find(|(name, _)| *name == kind) {
+        return Diagnostic::error(
+            Code::NotBuilt,
+            span,
+            format!(
+                "the policy `{kind}` ({what}) is part of the language, but this version does not have it yet"
+            ),
+        )
+        .help("remove it, or use a version that has it; nothing that it protects is served meanwhile");
+    }
+    let known: Vec<&str> = KINDS.iter().map(|known| known.name).collect();
+    Diagnostic::error(Code::UnknownPolicy, span, format!("there is no policy `{kind}`"))
+        .did_you_mean(kind, known.iter().copied())
+}

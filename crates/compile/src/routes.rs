@@ -1,0 +1,395 @@
+//! `routes`
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use config::{Condition, Config, Route as Raw};
+use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
+use message::{Headers, Reply};
+use policy::Chain;
+use router::{Builder, HostPattern, Match, PathPattern, PatternError, RouteIndex, Router, ValuePattern};
+use snapshot::{Action, Redirect, Route, Split, Target};
+
+use crate::policies::Layer;
+use crate::services::Services;
+use crate::templates;
+
+/// The routes, and how they are found.
+pub(crate) struct Routes {
+    pub(crate) router: Router,
+    pub(crate) routes: Vec<Route>,
+    /// Services that some route leads to.
+    pub(crate) used: BTreeSet<String>,
+}
+
+/// Compiles every route; goes on after mistakes.
+pub(crate) fn compile(
+    config: &Config,
+    services: &Services,
+    gateway: &Layer,
+    diagnostics: &mut Diagnostics,
+) -> Routes {
+    let mut builder = Builder::new();
+    let mut routes = Vec::new();
+    let mut used = BTreeSet::new();
+    let mut names: HashMap<&str, Span> = HashMap::new();
+    for (position, raw) in config.routes.iter().enumerate() {
+        if let Some(name) = &raw.name
+            && let Some(earlier) = names.insert(&name.value, name.span)
+        {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::DuplicateName,
+                    name.span,
+                    format!("another route is named `{}`", name.value),
+                )
+                .related(earlier, "here")
+                .help("names stand in logs and metrics: give each route its own"),
+            );
+        }
+        let pattern = raw
+            .path
+            .as_ref()
+            .and_then(|path| parsed(path, Code::InvalidPath, PathPattern::parse, diagnostics));
+        let of = matcher(raw, pattern.clone(), diagnostics);
+        let layer = Layer::compile(raw.policies.as_ref(), diagnostics);
+        let context = Context { config, services, gateway, layer: &layer, pattern: pattern.as_ref() };
+        let action = context.action(raw, &mut used, diagnostics);
+        if let (Some(of), Some(action)) = (of, action) {
+            builder.add(RouteIndex(routes.len() as u32), of);
+            routes.push(Route {
+                name: route_name(raw, position),
+                action,
+                timeout: raw.timeout.as_ref().map(|timeout| timeout.get()),
+                source: raw.span,
+            });
+        }
+    }
+    warn_of_duplicates(&builder, &routes, diagnostics);
+    Routes { router: builder.build(), routes, used }
+}
+
+fn route_name(raw: &Raw, position: usize) -> Box<str> {
+    match (&raw.name, &raw.path) {
+        (Some(name), _) => name.as_str().into(),
+        (None, Some(path)) => path.as_str().into(),
+        (None, None) => format!("route {}", position + 1).into(),
+    }
+}
+
+fn warn_of_duplicates(builder: &Builder, routes: &[Route], diagnostics: &mut Diagnostics) {
+    for (earlier, later) in builder.duplicates() {
+        let (Some(earlier), Some(later)) = (routes.get(earlier.0 as usize), routes.get(later.0 as usize))
+        else {
+            continue;
+        };
+        diagnostics.push(
+            Diagnostic::warning(
+                Code::DuplicateRoute,
+                later.source,
+                format!("route `{}` can never match: an earlier route matches the same", later.name),
+            )
+            .related(earlier.source, "this one takes every request")
+            .help("remove one, or tell them apart by host, method, header, query or `priority`"),
+        );
+    }
+}
+
+/// Parses a text of the user, and reports what is wrong with it.
+fn parsed<T>(
+    text: &Spanned<String>,
+    code: Code,
+    parse: impl Fn(&str) -> Result<T, PatternError>,
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
+    match parse(&text.value) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let code = if text.value.starts_with('~') { Code::InvalidRegex } else { code };
+            let mut diagnostic = Diagnostic::error(code, text.span, error.to_string());
+            if let Some(help) = error.help() {
+                diagnostic = diagnostic.help(help);
+            }
+            diagnostics.push(diagnostic);
+            None
+        }
+    }
+}
+
+/// What a request must be for a route. `None` if some part of it is wrong; every part is looked at.
+fn matcher(raw: &Raw, pattern: Option<PathPattern>, diagnostics: &mut Diagnostics) -> Option<Match> {
+    let before = diagnostics.errors();
+    let hosts = raw.hosts.iter().flat_map(|hosts| hosts.iter());
+    let hosts =
+        hosts.filter_map(|host| parsed(host, Code::InvalidHost, HostPattern::parse, diagnostics)).collect();
+    for method in raw.methods.iter().flatten() {
+        if !Headers::is_valid_name(method.as_bytes()) {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::InvalidMethod,
+                    method.span,
+                    format!("`{}` is not a method", method.value),
+                )
+                .help("write GET, POST, PUT …"),
+            );
+        } else if method.bytes().any(|b| b.is_ascii_lowercase()) {
+            diagnostics.push(
+                Diagnostic::error(Code::InvalidMethod, method.span, "methods are written in capitals")
+                    .help(format!("did you mean `{}`?", method.to_ascii_uppercase())),
+            );
+        }
+    }
+    let headers = raw.headers.iter().flat_map(|headers| headers.iter()).filter_map(|(name, condition)| {
+        if !Headers::is_valid_name(name.as_bytes()) {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::InvalidHeader,
+                    name.span,
+                    format!("`{}` is not a header name", name.value),
+                )
+                .help("a name consists of letters, digits and -"),
+            );
+        }
+        Some((name.to_ascii_lowercase().into(), value_pattern(condition, diagnostics)?))
+    });
+    let headers = headers.collect();
+    let query = raw.query.iter().flat_map(|query| query.iter());
+    let query = query
+        .filter_map(|(name, condition)| Some((name.as_str().into(), value_pattern(condition, diagnostics)?)))
+        .collect();
+    let path_is_fine = raw.path.is_none() || pattern.is_some();
+    (path_is_fine && diagnostics.errors() == before).then(|| Match {
+        hosts,
+        path: pattern,
+        methods: raw.methods.iter().flatten().map(|method| method.as_str().into()).collect(),
+        headers,
+        query,
+        priority: raw.priority,
+    })
+}
+
+fn value_pattern(condition: &Condition, diagnostics: &mut Diagnostics) -> Option<ValuePattern> {
+    match condition {
+        Condition::Present => Some(ValuePattern::Present),
+        Condition::Text(text) => parsed(text, Code::InvalidValue, ValuePattern::parse, diagnostics),
+    }
+}
+
+/// What a route's action is compiled against.
+struct Context<'a> {
+    config: &'a Config,
+    services: &'a Services,
+    gateway: &'a Layer,
+    layer: &'a Layer,
+    pattern: Option<&'a PathPattern>,
+}
+
+impl Context<'_> {
+    /// Exactly one of `service`, `split`, `redirect` and `respond`.
+    fn action(
+        &self,
+        raw: &Raw,
+        used: &mut BTreeSet<String>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Action> {
+        let given: Vec<(&str, Span)> = [
+            raw.service.as_ref().map(|service| ("service", service.span)),
+            raw.split.as_ref().map(|split| ("split", split.span)),
+            raw.redirect.as_ref().map(|redirect| ("redirect", redirect.span)),
+            raw.respond.as_ref().map(|respond| ("respond", respond.span)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if let [(first, place), (second, other), ..] = given[..] {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::ConflictingKeys,
+                    other,
+                    format!("a route has either `{first}` or `{second}`"),
+                )
+                .related(place, "the other one")
+                .help("keep one of them; two routes can tell requests apart by method or header"),
+            );
+            return None;
+        }
+        if given.is_empty() {
+            diagnostics.push(
+                Diagnostic::error(Code::NothingToDo, raw.span, "the route does not say what to do")
+                    .help("add `service: NAME`, `split`, `redirect: { to: … }` or `respond: { status: … }`"),
+            );
+            return None;
+        }
+        if let Some(rewrite) = &raw.rewrite
+            && raw.service.is_none()
+            && raw.split.is_none()
+        {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::ConflictingKeys,
+                    rewrite.span,
+                    "`rewrite` changes the path for a service, and this route has none",
+                )
+                .help("remove it"),
+            );
+        }
+        if raw.service.is_some() || raw.split.is_some() {
+            return self.forward(raw, used, diagnostics);
+        }
+        let chain = Layer::chain(&[self.layer, self.gateway]);
+        match (&raw.redirect, &raw.respond) {
+            (Some(redirect), _) => self.redirect(redirect, chain, diagnostics),
+            (_, Some(respond)) => {
+                reply(respond, diagnostics).map(|reply| Action::Respond { reply: Arc::new(reply), chain })
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn forward(
+        &self,
+        raw: &Raw,
+        used: &mut BTreeSet<String>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Action> {
+        let wanted: Vec<(&Spanned<String>, u32)> = match (&raw.service, &raw.split) {
+            (Some(service), _) => vec![(service, 1)],
+            (None, Some(split)) => split.value.iter().map(|(name, weight)| (name, weight.get())).collect(),
+            (None, None) => Vec::new(),
+        };
+        let targets: Vec<Option<Target>> = wanted
+            .iter()
+            .map(|(name, weight)| {
+                used.insert(name.value.clone());
+                let Some(service) = self.services.find(&name.value) else {
+                    if !self.config.services.is_broken(&name.value) {
+                        diagnostics.push(unknown_service(name, self.services));
+                    }
+                    return None;
+                };
+                let layer = self.services.layer(service)?;
+                let chain = Layer::chain(&[self.layer, layer, self.gateway]);
+                Some(Target { service, weight: *weight, chain })
+            })
+            .collect();
+        let rewrite = match &raw.rewrite {
+            None => Some(None),
+            Some(text) => self.rewrite(text, diagnostics).map(Some),
+        };
+        let targets: Vec<Target> = targets.into_iter().collect::<Option<_>>()?;
+        let Some(split) = Split::new(targets) else {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::InvalidValue,
+                    raw.split.as_ref().map(|split| split.span),
+                    "no service of this split has a share",
+                )
+                .help("give at least one a weight above 0: split: { stable: 95, canary: 5 }"),
+            );
+            return None;
+        };
+        Some(Action::Forward { split, rewrite: rewrite? })
+    }
+
+    fn rewrite(&self, text: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<snapshot::Template> {
+        if !text.starts_with('/') || !templates::is_uri_text(text) || text.contains('#') {
+            diagnostics.push(
+                Diagnostic::error(Code::InvalidPath, text.span, format!("`{}` is not a path", text.value))
+                    .help("a rewrite begins with `/`, may hold captures such as `{id}`, and may end with `?query`"),
+            );
+            return None;
+        }
+        templates::compile(text, self.pattern, diagnostics)
+    }
+
+    fn redirect(
+        &self,
+        raw: &config::Redirect,
+        chain: Chain,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Action> {
+        let text = &raw.to;
+        let is_place = (text.starts_with('/') && !text.starts_with("//"))
+            || text.starts_with("http://")
+            || text.starts_with("https://");
+        if !is_place || !templates::is_uri_text(text) {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::InvalidPath,
+                    text.span,
+                    format!("`{}` is no place to redirect to", text.value),
+                )
+                .help("write a path (`/new/{rest}`) or a URL (`https://www.example.com/{rest}`)"),
+            );
+            return None;
+        }
+        let host_end = text.find("://").map(|start| {
+            let host = &text[start + 3..];
+            start + 3 + host.find('/').unwrap_or(host.len())
+        });
+        if host_end.is_some_and(|end| text[..end].contains(['{', '*'])) {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::InvalidValue,
+                    text.span,
+                    "a capture must not choose the host of a redirect",
+                )
+                .help("clients could send each other anywhere; write one route for each host"),
+            );
+            return None;
+        }
+        if !matches!(raw.status.value, 301 | 302 | 303 | 307 | 308) {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::InvalidValue,
+                    raw.status.span,
+                    format!("{} is not a redirect", raw.status.value),
+                )
+                .help("301, 302, 303, 307 and 308 are; 308 and 307 keep the method"),
+            );
+            return None;
+        }
+        let to = templates::compile(text, self.pattern, diagnostics)?;
+        Some(Action::Redirect { redirect: Redirect { to, status: raw.status.value }, chain })
+    }
+}
+
+fn unknown_service(name: &Spanned<String>, services: &Services) -> Diagnostic {
+    Diagnostic::error(Code::UnknownService, name.span, format!("there is no service `{}`", name.value))
+        .did_you_mean(&name.value, services.names())
+}
+
+/// A fixed response.
+fn reply(raw: &config::Respond, diagnostics: &mut Diagnostics) -> Option<Reply> {
+    let before = diagnostics.errors();
+    if !(200..=599).contains(&raw.status.value) {
+        diagnostics.push(
+            Diagnostic::error(
+                Code::InvalidValue,
+                raw.status.span,
+                format!("{} is not a status of a final response", raw.status.value),
+            )
+            .help("write a number from 200 to 599"),
+        );
+    }
+    let mut reply = Reply::status(raw.status.value);
+    for (name, value) in raw.headers.iter().flat_map(|headers| headers.iter()) {
+        let name_fine = policy::header_name(name, diagnostics).is_some();
+        if name_fine && policy::header_value(value, diagnostics).is_some() {
+            reply.headers.push((Cow::Owned(name.value.clone()), Cow::Owned(value.trim().to_owned())));
+        }
+    }
+    if matches!(raw.status.value, 204 | 304) && !raw.body.value.is_empty() {
+        diagnostics.push(
+            Diagnostic::error(
+                Code::InvalidValue,
+                raw.body.span,
+                format!("a {} has no body", raw.status.value),
+            )
+            .help("remove the body, or answer 200"),
+        );
+    }
+    reply.body = Cow::Owned(raw.body.value.clone().into_bytes());
+    (diagnostics.errors() == before).then_some(reply)
+}

@@ -1,0 +1,179 @@
+//! `services`
+
+use std::collections::{BTreeSet, HashMap};
+
+use config::{Config, RetryCondition, Service as Raw};
+use diagnostics::{Code, Diagnostic, Diagnostics};
+use message::{Headers, Method};
+use snapshot::{Endpoint, EndpointHost, Retries, RetryOn, Service, ServiceIndex, ServiceTimeouts};
+
+use crate::policies::Layer;
+
+/// All services, and what routes need to know of them.
+pub(crate) struct Services {
+    compiled: Vec<Service>,
+    layers: Vec<Layer>,
+    by_name: HashMap<String, ServiceIndex>,
+}
+
+impl Services {
+    /// The service of a name.
+    pub(crate) fn find(&self, name: &str) -> Option<ServiceIndex> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The policies that a service sets.
+    pub(crate) fn layer(&self, index: ServiceIndex) -> Option<&Layer> {
+        self.layers.get(index.0)
+    }
+
+    /// All names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.compiled.iter().map(|service| &*service.name)
+    }
+
+    pub(crate) fn into_compiled(self) -> Vec<Service> {
+        self.compiled
+    }
+}
+
+/// Compiles every service.
+pub(crate) fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Services {
+    let mut services = Services { compiled: Vec::new(), layers: Vec::new(), by_name: HashMap::new() };
+    for (name, raw) in config.services.iter() {
+        let index = ServiceIndex(services.compiled.len());
+        services.by_name.insert(name.value.clone(), index);
+        services.layers.push(Layer::compile(raw.policies.as_ref(), diagnostics));
+        check_endpoints(name, raw, diagnostics);
+        services.compiled.push(Service {
+            name: name.as_str().into(),
+            endpoints: raw.endpoints.iter().map(endpoint).collect(),
+            algorithm: match raw.balance {
+                config::Balance::RoundRobin => balance::Algorithm::RoundRobin,
+                config::Balance::Random => balance::Algorithm::Random,
+                config::Balance::LeastRequests => balance::Algorithm::LeastRequests,
+            },
+            timeouts: timeouts(raw),
+            max_connections: raw.connections.max as usize,
+            idle_connections: raw.connections.idle as usize,
+            retries: retries(raw, diagnostics),
+        });
+    }
+    services
+}
+
+fn check_endpoints(name: &diagnostics::Spanned<String>, raw: &Raw, diagnostics: &mut Diagnostics) {
+    if raw.endpoints.is_empty() && !diagnostics.has_errors() {
+        diagnostics.push(
+            Diagnostic::error(
+                Code::NoEndpoints,
+                name.span,
+                format!("service `{}` has no endpoint", name.value),
+            )
+            .help("add one: endpoints: [http://127.0.0.1:3000]"),
+        );
+    }
+    for (position, endpoint) in raw.endpoints.iter().enumerate() {
+        let earlier = raw.endpoints.iter().take(position).find(|other| other.url.value == endpoint.url.value);
+        if let Some(earlier) = earlier {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::DuplicateEndpoint,
+                    endpoint.url.span,
+                    format!("service `{}` has this endpoint already", name.value),
+                )
+                .related(earlier.url.span, "here")
+                .help("to give it a larger share, set its `weight`"),
+            );
+        }
+    }
+}
+
+fn endpoint(raw: &config::Endpoint) -> Endpoint {
+    let url = &raw.url.value;
+    let host = match url.host.trim_start_matches('[').trim_end_matches(']').parse() {
+        Ok(address) => EndpointHost::Address(address),
+        Err(_) => EndpointHost::Name(url.host.as_str().into()),
+    };
+    let authority = if url.port == 80 { url.host.clone() } else { format!("{}:{}", url.host, url.port) };
+    Endpoint { host, port: url.port, weight: raw.weight, authority: authority.into() }
+}
+
+fn timeouts(raw: &Raw) -> ServiceTimeouts {
+    let timeouts = &raw.timeouts;
+    ServiceTimeouts {
+        connect: timeouts.connect.get(),
+        response: timeouts.response.get(),
+        stream: timeouts.stream.get(),
+        idle: timeouts.idle.get(),
+        request: timeouts.request.as_ref().map(|request| request.get()),
+        tunnel: timeouts.tunnel.get(),
+    }
+}
+
+/// Without a `retries` section only what certainly did no harm is tried again: a connection that could
+/// not be opened.
+fn retries(raw: &Raw, diagnostics: &mut Diagnostics) -> Retries {
+    let Some(section) = &raw.retries else {
+        let on = RetryOn { connect_failure: true, ..RetryOn::default() };
+        return Retries { attempts: 1, on, methods: Vec::new(), per_try: None, budget: 20 };
+    };
+    let mut on = RetryOn::default();
+    for condition in &section.on {
+        match condition.value {
+            RetryCondition::ConnectFailure => on.connect_failure = true,
+            RetryCondition::Reset => on.reset = true,
+            RetryCondition::Timeout => on.timeout = true,
+            RetryCondition::Status(status) => on.statuses.push(status),
+        }
+    }
+    for method in section.methods.iter().flatten() {
+        if !Headers::is_valid_name(method.as_bytes()) {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::InvalidMethod,
+                    method.span,
+                    format!("`{}` is not a method", method.value),
+                )
+                .help("write GET, HEAD, PUT, DELETE …"),
+            );
+        } else if !Method::of(method.as_bytes()).is_idempotent() {
+            diagnostics.push(
+                Diagnostic::warning(
+                    Code::RetryNotIdempotent,
+                    method.span,
+                    format!("{} is not idempotent: a repeated request may take effect twice", method.value),
+                )
+                .help(
+                    "keep it only if the service recognises repetitions, by an idempotency key for example",
+                ),
+            );
+        }
+    }
+    Retries {
+        attempts: u32::from(section.attempts),
+        on,
+        methods: section.methods.iter().flatten().map(|method| method.as_str().into()).collect(),
+        per_try: section.per_try.as_ref().map(|per_try| per_try.get()),
+        budget: u32::from(section.budget.hundredths().div_ceil(100)),
+    }
+}
+
+/// A service that no route leads to is most likely a mistake.
+pub(crate) fn warn_of_unused(config: &Config, used: &BTreeSet<String>, diagnostics: &mut Diagnostics) {
+    for (name, _) in config.services.iter() {
+        if !used.contains(&name.value) {
+            diagnostics.push(
+                Diagnostic::warning(
+                    Code::UnusedService,
+                    name.span,
+                    format!("no route leads to service `{}`", name.value),
+                )
+                .help(format!(
+                    "add a route: {{ path: /{}/*, service: {} }}, or remove the service",
+                    name.value, name.value
+                )),
+            );
+        }
+    }
+}

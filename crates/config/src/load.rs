@@ -1,0 +1,221 @@
+//! From a path to the model: read, include, fill in, join, decode.
+//!
+//! Everything outside comes through an [`Environment`]. Entry points: [`load`], [`load_text`].
+
+use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use diagnostics::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned};
+use document::{Decode, Entry, Environment, MAX_FILE, Node, Value, interpolate, parse, reason};
+
+use crate::files::{expand, of_folder, tidy};
+use crate::merge::Merged;
+use crate::model::Config;
+
+/// Files that include each other: this deep.
+const MAX_DEPTH: usize = 16;
+
+/// Files of one configuration.
+const MAX_FILES: usize = 1000;
+
+/// What became of the files.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Every text that was read, for showing the diagnostics.
+    pub sources: Sources,
+    /// What the user wrote. It may be there in spite of errors, so that more of them can be found: look at
+    /// `diagnostics` before using it.
+    pub config: Option<Config>,
+    /// Everything there is to say.
+    pub diagnostics: Diagnostics,
+}
+
+/// Reads a file, or every `*.yaml` and `*.yml` of a folder in the order of their names, with all that they
+/// include.
+pub fn load(path: &Path, environment: &dyn Environment) -> Loaded {
+    let mut loader = Loader::new(environment);
+    match of_folder(path, environment) {
+        Ok(files) if files.is_empty() => {
+            loader.unreadable(path, "there is no file in it that ends in `.yaml` or `.yml`");
+        }
+        Ok(files) => files.iter().for_each(|file| loader.read(file, None, 0)),
+        Err(_) => loader.read(&tidy(path), None, 0),
+    }
+    loader.finish()
+}
+
+/// Reads a text as if it were the file `name`; what it includes is read from the environment.
+pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> Loaded {
+    let mut loader = Loader::new(environment);
+    loader.seen.insert(tidy(Path::new(name)));
+    loader.take(Path::new(name), text, 0);
+    loader.finish()
+}
+
+struct Loader<'a> {
+    environment: &'a dyn Environment,
+    sources: Sources,
+    diagnostics: Diagnostics,
+    seen: HashSet<PathBuf>,
+    merged: Merged,
+    /// The place of the first file that says something, which stands for the whole.
+    whole: Option<Span>,
+    /// The first file that says nothing.
+    empty: Option<Span>,
+    /// Values that could not be filled in. What is wrong with them follows from that, and is not said.
+    unfilled: HashSet<Span>,
+    /// Whether a file lost its structure, so that what is missing says nothing.
+    broken: bool,
+}
+
+impl<'a> Loader<'a> {
+    fn new(environment: &'a dyn Environment) -> Self {
+        Self {
+            environment,
+            sources: Sources::new(),
+            diagnostics: Diagnostics::new(),
+            seen: HashSet::new(),
+            merged: Merged::default(),
+            whole: None,
+            empty: None,
+            unfilled: HashSet::new(),
+            broken: false,
+        }
+    }
+
+    fn finish(mut self) -> Loaded {
+        if let (None, Some(place), false) = (self.whole, self.empty, self.broken) {
+            let message = "the configuration is empty";
+            self.diagnostics.push(Diagnostic::error(Code::UnreadableFile, place, message).help(BEGIN));
+        }
+        let config = match self.whole {
+            Some(span) if !self.broken => {
+                let mut mistakes = Diagnostics::new();
+                let config = Config::decode(&self.merged.into_node(span), &mut mistakes);
+                mistakes.retain(|one| !one.span.is_some_and(|span| self.unfilled.contains(&span)));
+                self.diagnostics.append(mistakes);
+                config
+            }
+            _ => None,
+        };
+        Loaded { sources: self.sources, config, diagnostics: self.diagnostics }
+    }
+
+    /// Reads one file. `from` is the `include` that names it.
+    fn read(&mut self, path: &Path, from: Option<Span>, depth: usize) {
+        if !self.seen.insert(path.to_path_buf()) {
+            let message = format!("`{}` is included more than once", path.display());
+            let help = "each file is read once: remove the `include` that names it again";
+            self.diagnostics.push(Diagnostic::error(Code::IncludeCycle, from, message).help(help));
+            return;
+        }
+        if depth > MAX_DEPTH || self.seen.len() > MAX_FILES {
+            let message =
+                format!("more than {MAX_DEPTH} files inside each other, or more than {MAX_FILES} in all");
+            self.diagnostics.push(Diagnostic::error(Code::TooLarge, from, message));
+            self.broken = true;
+            return;
+        }
+        match self.environment.read(path, MAX_FILE) {
+            Ok(text) => self.take(path, &text, depth),
+            Err(error) => {
+                self.broken = true;
+                let why = reason(&error);
+                match from {
+                    None if error.kind() == ErrorKind::NotFound => {
+                        self.unreadable(path, "there is no such file");
+                    }
+                    None => self.unreadable(path, &why),
+                    Some(place) => {
+                        let message = format!("the file `{}` cannot be included: {why}", path.display());
+                        let help = "the path is relative to the file that holds the `include`";
+                        self.diagnostics
+                            .push(Diagnostic::error(Code::IncludeNotFound, place, message).help(help));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in the text of one file, and then of all that it includes.
+    fn take(&mut self, path: &Path, text: &str, depth: usize) {
+        let source = self.sources.add(path.display().to_string(), text);
+        let Some(node) = parse(source, text, &mut self.diagnostics) else {
+            self.broken = true;
+            return;
+        };
+        let span = node.span;
+        let entries = match node.value {
+            Value::Map(entries) => entries,
+            // Fine where another file says something.
+            Value::Null => {
+                self.empty.get_or_insert(span);
+                return;
+            }
+            _ => {
+                let wanted = "a section with keys such as `listen`, `services`, `routes`";
+                self.diagnostics.push(Node { span, ..node }.wrong_type(wanted));
+                self.broken = true;
+                return;
+            }
+        };
+        self.whole.get_or_insert(span);
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let mut includes = Vec::new();
+        for mut entry in entries {
+            if entry.key.value == "include" {
+                includes.extend(self.includes(&entry));
+                continue;
+            }
+            // What is refused anyway may refer to things that this version does not know.
+            if !is_not_built(&entry.key) {
+                let (environment, diagnostics) = (self.environment, &mut self.diagnostics);
+                self.unfilled.extend(interpolate(&mut entry.node, environment, &folder, diagnostics));
+            }
+            self.merged.add(entry, &mut self.diagnostics);
+        }
+        for include in includes {
+            self.include(&include, &folder, depth + 1);
+        }
+    }
+
+    /// The paths and patterns of an `include`.
+    fn includes(&mut self, entry: &Entry) -> Vec<Spanned<String>> {
+        Vec::decode(&entry.node, &mut self.diagnostics).unwrap_or_default()
+    }
+
+    fn include(&mut self, pattern: &Spanned<String>, folder: &Path, depth: usize) {
+        match expand(pattern, folder, self.environment) {
+            Ok(paths) => paths.iter().for_each(|path| self.read(path, Some(pattern.span), depth)),
+            Err(why) => {
+                let message = format!("`{}` cannot be included: {why}", pattern.value);
+                let help = "write the path of a file, or a pattern such as `conf.d/*.yaml`";
+                let one = Diagnostic::error(Code::IncludeNotFound, pattern.span, message).help(help);
+                self.diagnostics.push(one);
+                self.broken = true;
+            }
+        }
+    }
+
+    fn unreadable(&mut self, path: &Path, why: &str) {
+        let message = format!("the configuration `{}` cannot be read: {why}", path.display());
+        self.diagnostics.push(Diagnostic::error(Code::UnreadableFile, None, message).help(BEGIN));
+        self.broken = true;
+    }
+}
+
+/// Whether a key of the top level is one that this version refuses.
+fn is_not_built(key: &str) -> bool {
+    Config::info().not_built.iter().any(|(later, _)| *later == key)
+}
+
+/// How to begin.
+const BEGIN: &str = "\
+name another file with `-c`, or begin with these lines in `gateward.yaml`:
+listen: 0.0.0.0:8080
+services:
+  app:
+    endpoints: [http://127.0.0.1:3000]
+routes:
+  - { path: /*, service: app }";

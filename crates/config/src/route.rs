@@ -1,0 +1,111 @@
+//! `routes`: what matches a request, and what is done with it.
+//!
+//! Patterns and names of services stay text here, each with its place: what they mean is checked later.
+
+use diagnostics::{Diagnostics, Spanned};
+use document::{Decode, Int, Map, Node, OneOrMany, Shape, section};
+
+use crate::policies::Policies;
+use crate::timeout::Timeout;
+
+section! {
+    /// What matches a request, the policies that hold there, and what to do: exactly one of `service`, `split`,
+    /// `redirect` and `respond`.
+    pub struct Route {
+        /// Its name in logs, metrics and diagnostics; without one it is named after its path.
+        name: Option<Spanned<String>>,
+        /// Hosts it is for: a name, an address, or a wildcard for the leftmost label (`"*.example.com"`). Every
+        /// host without it.
+        hosts: Option<OneOrMany<Spanned<String>>>,
+        /// Paths it is for: exactly (`/a`), with parts to take out (`/a/{id}`), everything below (`/a/*`,
+        /// `/a/{rest...}`), or a regular expression (`~^/a/(?<id>[0-9]+)$`). Every path without it.
+        path: Option<Spanned<String>>,
+        /// Methods it is for. Every method without it.
+        methods: Option<OneOrMany<Spanned<String>>>,
+        /// Headers that a request must have, by name: a value, `~` and a regular expression, or `true` for any.
+        headers: Option<Map<Condition>>,
+        /// Query parameters that a request must have, by name, as in `headers`.
+        query: Option<Map<Condition>>,
+        /// Which of two routes comes first where both match: the greater one, before any other rule.
+        priority: i32 = "0",
+        /// The service that gets the request.
+        service: Option<Spanned<String>>,
+        /// Several services that get requests, with their shares.
+        split: Option<Spanned<Map<Int<0, 10000>>>>,
+        /// Send the client elsewhere.
+        redirect: Option<Redirect>,
+        /// Answer without any service.
+        respond: Option<Respond>,
+        /// The path that the service sees. `{name}` takes what `{name}` in `path` has matched.
+        rewrite: Option<Spanned<String>>,
+        /// For the whole exchange, all attempts together; without it what the service says.
+        timeout: Option<Timeout>,
+        /// Policies of this route. They take the place of the same kinds of the service and of the gateway;
+        /// `off` switches a kind off.
+        policies: Option<Policies>,
+    }
+    not_built {
+        "when" => "a condition over the whole request",
+        "mirror" => "a copy of the request for another service",
+        "grpc_web" => "translation from gRPC-Web",
+        "openapi" => "routes from an OpenAPI file",
+    }
+}
+
+section! {
+    /// Send the client elsewhere.
+    pub struct Redirect {
+        /// A path or a URL. `{name}` takes what `{name}` in `path` has matched.
+        to: Spanned<String>,
+        /// 301, 302, 303, 307 or 308. 307 and 308 keep the method.
+        status: Spanned<u16> = "308",
+    }
+}
+
+section! {
+    /// Answer without any service.
+    pub struct Respond {
+        /// The status, 200 to 599.
+        status: Spanned<u16> = "200",
+        /// Headers of the response.
+        headers: Option<Map<Spanned<String>>>,
+        /// The body of the response.
+        body: Spanned<String> = "",
+    }
+}
+
+/// What a header or query parameter of a request must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// `true`: it must be there.
+    Present,
+    /// A value, or `~` and a regular expression.
+    Text(Spanned<String>),
+}
+
+impl Decode for Condition {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        const WANTED: &str = "a value, `~` and a regular expression, or `true` for any value";
+        if node.is_word("true") {
+            return Some(Self::Present);
+        }
+        match node.text() {
+            Some(text) if !node.is_word("false") => {
+                Some(Self::Text(Spanned::new(text.to_owned(), node.span)))
+            }
+            Some(_) => {
+                diagnostics
+                    .push(node.wrong_type(WANTED).help("put it in quotes if the value is the text `false`"));
+                None
+            }
+            None => {
+                diagnostics.push(node.wrong_type(WANTED));
+                None
+            }
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape::OneOf(vec![Shape::Keyword(&["true"]), Shape::TEXT])
+    }
+}

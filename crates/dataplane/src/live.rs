@@ -1,0 +1,229 @@
+//! The live state of services in one worker: addresses, kept connections, balancer, retry budget.
+//!
+//! Keyed by the name of the service and by address, so that a new snapshot or new addresses leave what
+//! did not change as it was. Only the count of open connections is shared between workers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use balance::{Balancer, RetryBudget};
+use snapshot::{EndpointHost, Service};
+
+use crate::timer::Tick;
+use crate::transport::Connection;
+
+/// A service and one of its addresses.
+type Place = (Box<str>, SocketAddr);
+
+/// Counts of open upstream connections, shared by all workers. Touched when a connection is opened or
+/// closed, never when one is reused.
+#[derive(Debug, Default)]
+pub struct ConnectionCounts {
+    by_address: Mutex<HashMap<Place, Arc<AtomicUsize>>>,
+}
+
+impl ConnectionCounts {
+    fn of(&self, service: &str, address: SocketAddr) -> Arc<AtomicUsize> {
+        let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.retain(|_, count| Arc::strong_count(count) > 1);
+        Arc::clone(counts.entry((service.into(), address)).or_default())
+    }
+}
+
+/// A service in one worker.
+pub(crate) struct LiveService {
+    pub(crate) settings: Service,
+    members: RefCell<Vec<Rc<Member>>>,
+    balancer: RefCell<Balancer>,
+    budget: RefCell<RetryBudget>,
+    /// What each endpoint of the configuration stands for.
+    resolved: RefCell<Vec<Vec<IpAddr>>>,
+    counts: Arc<ConnectionCounts>,
+    /// Unused connections to one address that this worker keeps: its share.
+    pub(crate) idle_share: usize,
+}
+
+/// One address of a service.
+pub(crate) struct Member {
+    pub(crate) address: SocketAddr,
+    weight: u32,
+    in_flight: Cell<u32>,
+    idle: RefCell<Vec<Idle>>,
+    open: Arc<AtomicUsize>,
+}
+
+struct Idle {
+    connection: Connection,
+    slot: OpenSlot,
+    until: Tick,
+}
+
+/// Counts one open connection for as long as it lives.
+pub(crate) struct OpenSlot(Arc<AtomicUsize>);
+
+impl Drop for OpenSlot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts one request in flight for as long as it lives.
+pub(crate) struct InFlight(Rc<Member>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+    }
+}
+
+impl LiveService {
+    /// From a snapshot; takes over what `old` had. `workers` share the kept connections.
+    pub(crate) fn new(
+        settings: Service,
+        old: Option<&LiveService>,
+        counts: &Arc<ConnectionCounts>,
+        workers: usize,
+    ) -> LiveService {
+        let resolved = settings
+            .endpoints
+            .iter()
+            .map(|endpoint| match &endpoint.host {
+                EndpointHost::Address(address) => vec![*address],
+                EndpointHost::Name(_) => old
+                    .and_then(|old| {
+                        let place =
+                            old.settings.endpoints.iter().position(|other| other.host == endpoint.host)?;
+                        old.resolved.borrow().get(place).cloned()
+                    })
+                    .unwrap_or_default(),
+            })
+            .collect();
+        let budget = RetryBudget::new(settings.retries.budget);
+        let live = LiveService {
+            balancer: RefCell::new(Balancer::new(settings.algorithm, &[])),
+            members: RefCell::default(),
+            budget: RefCell::new(budget),
+            resolved: RefCell::new(resolved),
+            counts: Arc::clone(counts),
+            idle_share: settings.idle_connections.div_ceil(workers.max(1)),
+            settings,
+        };
+        live.rebuild(&old.map(|old| old.members.borrow().clone()).unwrap_or_default());
+        live
+    }
+
+    /// Takes note of what a name stands for now. Addresses that stay keep their connections.
+    pub(crate) fn resolve(&self, name: &str, addresses: &[IpAddr]) {
+        for (endpoint, resolved) in self.settings.endpoints.iter().zip(self.resolved.borrow_mut().iter_mut())
+        {
+            if matches!(&endpoint.host, EndpointHost::Name(own) if **own == *name) {
+                resolved.clear();
+                resolved.extend_from_slice(addresses);
+            }
+        }
+        let members = self.members.borrow().clone();
+        self.rebuild(&members);
+    }
+
+    fn rebuild(&self, old: &[Rc<Member>]) {
+        let mut members: Vec<Rc<Member>> = Vec::new();
+        for (endpoint, addresses) in self.settings.endpoints.iter().zip(self.resolved.borrow().iter()) {
+            for address in addresses.iter().map(|ip| SocketAddr::new(*ip, endpoint.port)) {
+                if members.iter().any(|member| member.address == address) {
+                    continue; // two names for one address are one member
+                }
+                let kept = old.iter().find(|m| m.address == address && m.weight == endpoint.weight);
+                members.push(kept.cloned().unwrap_or_else(|| {
+                    Rc::new(Member {
+                        address,
+                        weight: endpoint.weight,
+                        in_flight: Cell::new(0),
+                        idle: RefCell::default(),
+                        open: self.counts.of(&self.settings.name, address),
+                    })
+                }));
+            }
+        }
+        let same = {
+            let current = self.members.borrow();
+            current.len() == members.len() && current.iter().zip(&members).all(|(a, b)| Rc::ptr_eq(a, b))
+        };
+        if !same {
+            let weights: Vec<u32> = members.iter().map(|member| member.weight).collect();
+            *self.balancer.borrow_mut() = Balancer::new(self.settings.algorithm, &weights);
+            *self.members.borrow_mut() = members;
+        }
+    }
+
+    /// Chooses an address that was not tried yet.
+    pub(crate) fn pick(&self, rng: &mut fastrand::Rng, tried: &[SocketAddr]) -> Option<Rc<Member>> {
+        let members = self.members.borrow();
+        let index = self.balancer.borrow_mut().pick(
+            rng,
+            |index| members.get(index).map_or(0, |member| member.in_flight.get()),
+            |index| members.get(index).is_some_and(|member| !tried.contains(&member.address)),
+        )?;
+        members.get(index).cloned()
+    }
+
+    /// Counts a request for the retry budget. `now` in milliseconds.
+    pub(crate) fn on_request(&self, now: u64) {
+        self.budget.borrow_mut().on_request(now);
+    }
+
+    /// Whether the retry budget allows one more.
+    pub(crate) fn try_retry(&self, now: u64) -> bool {
+        self.budget.borrow_mut().try_retry(now)
+    }
+
+    /// Closes kept connections that were unused for too long, or on which something happened.
+    pub(crate) fn sweep(&self, now: Tick) {
+        for member in self.members.borrow().iter() {
+            member.idle.borrow_mut().retain(|idle| idle.until > now && idle.connection.transport.is_quiet());
+        }
+    }
+}
+
+impl Member {
+    /// Counts a request that is about to be sent here.
+    pub(crate) fn begin(self: &Rc<Self>) -> InFlight {
+        self.in_flight.set(self.in_flight.get() + 1);
+        InFlight(Rc::clone(self))
+    }
+
+    /// A kept connection on which nothing has happened, the most recently used first: it is the one
+    /// least likely to be closed by the service at this moment.
+    pub(crate) fn checkout(&self) -> Option<(Connection, OpenSlot)> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(entry) = idle.pop() {
+            if entry.connection.transport.is_quiet() {
+                return Some((entry.connection, entry.slot));
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request. The oldest goes when there are too many.
+    pub(crate) fn checkin(&self, connection: Connection, slot: OpenSlot, until: Tick, most: usize) {
+        let mut idle = self.idle.borrow_mut();
+        if most == 0 {
+            return;
+        }
+        if idle.len() >= most {
+            idle.remove(0);
+        }
+        idle.push(Idle { connection, slot, until });
+    }
+
+    /// Counts one more open connection, unless there are as many as allowed.
+    pub(crate) fn reserve(&self, most: usize) -> Option<OpenSlot> {
+        let reserved = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < most).then_some(open + 1));
+        reserved.ok().map(|_| OpenSlot(Arc::clone(&self.open)))
+    }
+}

@@ -1,0 +1,244 @@
+//! Coarse timers: one wheel per worker, one entry per connection.
+//!
+//! Arming a timer stores a number. An entry sits in the wheel at some tick and, when that tick comes, looks
+//! at its deadline: if it was moved, the entry moves on; if not, its task is woken. So a connection that
+//! re-arms on every request touches the wheel about once per timeout, not once per request. A deadline is
+//! met within one [`TICK`].
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// The length of a tick.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
+/// Slots of the wheel; longer waits go around.
+const SLOTS: u64 = 512;
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+
+/// A point in time, in ticks since the worker started.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Tick(pub(crate) u64);
+
+impl Tick {
+    /// Later than everything.
+    pub(crate) const NEVER: Tick = Tick(NEVER);
+
+    /// This long after: at least one whole tick more, so that no wait is cut short.
+    pub(crate) fn after(self, wait: Duration) -> Tick {
+        Tick(self.0.saturating_add(ticks(wait)))
+    }
+}
+
+/// A duration in ticks, rounded up, and one more because the current tick has begun already.
+pub(crate) fn ticks(wait: Duration) -> u64 {
+    let whole = wait.as_millis().div_ceil(TICK.as_millis());
+    u64::try_from(whole).unwrap_or(NEVER - 1).saturating_add(1)
+}
+
+/// The wheel of a worker.
+pub(crate) struct Wheel {
+    now: Cell<u64>,
+    slots: Box<[RefCell<Vec<Rc<Entry>>>]>,
+    /// Every entry there is; as many as there were connections at a time.
+    entries: RefCell<Vec<Rc<Entry>>>,
+    /// Entries without a timer. One may still sit in a slot, which is harmless: the wheel asks for its
+    /// deadline when it gets there.
+    free: RefCell<Vec<Rc<Entry>>>,
+}
+
+struct Entry {
+    deadline: Cell<u64>,
+    /// The tick at which the wheel looks at this entry next; `NEVER` if it is in no slot.
+    queued: Cell<u64>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Default for Wheel {
+    fn default() -> Self {
+        let slots = (0..SLOTS).map(|_| RefCell::default()).collect();
+        Wheel { now: Cell::new(0), slots, entries: RefCell::default(), free: RefCell::default() }
+    }
+}
+
+impl Wheel {
+    /// The current tick. Reading it costs no system call.
+    #[inline]
+    pub(crate) fn now(&self) -> Tick {
+        Tick(self.now.get())
+    }
+
+    /// A new timer without deadline.
+    pub(crate) fn timer(self: &Rc<Self>) -> Timer {
+        let entry = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            let entry =
+                Entry { deadline: Cell::new(NEVER), queued: Cell::new(NEVER), waker: RefCell::new(None) };
+            let entry = Rc::new(entry);
+            self.entries.borrow_mut().push(Rc::clone(&entry));
+            entry
+        });
+        Timer { entry, wheel: Rc::clone(self) }
+    }
+
+    /// Lets time pass until `now`, and wakes whose deadline has come.
+    pub(crate) fn advance(&self, now: Tick) {
+        while self.now.get() < now.0 {
+            let tick = self.now.get() + 1;
+            self.now.set(tick);
+            let due = std::mem::take(&mut *self.slot(tick).borrow_mut());
+            for entry in due {
+                if entry.queued.get() != tick {
+                    continue; // it was queued again for an earlier tick, and this place is stale
+                }
+                entry.queued.set(NEVER);
+                let deadline = entry.deadline.get();
+                if deadline <= tick {
+                    if let Some(waker) = entry.waker.borrow().as_ref() {
+                        waker.wake_by_ref();
+                    }
+                } else {
+                    self.queue(entry);
+                }
+            }
+        }
+    }
+
+    /// Wakes every task that has a timer, so that it looks at the state of the worker again.
+    pub(crate) fn wake_all(&self) {
+        for entry in self.entries.borrow().iter() {
+            if let Some(waker) = entry.waker.borrow().as_ref() {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    fn slot(&self, tick: u64) -> &RefCell<Vec<Rc<Entry>>> {
+        &self.slots[(tick % SLOTS) as usize]
+    }
+
+    fn queue(&self, entry: Rc<Entry>) {
+        let deadline = entry.deadline.get();
+        if deadline == NEVER {
+            return;
+        }
+        let now = self.now.get();
+        let tick = deadline.clamp(now + 1, now + SLOTS - 1);
+        if tick < entry.queued.get() {
+            entry.queued.set(tick);
+            self.slot(tick).borrow_mut().push(entry);
+        }
+    }
+}
+
+/// The timer of one connection.
+pub(crate) struct Timer {
+    entry: Rc<Entry>,
+    wheel: Rc<Wheel>,
+}
+
+impl Timer {
+    /// The wheel's current tick.
+    #[inline]
+    pub(crate) fn now(&self) -> Tick {
+        self.wheel.now()
+    }
+
+    /// Sets the deadline; the one before is forgotten.
+    #[inline]
+    pub(crate) fn arm(&self, deadline: Tick) {
+        self.entry.deadline.set(deadline.0);
+        if deadline.0 < self.entry.queued.get() {
+            self.wheel.queue(Rc::clone(&self.entry));
+        }
+    }
+
+    /// Ready when the deadline has come; otherwise wakes the task then.
+    #[inline]
+    pub(crate) fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waker = self.entry.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        if self.entry.deadline.get() <= self.wheel.now.get() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.entry.deadline.set(NEVER);
+        self.entry.waker.borrow_mut().take();
+        self.wheel.free.borrow_mut().push(Rc::clone(&self.entry));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Count(AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn watched(wheel: &Rc<Wheel>) -> (Timer, Arc<Count>, Waker) {
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        let timer = wheel.timer();
+        assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_pending());
+        (timer, count, waker)
+    }
+
+    #[test]
+    fn a_timer_fires_at_its_deadline_and_not_before() {
+        let wheel = Rc::new(Wheel::default());
+        for deadline in [1, 2, 511, 512, 513, 5000] {
+            let (timer, count, _waker) = watched(&wheel);
+            let start = wheel.now().0;
+            timer.arm(Tick(start + deadline));
+            wheel.advance(Tick(start + deadline - 1));
+            assert_eq!(count.0.load(Ordering::Relaxed), 0, "{deadline}");
+            wheel.advance(Tick(start + deadline));
+            assert_eq!(count.0.load(Ordering::Relaxed), 1, "{deadline}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_can_move_both_ways() {
+        let wheel = Rc::new(Wheel::default());
+        let (timer, count, waker) = watched(&wheel);
+        timer.arm(Tick(10));
+        timer.arm(Tick(600));
+        wheel.advance(Tick(599));
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        timer.arm(Tick(700));
+        timer.arm(Tick(650));
+        wheel.advance(Tick(649));
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        wheel.advance(Tick(650));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_ready());
+        timer.arm(Tick::NEVER);
+        wheel.advance(Tick(5000));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn entries_of_dropped_timers_are_used_again() {
+        let wheel = Rc::new(Wheel::default());
+        for _ in 0..1000 {
+            let (timer, count, _waker) = watched(&wheel);
+            timer.arm(Tick(wheel.now().0 + 100));
+            wheel.advance(Tick(wheel.now().0 + 1));
+            drop(timer);
+            wheel.advance(Tick(wheel.now().0 + 100));
+            assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        }
+        assert_eq!(wheel.entries.borrow().len(), 1);
+        assert!(wheel.slots.iter().all(|slot| slot.borrow().is_empty()));
+    }
+}

@@ -1,0 +1,196 @@
+//! The seam between the engine and sockets: fill an inbox, push bytes, close.
+//!
+//! Codecs and policies never see a socket. TLS and other backends become further variants of
+//! [`Transport`].
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::buffers::{Buffer, Buffers, Inbox};
+
+/// The byte stream below HTTP.
+pub(crate) enum Transport {
+    /// Plain TCP.
+    Tcp(TcpStream),
+}
+
+impl Transport {
+    fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(room);
+        match self {
+            Transport::Tcp(stream) => ready!(Pin::new(stream).poll_read(cx, &mut buffer))?,
+        }
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Sends from several slices at once.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Transport::Tcp(stream) => match slices {
+                [one] => Pin::new(stream).poll_write(cx, one),
+                many => Pin::new(stream).poll_write_vectored(cx, many),
+            },
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    /// Makes closing a reset, so that the peer can tell a cut message from a whole one.
+    pub(crate) fn reset_on_close(&self) {
+        match self {
+            Transport::Tcp(stream) => {
+                // Nothing to do about an error: the connection is closed either way.
+                let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+            }
+        }
+    }
+
+    /// Whether the connection is known to be broken; a peer that only stopped sending is not.
+    pub(crate) fn is_broken(&self) -> bool {
+        match self {
+            Transport::Tcp(stream) => stream.take_error().map_or(true, |error| error.is_some()),
+        }
+    }
+
+    /// Whether an unused connection can be used: nothing arrived on it, not even its end. Costs no
+    /// system call while nothing happened. Wakes nobody later.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match self {
+            Transport::Tcp(stream) => stream.poll_read_ready(&mut cx).is_pending(),
+        }
+    }
+}
+
+/// One HTTP/1.1 connection, to a client or to a service.
+pub(crate) struct Connection {
+    /// What carries the bytes.
+    pub(crate) transport: Transport,
+    /// Bytes read and not yet consumed.
+    pub(crate) inbox: Inbox,
+    /// Bytes not yet accepted by the socket.
+    pub(crate) outgoing: Outgoing,
+    /// The peer has said that it will send nothing more.
+    pub(crate) ended: bool,
+    /// The last read filled its buffer: a larger one will pay.
+    flooding: bool,
+}
+
+/// A head and a piece of a body that wait to be sent, together if possible.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    /// Text of heads and last chunks.
+    pub(crate) head: Vec<u8>,
+    head_sent: usize,
+    /// A piece of a body, framed.
+    pub(crate) body: Option<Buffer>,
+}
+
+impl Outgoing {
+    /// Whether everything was sent.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.body.is_none()
+    }
+}
+
+impl Connection {
+    /// A fresh connection.
+    pub(crate) fn new(transport: Transport) -> Connection {
+        Connection {
+            transport,
+            inbox: Inbox::default(),
+            outgoing: Outgoing::default(),
+            ended: false,
+            flooding: false,
+        }
+    }
+
+    /// Reads once into the inbox. `Ok(0)` when the peer has ended or there is no room; a caller that
+    /// must tell them apart looks at `ended`.
+    #[inline]
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Rc<Buffers>,
+    ) -> Poll<io::Result<usize>> {
+        if self.ended {
+            return Poll::Ready(Ok(0));
+        }
+        let mut buffer = match self.inbox.buffer.take() {
+            Some(buffer) => buffer,
+            None => buffers.take(self.flooding),
+        };
+        if buffer.room().is_empty() {
+            self.inbox.buffer = Some(buffer);
+            return Poll::Ready(Ok(0));
+        }
+        let outcome = self.transport.poll_read(cx, buffer.room());
+        if let Poll::Ready(Ok(count)) = outcome {
+            buffer.add(count);
+            self.ended = count == 0;
+            self.flooding = buffer.is_full();
+        }
+        if !buffer.is_empty() {
+            self.inbox.buffer = Some(buffer);
+        }
+        outcome
+    }
+
+    /// Sends what is waiting. Ready when all of it was accepted. Returns to the caller how many bytes
+    /// went out through `sent`.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>, sent: &mut u64) -> Poll<io::Result<()>> {
+        while !self.outgoing.is_empty() {
+            let outgoing = &mut self.outgoing;
+            let head = outgoing.head.get(outgoing.head_sent..).unwrap_or_default();
+            let body = outgoing.body.as_ref().map_or(&[][..], Buffer::filled);
+            let count = match (head.is_empty(), body.is_empty()) {
+                (true, true) => 0,
+                (false, true) => ready!(self.transport.poll_write(cx, &[IoSlice::new(head)]))?,
+                (true, false) => ready!(self.transport.poll_write(cx, &[IoSlice::new(body)]))?,
+                (false, false) => {
+                    ready!(self.transport.poll_write(cx, &[IoSlice::new(head), IoSlice::new(body)]))?
+                }
+            };
+            if count == 0 && !(head.is_empty() && body.is_empty()) {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            *sent += count as u64;
+            let of_head = count.min(head.len());
+            outgoing.head_sent += of_head;
+            if outgoing.head_sent >= outgoing.head.len() {
+                outgoing.head.clear();
+                outgoing.head_sent = 0;
+            }
+            if let Some(body) = &mut outgoing.body {
+                body.consume(count - of_head);
+                if body.is_empty() {
+                    outgoing.body = None;
+                } else {
+                    // The receiver is slower than the sender: no use in reading more at a time.
+                    self.flooding = false;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether nothing is left over from the last exchange, so that the next can begin.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.inbox.is_empty() && self.outgoing.is_empty() && !self.ended
+    }
+}

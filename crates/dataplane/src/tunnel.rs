@@ -1,0 +1,67 @@
+//! An upgraded connection: bytes both ways until both sides have ended.
+//!
+//! What either side sent behind its head is still in its inbox and goes first.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use wire::BodyLength;
+
+use crate::pump::{Pump, PumpError};
+use crate::serve::{Outcome, Serving};
+use crate::transport::Connection;
+
+/// One direction, and whether its end was passed on.
+struct Direction {
+    pump: Pump,
+    ended: bool,
+}
+
+/// Passes bytes until both sides have ended, one of them breaks, or nothing passes for `idle`.
+pub(crate) async fn run(s: &mut Serving<'_>, up: &mut Connection, idle: Duration) -> Outcome {
+    let direction = || Direction { pump: Pump::new(BodyLength::UntilClose, false, None), ended: false };
+    let (mut there, mut back) = (direction(), direction());
+    let (mut deadline, mut passed) = (s.timer.now().after(idle), 0);
+    poll_fn(|cx| {
+        let first = there.poll(cx, s, up, true);
+        let second = back.poll(cx, s, up, false);
+        match (first, second) {
+            (Err(()), _) | (_, Err(())) => return Poll::Ready(Outcome::Reset),
+            (Ok(true), Ok(true)) => return Poll::Ready(Outcome::Gone),
+            (Ok(_), Ok(_)) => {}
+        }
+        if there.pump.passed + back.pump.passed != passed {
+            passed = there.pump.passed + back.pump.passed;
+            deadline = s.timer.now().after(idle);
+        }
+        s.timer.arm(deadline);
+        s.timer.poll_expired(cx).map(|()| Outcome::Gone)
+    })
+    .await
+}
+
+impl Direction {
+    /// `Ok(true)` when everything, and the end, has passed.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        s: &mut Serving<'_>,
+        up: &mut Connection,
+        there: bool,
+    ) -> Result<bool, ()> {
+        let (from, to) = if there { (&mut *s.down, up) } else { (up, &mut *s.down) };
+        if !self.pump.done {
+            match self.pump.poll(cx, from, to, &s.worker.buffers) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(PumpError::Sender(_) | PumpError::Receiver)) => return Err(()),
+            }
+        }
+        if !self.ended {
+            // Half-close: the other direction may go on.
+            self.ended = to.transport.poll_shutdown(cx).is_ready();
+        }
+        Ok(self.ended)
+    }
+}

@@ -1,0 +1,168 @@
+//! Who is calling, seen through proxies: `X-Forwarded-*`, `Forwarded` (RFC 7239) and `Via`.
+//!
+//! Only peers listed in `trusted_proxies` are believed. Everybody else's claims were removed before
+//! (see `Headers::strip_request`), so what stands in the fields here came from a trusted peer.
+
+use std::net::IpAddr;
+
+use crate::headers::list_elements;
+use crate::{Headers, Name};
+
+/// What is known of a connection when its requests are passed on.
+#[derive(Debug, Clone)]
+pub struct ForwardingInfo {
+    /// The address at the other end of the connection.
+    pub peer: IpAddr,
+    /// The same as text, made once per connection.
+    pub peer_text: String,
+    /// Whether the peer is a trusted proxy.
+    pub trusted: bool,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
+
+/// The address of the client: the peer, or, behind trusted proxies, the nearest address of
+/// `X-Forwarded-For` that is not itself a trusted proxy. An entry that is no address ends the search.
+pub fn client_address(
+    headers: &Headers,
+    info: &ForwardingInfo,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> IpAddr {
+    let mut client = info.peer;
+    if !info.trusted {
+        return client;
+    }
+    let lines: Vec<&[u8]> = headers.all(Name::XForwardedFor).collect();
+    for line in lines.into_iter().rev() {
+        for element in line.rsplit(|&b| b == b',').map(<[u8]>::trim_ascii) {
+            let Some(address) = parse_node(element) else { return client };
+            client = address;
+            if !is_trusted(address) {
+                return client;
+            }
+        }
+    }
+    client
+}
+
+/// An address with or without port, IPv6 with or without brackets.
+fn parse_node(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| {
+            text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6)
+        })
+}
+
+/// Adds or extends `X-Forwarded-For`, `-Proto` and `-Host`; extends `Forwarded` where a trusted proxy
+/// uses it.
+pub fn write_forwarding_headers(headers: &mut Headers, info: &ForwardingInfo, host: &[u8]) {
+    let peer = info.peer_text.as_bytes();
+    if info.trusted {
+        append_to_list(headers, Name::XForwardedFor, peer);
+        if headers.has(Name::Forwarded) {
+            let element = match info.peer {
+                IpAddr::V4(address) => format!("for={address};proto={}", info.scheme),
+                IpAddr::V6(address) => format!("for=\"[{address}]\";proto={}", info.scheme),
+            };
+            append_to_list(headers, Name::Forwarded, element.as_bytes());
+        }
+    } else {
+        headers.push(b"x-forwarded-for", peer);
+    }
+    if !info.trusted || !headers.has(Name::XForwardedProto) {
+        headers.push(b"x-forwarded-proto", info.scheme.as_bytes());
+    }
+    if !host.is_empty() && (!info.trusted || !headers.has(Name::XForwardedHost)) {
+        headers.push(b"x-forwarded-host", host);
+    }
+}
+
+/// Joins all lines of a list field and adds an element at its end.
+fn append_to_list(headers: &mut Headers, name: Name, element: &[u8]) {
+    let mut joined: Vec<u8> = Vec::new();
+    for value in headers.all(name) {
+        if !value.is_empty() {
+            joined.extend_from_slice(value);
+            joined.extend_from_slice(b", ");
+        }
+    }
+    joined.extend_from_slice(element);
+    headers.set(name.as_str().as_bytes(), &joined);
+}
+
+impl Headers {
+    /// Adds this gateway to Via (RFC 9110 §7.6.3), and says how often it stood there already:
+    /// a request that comes around again and again is caught in a loop.
+    pub fn add_via(&mut self, version: crate::Version) -> usize {
+        let seen = self
+            .all(Name::Via)
+            .flat_map(list_elements)
+            .filter(|element| element.rsplit(|&b| b == b' ').next() == Some(b"gateward"))
+            .count();
+        let element: &[u8] = match version {
+            crate::Version::Http10 => b"1.0 gateward",
+            crate::Version::Http11 => b"1.1 gateward",
+        };
+        if self.has(Name::Via) {
+            append_to_list(self, Name::Via, element);
+        } else {
+            self.push(b"via", element);
+        }
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(peer: &str, trusted: bool) -> ForwardingInfo {
+        ForwardingInfo { peer: peer.parse().unwrap(), peer_text: peer.to_owned(), trusted, scheme: "http" }
+    }
+
+    fn headers(fields: &[(&str, &str)]) -> Headers {
+        let mut headers = Headers::default();
+        for (name, value) in fields {
+            headers.push(name.as_bytes(), value.as_bytes());
+        }
+        headers
+    }
+
+    #[test]
+    fn the_client_is_the_first_untrusted_address_from_the_right() {
+        let trusted = |address: IpAddr| address.to_string().starts_with("10.");
+        let h = headers(&[("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("X-Forwarded-For", "10.0.0.2")]);
+        assert_eq!(client_address(&h, &info("10.0.0.1", true), trusted).to_string(), "1.2.3.4");
+        assert_eq!(client_address(&h, &info("9.9.9.9", false), trusted).to_string(), "9.9.9.9");
+        let h = headers(&[("x-forwarded-for", "unknown, 10.0.0.2")]);
+        assert_eq!(client_address(&h, &info("10.0.0.1", true), trusted).to_string(), "10.0.0.2");
+        let h = headers(&[("x-forwarded-for", "[2001:db8::1]:99")]);
+        assert_eq!(client_address(&h, &info("10.0.0.1", true), trusted).to_string(), "2001:db8::1");
+    }
+
+    #[test]
+    fn lists_are_extended_and_joined() {
+        let mut h = headers(&[
+            ("X-Forwarded-For", "1.1.1.1"),
+            ("x-forwarded-for", "2.2.2.2"),
+            ("Forwarded", "for=1.1.1.1"),
+            ("x-forwarded-proto", "https"),
+        ]);
+        write_forwarding_headers(&mut h, &info("10.0.0.1", true), b"a.test");
+        assert_eq!(h.values(b"x-forwarded-for").collect::<Vec<_>>(), [b"1.1.1.1, 2.2.2.2, 10.0.0.1"]);
+        assert_eq!(h.values(b"forwarded").collect::<Vec<_>>(), [b"for=1.1.1.1, for=10.0.0.1;proto=http"]);
+        assert_eq!(h.values(b"x-forwarded-proto").collect::<Vec<_>>(), [b"https"]);
+        assert_eq!(h.values(b"x-forwarded-host").collect::<Vec<_>>(), [b"a.test"]);
+    }
+
+    #[test]
+    fn via_counts_loops() {
+        let mut h = headers(&[]);
+        assert_eq!(h.add_via(crate::Version::Http11), 0);
+        assert_eq!(h.add_via(crate::Version::Http10), 1);
+        assert_eq!(h.values(b"via").collect::<Vec<_>>(), [b"1.1 gateward, 1.0 gateward"]);
+    }
+}

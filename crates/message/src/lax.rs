@@ -1,0 +1,125 @@
+//! How a careless service could read a canonical path.
+//!
+//! RFC 3986 gives a canonical path one meaning. Services behind the gateway do not all follow it: some
+//! decode `%2F` before they split, take `\` for `/`, or cut `;parameters` off segments. A rule of the
+//! gateway that holds for the RFC's reading only could be walked around. So a path that has more than
+//! one reading is recognised here, and every reading is handed to the router as well.
+
+use crate::uri::hex;
+
+/// The other paths that a service may take a canonical path for; empty for nearly every request.
+///
+/// `Err(())` where a reading holds dot segments: such a path is traversal in disguise and never served.
+#[allow(clippy::result_unit_err, reason = "there is exactly one thing to say: refuse")]
+pub fn lax_readings(path: &[u8]) -> Result<Vec<Vec<u8>>, ()> {
+    if !is_suspicious(path) {
+        return Ok(Vec::new());
+    }
+    let mut readings: Vec<Vec<u8>> = Vec::new();
+    for choice in 0u8..8 {
+        let (decode, backslash, parameters) = (choice & 1 != 0, choice & 2 != 0, choice & 4 != 0);
+        let mut reading = if decode { decode_once(path) } else { path.to_vec() };
+        if backslash {
+            for b in &mut reading {
+                if *b == b'\\' {
+                    *b = b'/';
+                }
+            }
+        }
+        if parameters {
+            reading = without_parameters(&reading);
+        }
+        if reading.split(|&b| b == b'/').any(|segment| matches!(segment, b"." | b"..")) {
+            return Err(());
+        }
+        reading.dedup_by(|b, a| *b == b'/' && *a == b'/');
+        if reading != path && !readings.contains(&reading) {
+            readings.push(reading);
+        }
+    }
+    Ok(readings)
+}
+
+/// Whether a canonical path holds anything that has two readings. Canonical escapes are upper-case,
+/// and raw backslashes were refused before.
+#[inline]
+fn is_suspicious(path: &[u8]) -> bool {
+    memchr::memchr2(b';', b'%', path).is_some_and(|first| {
+        path[first..].contains(&b';')
+            || path[first..].windows(3).any(|w| matches!(w, b"%2F" | b"%5C" | b"%3B" | b"%25"))
+    })
+}
+
+fn decode_once(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [b, tail @ ..] = rest {
+        if let (b'%', [high, low, after @ ..]) = (*b, tail)
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            out.push(high << 4 | low);
+            rest = after;
+        } else {
+            out.push(*b);
+            rest = tail;
+        }
+    }
+    out
+}
+
+fn without_parameters(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut skipping = false;
+    for &b in path {
+        match b {
+            b'/' => skipping = false,
+            b';' => skipping = true,
+            _ => {}
+        }
+        if !skipping {
+            out.push(b);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readings(path: &str) -> Result<Vec<String>, ()> {
+        Ok(lax_readings(path.as_bytes())?.into_iter().map(|r| String::from_utf8(r).unwrap()).collect())
+    }
+
+    #[test]
+    fn plain_paths_have_one_reading() {
+        for path in ["/", "/a/b", "/a%20b", "/caf%C3%A9", "/a.b/..c"] {
+            assert_eq!(readings(path), Ok(vec![]), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_lax_reading_is_found() {
+        assert_eq!(readings("/admin%2Fsecret"), Ok(vec!["/admin/secret".into()]));
+        assert_eq!(readings("/admin;x=1/secret"), Ok(vec!["/admin/secret".into()]));
+        assert!(readings("/x%5Cadmin").unwrap().contains(&"/x/admin".to_owned()));
+        assert!(readings("/%2Fadmin").unwrap().contains(&"/admin".to_owned()));
+        assert!(readings("/;x/admin").unwrap().contains(&"/admin".to_owned()));
+        assert!(readings("/x%3B/admin").unwrap().contains(&"/x/admin".to_owned()));
+    }
+
+    #[test]
+    fn traversal_in_disguise_is_refused() {
+        for path in [
+            "/x/..%2Fadmin",
+            "/x/..;/admin",
+            "/x/..;a=b/admin",
+            "/x/..%5Cadmin",
+            "/y%2F..%2Fadmin/..;/x",
+            "/x/.;/y",
+            "/x/..%3B/y",
+        ] {
+            assert_eq!(readings(path), Err(()), "{path}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What Gateward itself answers.
+
+use std::borrow::Cow;
+
+use crate::Fault;
+
+/// An answer of the gateway: from a `respond` or `redirect` route, a policy, or a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// Header fields besides framing, Date and Server. Names and values are valid.
+    pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// The body.
+    pub body: Cow<'static, [u8]>,
+}
+
+impl Reply {
+    /// A reply without headers and body.
+    pub fn status(status: u16) -> Reply {
+        Reply { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Reply {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Problem details (RFC 9457) for a fault.
+    pub fn fault(fault: Fault, request_id: &str) -> Reply {
+        let layer = fault.blame().as_str();
+        let mut reply = Reply::problem(
+            fault.status(),
+            fault.code(),
+            fault.detail(),
+            layer,
+            fault.is_retryable(),
+            request_id,
+        );
+        if fault.status() == 503 {
+            reply = reply.header("retry-after", "1");
+        }
+        reply
+    }
+
+    /// Problem details (RFC 9457) with the members that every reply of the gateway has. `code` is the
+    /// stable name of what happened, `layer` is `client`, `gateway` or `service`.
+    pub fn problem(
+        status: u16,
+        code: &str,
+        detail: &str,
+        layer: &str,
+        retryable: bool,
+        request_id: &str,
+    ) -> Reply {
+        let mut body = String::with_capacity(256);
+        body.push_str("{\"type\":\"urn:gateward:problem:");
+        push_json(&mut body, code);
+        body.push_str("\",\"title\":\"");
+        push_json(&mut body, reason_phrase(status));
+        body.push_str("\",\"status\":");
+        body.push_str(&status.to_string());
+        for (member, text) in
+            [("detail", detail), ("code", code), ("layer", layer), ("request_id", request_id)]
+        {
+            body.push_str(",\"");
+            body.push_str(member);
+            body.push_str("\":\"");
+            push_json(&mut body, text);
+            body.push('"');
+        }
+        body.push_str(if retryable { ",\"retryable\":true}\n" } else { ",\"retryable\":false}\n" });
+        let mut reply = Reply::status(status).header("content-type", "application/problem+json");
+        reply.body = Cow::Owned(body.into_bytes());
+        reply
+    }
+}
+
+/// Appends text with the escapes that JSON needs (RFC 8259 §7).
+fn push_json(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
+                out.push_str("\\u00");
+                for digit in [c as u32 >> 4, c as u32 & 15] {
+                    out.push(char::from_digit(digit, 16).unwrap_or('0'));
+                }
+            }
+            c => out.push(c),
+        }
+    }
+}
+
+/// The reason phrase of a status code (RFC 9110 §15); empty for codes without a registered one.
+pub const fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        103 => "Early Hints",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
+        499 => "Client Closed Request",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
+        508 => "Loop Detected",
+        511 => "Network Authentication Required",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_a_problem_document() {
+        let reply = Reply::fault(Fault::ConnectFailed, "id-\"1\"\n");
+        assert_eq!(reply.status, 502);
+        let body = String::from_utf8(reply.body.into_owned()).unwrap();
+        assert!(body.contains(r#""code":"connect-failed""#) && body.contains(r#""layer":"service""#));
+        assert!(body.contains(r#""request_id":"id-\"1\"\u000a""#) && body.ends_with("\"retryable\":true}\n"));
+    }
+}

@@ -1,0 +1,107 @@
+//! What policies remember about one request between its way there and its way back.
+
+/// The longest request id that is taken over from outside, in bytes.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The id of a request, kept inline so that it costs no allocation.
+#[derive(Clone)]
+pub struct RequestId {
+    bytes: [u8; MAX_REQUEST_ID],
+    len: u8,
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        RequestId { bytes: [0; MAX_REQUEST_ID], len: 0 }
+    }
+}
+
+impl std::fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("RequestId").field(&self.as_str()).finish()
+    }
+}
+
+impl RequestId {
+    /// The id as text; empty if there is none yet.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len as usize]).unwrap_or("")
+    }
+
+    /// Whether there is none yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Forgets the id.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Takes over an id from outside, if it is 1 to 128 characters of letters, digits and `-_.:+/=@`:
+    /// enough for every format in use, and nothing that could break a log line or a header.
+    pub fn adopt(&mut self, text: &[u8]) -> bool {
+        let fits = (1..=MAX_REQUEST_ID).contains(&text.len());
+        let is_plain = |b: &u8| {
+            b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'+' | b'/' | b'=' | b'@')
+        };
+        if !fits || !text.iter().all(is_plain) {
+            return false;
+        }
+        self.bytes[..text.len()].copy_from_slice(text);
+        self.len = text.len() as u8;
+        true
+    }
+
+    /// Makes a new id: 128 random bits as 32 hexadecimal digits.
+    pub fn generate(&mut self, rng: &mut fastrand::Rng) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let bits = rng.u128(..).to_be_bytes();
+        for (pair, b) in self.bytes.chunks_exact_mut(2).zip(bits) {
+            pair[0] = HEX[usize::from(b >> 4)];
+            pair[1] = HEX[usize::from(b & 15)];
+        }
+        self.len = 32;
+    }
+}
+
+/// What policies remember about one request.
+#[derive(Debug, Default, Clone)]
+pub struct RequestState {
+    /// The id of the request; empty until somebody needs one.
+    pub id: RequestId,
+    /// The most bytes that the body may have.
+    pub body_limit: Option<u64>,
+}
+
+impl RequestState {
+    /// Back to the state before the first policy.
+    pub fn clear(&mut self) {
+        self.id.clear();
+        self.body_limit = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_from_outside_are_taken_only_if_plain() {
+        let mut id = RequestId::default();
+        assert!(id.adopt(b"01JD-abc_7:x") && id.as_str() == "01JD-abc_7:x");
+        for bad in [&b""[..], b"a b", b"a\"b", b"a\r\nb", "é".as_bytes(), &[b'a'; 129]] {
+            assert!(!id.adopt(bad));
+        }
+    }
+
+    #[test]
+    fn generated_ids_are_hex_and_differ() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let (mut a, mut b) = (RequestId::default(), RequestId::default());
+        a.generate(&mut rng);
+        b.generate(&mut rng);
+        assert_ne!(a.as_str(), b.as_str());
+        assert!(a.as_str().len() == 32 && a.as_str().bytes().all(|b| b.is_ascii_hexdigit()));
+    }
+}

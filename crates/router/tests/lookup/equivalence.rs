@@ -1,0 +1,130 @@
+//! `find` with its tables equals a scan over all alternatives that asks one predicate after the other.
+//!
+//! Routes and requests are drawn from few words, so that they collide all the time.
+
+use crate::request::{Request, of};
+use proptest::prelude::*;
+use router::{Builder, Captures, RouteIndex, Router, Verdict};
+
+/// One word of the notation of [`of`], or nothing.
+fn word(key: &'static str, values: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let some = proptest::sample::select(values).prop_map(move |value| format!(" {key}={value}"));
+    prop_oneof![1 => Just(String::new()), 1 => some]
+}
+
+fn segments(words: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
+    prop::collection::vec(proptest::sample::select(words), 0..=most)
+        .prop_map(|parts| parts.iter().map(|part| format!("/{part}")).collect())
+}
+
+/// Exact, template and prefix paths of up to four segments, and a few regexes.
+fn path() -> impl Strategy<Value = String> {
+    let ends = &["", "/", "/*", "/{rest...}", "/*"][..];
+    let form =
+        (segments(&["a", "b", "ab", "{}"], 4), proptest::sample::select(ends)).prop_map(|(body, end)| {
+            let mut named = String::new();
+            for (part, n) in body.split("{}").zip(0..) {
+                if n > 0 {
+                    named += &format!("{{n{n}}}");
+                }
+                named += part;
+            }
+            named + end
+        });
+    let regex = proptest::sample::select(&["~^/a", "~b$", "~^/(a|b)/", "~^/(?<x>[^/]*)/a", "~."][..]);
+    let some = prop_oneof![5 => form, 1 => regex.prop_map(str::to_owned)];
+    prop_oneof![1 => Just(String::new()), 6 => some.prop_filter("a path begins with a slash", |p| !p.is_empty())
+        .prop_map(|path| format!(" path={path}"))]
+}
+
+fn route() -> impl Strategy<Value = String> {
+    let hosts = &["a.com", "b.a.com", "*.a.com", "*.com", "*.b.a.com", "com"][..];
+    let (host, more) = (word("host", hosts), word("host", hosts));
+    let method = word("method", &["GET", "HEAD", "POST"]);
+    let header = word("header", &["x-a", "x-a=1", "x-a=~2$", "x-b"]);
+    let query = word("query", &["p", "p=1", "p=~^2", "q"]);
+    let priority = prop_oneof![6 => Just(""), 1 => Just(" priority=1"), 1 => Just(" priority=-1")];
+    (host, more, path(), method, header, query, priority)
+        .prop_map(|(a, b, c, d, e, f, g)| [a.as_str(), &b, &c, &d, &e, &f, g].concat())
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let host = proptest::option::weighted(
+        0.9,
+        proptest::sample::select(
+            &["a.com", "b.a.com", "c.b.a.com", "x.com", "com", ".a.com", "xa.com", "", "a.com.x"][..],
+        ),
+    );
+    let path = (segments(&["a", "b", "ab", "c"], 5), proptest::sample::select(&["", "/", "//", "/a//b"][..]));
+    let method = proptest::sample::select(&["GET", "HEAD", "POST", "PUT"][..]);
+    let headers =
+        prop::collection::vec(proptest::sample::select(&[("x-a", "1"), ("x-a", "2"), ("x-b", "")][..]), 0..3);
+    let query =
+        proptest::option::of(proptest::sample::select(&["", "p", "p=1", "p=2&p=1", "%70=%31&q", "q=1"][..]));
+    (method, host, path, headers, query).prop_map(|(method, host, (path, end), headers, query)| Request {
+        method: method.into(),
+        host: host.map(str::to_owned),
+        path: path + end,
+        headers: headers.into_iter().map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).collect(),
+        query: query.map(str::to_owned),
+    })
+}
+
+fn router(routes: &[String]) -> Router {
+    let mut builder = Builder::new();
+    for (route, index) in routes.iter().zip(0..) {
+        builder.add(RouteIndex(index), of(route));
+    }
+    builder.build()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn find_is_the_first_that_a_scan_accepts(
+        routes in prop::collection::vec(route(), 0..25),
+        requests in prop::collection::vec(request(), 1..20),
+    ) {
+        let router = router(&routes);
+        let mut captures = Captures::new();
+        for request in &requests {
+            let scan = router.explain(request).into_iter().find(|c| c.verdict == Verdict::Matched);
+            let found = router.find(request, &mut captures);
+            prop_assert_eq!(found, scan.as_ref().map(|c| c.route), "{:?}", request);
+            let mut want = Captures::new();
+            if let Some(path) = scan.and_then(|c| c.path) {
+                prop_assert!(path.capture(request.path.as_bytes(), &mut want));
+            }
+            let ranges = |c: &Captures| (0..c.len()).map(|i| c.get(i)).collect::<Vec<_>>();
+            prop_assert_eq!(ranges(&captures), ranges(&want));
+        }
+    }
+
+    #[test]
+    fn a_duplicate_is_never_taken(routes in prop::collection::vec(route(), 0..25), request in request()) {
+        let mut builder = Builder::new();
+        for (route, index) in routes.iter().zip(0..) {
+            let mut of = of(route);
+            of.hosts.truncate(1);
+            builder.add(RouteIndex(index), of);
+        }
+        let duplicates = builder.duplicates();
+        let found = builder.build().find(&request, &mut Captures::new());
+        for (earlier, later) in duplicates {
+            prop_assert!(earlier < later);
+            prop_assert_ne!(found, Some(later));
+        }
+    }
+
+    #[test]
+    fn no_input_panics(path in ".{0,40}", host in ".{0,20}", query in ".{0,40}", pattern in "(~|/|)[a-z{}.*/%0-9~()\\[\\]é+?|-]{0,20}") {
+        if let Ok(parsed) = router::PathPattern::parse(&pattern) {
+            let mut captures = Captures::new();
+            prop_assert_eq!(parsed.matches(path.as_bytes()), parsed.capture(path.as_bytes(), &mut captures));
+        }
+        let _ = router::HostPattern::parse(&pattern);
+        let router = router(&["path=/{a}/* host=*.a query=p=~x".into(), "path=/a".into(), "query=q".into()]);
+        let _ = router.find(&Request::new("GET", &host, &path).query(&query), &mut Captures::new());
+    }
+}

@@ -1,0 +1,10 @@
+//! The router as its callers see it: precedence, equivalence with a plain scan, and scale.
+
+#[cfg(test)]
+mod equivalence;
+#[cfg(test)]
+mod precedence;
+#[cfg(test)]
+mod request;
+#[cfg(test)]
+mod scale;

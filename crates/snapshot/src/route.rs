@@ -1,0 +1,137 @@
+//! Routes: what to do with the requests that match.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diagnostics::Span;
+use message::Reply;
+use policy::Chain;
+
+use crate::{ServiceIndex, Template};
+
+/// A route. What it matches is in the router.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name, or `path` and position where it has none.
+    pub name: Box<str>,
+    /// What to do.
+    pub action: Action,
+    /// For the whole exchange; `None` for what the service says.
+    pub timeout: Option<Duration>,
+    /// The place in the configuration.
+    pub source: Span,
+}
+
+/// What a route does.
+#[derive(Debug)]
+pub enum Action {
+    /// Pass the request to a service.
+    Forward {
+        /// To which.
+        split: Split,
+        /// Another path for the service.
+        rewrite: Option<Template>,
+    },
+    /// Send the client elsewhere.
+    Redirect {
+        /// Where to.
+        redirect: Redirect,
+        /// What holds here.
+        chain: Chain,
+    },
+    /// Answer.
+    Respond {
+        /// With this.
+        reply: Arc<Reply>,
+        /// What holds here.
+        chain: Chain,
+    },
+}
+
+impl Action {
+    /// The chain of a request that would take this route; for a split, of its first target.
+    pub fn chain(&self) -> Option<&Chain> {
+        match self {
+            Action::Forward { split, .. } => split.targets().first().map(|target| &target.chain),
+            Action::Redirect { chain, .. } | Action::Respond { chain, .. } => Some(chain),
+        }
+    }
+}
+
+/// One service of a route, with the policies that hold on the way to it.
+#[derive(Debug)]
+pub struct Target {
+    /// The service.
+    pub service: ServiceIndex,
+    /// Its share.
+    pub weight: u32,
+    /// Gateway, service and route policies, the nearest of each kind.
+    pub chain: Chain,
+}
+
+/// The services of a route and their shares. There is at least one, and their weights are not all zero.
+#[derive(Debug)]
+pub struct Split {
+    targets: Box<[Target]>,
+    total: u64,
+}
+
+impl Split {
+    /// `None` where there is nothing to choose from.
+    pub fn new(targets: Vec<Target>) -> Option<Split> {
+        let total: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
+        (total > 0).then(|| Split { targets: targets.into(), total })
+    }
+
+    /// All of them.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Chooses one by weight.
+    #[inline]
+    pub fn choose(&self, rng: &mut fastrand::Rng) -> &Target {
+        if self.targets.len() > 1 {
+            let mut ticket = rng.u64(0..self.total);
+            for target in &self.targets {
+                match ticket.checked_sub(u64::from(target.weight)) {
+                    None => return target,
+                    Some(rest) => ticket = rest,
+                }
+            }
+        }
+        &self.targets[0]
+    }
+}
+
+/// Where to send a client.
+#[derive(Debug)]
+pub struct Redirect {
+    /// The new place: a path, or a whole URL.
+    pub to: Template,
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_split_keeps_its_shares() {
+        let target =
+            |weight| Target { service: ServiceIndex(weight as usize), weight, chain: Chain::default() };
+        assert!(Split::new(vec![]).is_none() && Split::new(vec![target(0)]).is_none());
+        let split = Split::new(vec![target(90), target(0), target(10)]).unwrap();
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut counts = [0u32; 3];
+        for _ in 0..10_000 {
+            match split.choose(&mut rng).weight {
+                90 => counts[0] += 1,
+                0 => counts[1] += 1,
+                _ => counts[2] += 1,
+            }
+        }
+        assert!((8800..9200).contains(&counts[0]) && counts[1] == 0, "{counts:?}");
+    }
+}

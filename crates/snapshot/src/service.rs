@@ -1,0 +1,106 @@
+//! Services: endpoints and how to reach them.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use message::Method;
+
+/// The position of a service in `Snapshot::services`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct ServiceIndex(pub usize);
+
+/// A named set of endpoints. Live state is keyed by the name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The name, unique in a configuration.
+    pub name: Box<str>,
+    /// The endpoints, in the order of the configuration.
+    pub endpoints: Vec<Endpoint>,
+    /// How to choose one.
+    pub algorithm: balance::Algorithm,
+    /// How long the service may take.
+    pub timeouts: ServiceTimeouts,
+    /// Most open connections to one address, over all workers.
+    pub max_connections: usize,
+    /// Most kept connections to one address, over all workers.
+    pub idle_connections: usize,
+    /// What may be tried again.
+    pub retries: Retries,
+}
+
+/// One endpoint as the user wrote it. A name may stand for several addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Address or name.
+    pub host: EndpointHost,
+    /// The port.
+    pub port: u16,
+    /// Its share among the endpoints.
+    pub weight: u32,
+    /// `host:port` for the Host field of requests that came without one.
+    pub authority: Box<str>,
+}
+
+/// Where an endpoint is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndpointHost {
+    /// At an address.
+    Address(IpAddr),
+    /// At whatever a name stands for now.
+    Name(Box<str>),
+}
+
+/// How long a service may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceTimeouts {
+    /// To accept a connection.
+    pub connect: Duration,
+    /// From the whole request to the whole head of the response.
+    pub response: Duration,
+    /// Between two parts of a response body.
+    pub stream: Duration,
+    /// How long an unused connection is kept.
+    pub idle: Duration,
+    /// For the whole exchange, all attempts together; `None` for no limit.
+    pub request: Option<Duration>,
+    /// How long nothing may pass through an upgraded connection.
+    pub tunnel: Duration,
+}
+
+/// What may be tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retries {
+    /// Further attempts after the first.
+    pub attempts: u32,
+    /// After what.
+    pub on: RetryOn,
+    /// Only these methods.
+    pub methods: Vec<Box<str>>,
+    /// For each attempt, up to the head of the response.
+    pub per_try: Option<Duration>,
+    /// Share of retries among requests, in percent.
+    pub budget: u32,
+}
+
+impl Retries {
+    /// Whether requests of this method may be repeated after the service may have seen them.
+    pub fn allows(&self, method: Method, text: &[u8]) -> bool {
+        if self.methods.is_empty() {
+            return method.is_idempotent();
+        }
+        self.methods.iter().any(|allowed| allowed.as_bytes() == text)
+    }
+}
+
+/// After what an attempt may be followed by another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetryOn {
+    /// No connection could be opened.
+    pub connect_failure: bool,
+    /// The connection broke before anything was answered.
+    pub reset: bool,
+    /// No answer within `per_try`.
+    pub timeout: bool,
+    /// The service answered one of these.
+    pub statuses: Vec<u16>,
+}
