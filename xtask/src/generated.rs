@@ -4,12 +4,18 @@
 //! code alone, never on time, machine or environment. Entry points: [`write`] and [`check`].
 
 use crate::findings::{Finding, Tree};
+use crate::reference;
 
 /// A path from the root of the repository, and what makes the text of that file.
 type Reference = (&'static str, fn() -> String);
 
 /// Every generated file.
-const GENERATED: &[Reference] = &[];
+const GENERATED: &[Reference] = &[
+    ("docs/reference/configuration.md", reference::configuration),
+    ("docs/reference/policies.md", reference::policies),
+    ("docs/reference/diagnostics.md", reference::diagnostics),
+    ("docs/reference/faults.md", reference::faults),
+];
 
 /// Compares each committed copy with what the code says now.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {

@@ -10,6 +10,7 @@ mod layers;
 mod licences;
 mod links;
 mod mask;
+mod reference;
 mod sources;
 
 use std::process::ExitCode;

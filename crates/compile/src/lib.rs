@@ -8,6 +8,8 @@ mod policies;
 mod routes;
 mod services;
 mod templates;
+#[cfg(test)]
+mod tests;
 
 use config::Config;
 use diagnostics::{Code, Diagnostic, Diagnostics};

@@ -46,7 +46,7 @@ async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, close: 
         connection: connection_header(s.request, keep),
         date: &s.worker.date(),
     };
-    let out = &mut s.down.outgoing.head;
+    let out = s.down.head_mut();
     wire::write_response(out, &s.request.response, &framing);
     if !head_only && !bodiless {
         out.extend_from_slice(&reply.body);

@@ -21,6 +21,9 @@ const MOST_LARGE: usize = 16;
 /// Unused buffers kept, per worker.
 const KEEP_SMALL: usize = 64;
 const KEEP_LARGE: usize = 4;
+const KEEP_TEXTS: usize = 256;
+/// The longest text that is worth keeping.
+const LONGEST_TEXT: usize = 16 * 1024;
 
 /// The buffers of a worker.
 #[derive(Default)]
@@ -28,9 +31,24 @@ pub(crate) struct Buffers {
     small: RefCell<Vec<Box<[u8]>>>,
     large: RefCell<Vec<Box<[u8]>>>,
     large_in_use: Cell<usize>,
+    texts: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Buffers {
+    /// An empty text, for a head that is about to be sent.
+    pub(crate) fn take_text(&self) -> Vec<u8> {
+        self.texts.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a text back after it was sent.
+    pub(crate) fn give_text(&self, mut text: Vec<u8>) {
+        text.clear();
+        let mut texts = self.texts.borrow_mut();
+        if (1..=LONGEST_TEXT).contains(&text.capacity()) && texts.len() < KEEP_TEXTS {
+            texts.push(text);
+        }
+    }
+
     /// An empty buffer. `large` is a wish that is granted while there are large buffers left.
     pub(crate) fn take(self: &Rc<Self>, large: bool) -> Buffer {
         let bytes = if large && self.large_in_use.get() < MOST_LARGE {
@@ -103,12 +121,18 @@ impl Buffer {
         self.end + TAIL_ROOM >= self.bytes.len()
     }
 
-    /// A head larger than an ordinary buffer is still coming in: continues in a buffer of `most` bytes.
-    /// Returns false when it is that large already.
+    /// A head that does not fit is still coming in: makes room for `most` bytes of it, in this buffer or in a
+    /// larger one. Returns false when there is that much room already.
     pub(crate) fn grow(&mut self, most: usize) -> bool {
         let wanted = HEAD_ROOM + most + TAIL_ROOM;
         if self.bytes.len() >= wanted {
-            return false;
+            // Large enough, but other messages stood in front of what is coming in now.
+            if self.start == HEAD_ROOM {
+                return false;
+            }
+            self.bytes.copy_within(self.start..self.end, HEAD_ROOM);
+            (self.start, self.end) = (HEAD_ROOM, HEAD_ROOM + self.end - self.start);
+            return true;
         }
         let mut larger = vec![0; wanted].into_boxed_slice();
         let len = self.end - self.start;
@@ -218,6 +242,9 @@ mod tests {
         assert_eq!(buffer.filled(), b"headtail");
         let from = buffer.range().start + 4;
         assert_eq!(buffer.split_off(from).filled(), b"tail");
+        buffer.consume(4);
+        assert!(buffer.grow(64 * 1024), "what was consumed makes room");
+        assert_eq!((buffer.filled(), buffer.range().start), (&b"tail"[..], HEAD_ROOM));
         buffer.consume(100);
         assert!(buffer.is_empty());
     }

@@ -35,10 +35,9 @@ enum Next {
 /// Serves one connection until it ends.
 pub(crate) async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, listener: Rc<Listener>) {
     let peer = peer.ip().to_canonical();
-    let trusted = worker.current().snapshot.trusted_proxies.contains(peer);
-    let info = ForwardingInfo { peer, peer_text: peer.to_string(), trusted, scheme: "http" };
+    let mut info = ForwardingInfo { peer, peer_text: peer.to_string(), trusted: false, scheme: "http" };
     let timer = worker.wheel.timer();
-    let mut down = Connection::new(Transport::Tcp(stream));
+    let mut down = Connection::new(Transport::Tcp(stream), &worker.buffers);
     let mut first = true;
     let outcome = loop {
         let (mut request, fault) = match next_request(&worker, &listener, &timer, &mut down, first).await {
@@ -47,6 +46,8 @@ pub(crate) async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr,
             Next::Closed => break Outcome::Close,
         };
         first = false;
+        // The list may have changed since the last request.
+        info.trusted = worker.current().snapshot.trusted_proxies.contains(peer);
         let mut serving = Serving {
             worker: &worker,
             listener: &listener,
@@ -65,7 +66,7 @@ pub(crate) async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr,
             break outcome;
         }
     };
-    close(&worker, &timer, down, outcome).await;
+    close(&timer, down, outcome).await;
 }
 
 /// Waits for the next request head. An idle connection waits here, and owns nothing but itself.
@@ -97,12 +98,11 @@ async fn next_request(
                     Ok(None) => {}
                     Err((fault, request)) => return Poll::Ready(Next::Fault(fault, request)),
                 }
-            } else if worker.is_draining() {
-                return Poll::Ready(Next::Closed);
             }
-            match down.poll_fill(cx, &worker.buffers) {
+            match down.poll_fill(cx) {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Next::Closed),
                 Poll::Ready(Ok(_)) => {}
+                Poll::Pending if !begun && worker.is_draining() => return Poll::Ready(Next::Closed),
                 Poll::Pending => return poll_silence(worker, timer, cx, deadline, begun),
             }
         }
@@ -154,18 +154,18 @@ fn poll_silence(
 }
 
 /// Ends the connection in the way that the outcome demands.
-async fn close(worker: &Rc<Worker>, timer: &Timer, mut down: Connection, outcome: Outcome) {
+async fn close(timer: &Timer, mut down: Connection, outcome: Outcome) {
     match outcome {
-        Outcome::Reset => down.transport.reset_on_close(),
+        Outcome::Reset => down.unfinished = true,
         Outcome::KeepAlive | Outcome::Gone => {}
         // Unread input would turn the close into a reset, which can overtake the answer.
         Outcome::Close if down.inbox.is_empty() => {}
-        Outcome::Close | Outcome::Linger => linger(worker, timer, &mut down).await,
+        Outcome::Close | Outcome::Linger => linger(timer, &mut down).await,
     }
 }
 
 /// Stops sending, and reads on for a moment (RFC 9112 §9.6).
-async fn linger(worker: &Rc<Worker>, timer: &Timer, down: &mut Connection) {
+async fn linger(timer: &Timer, down: &mut Connection) {
     let deadline = timer.now().after(LINGER);
     let mut left = LINGER_BYTES;
     let mut stopped = false;
@@ -180,7 +180,7 @@ async fn linger(worker: &Rc<Worker>, timer: &Timer, down: &mut Connection) {
                 return Poll::Ready(());
             }
             left -= unread;
-            match down.poll_fill(cx, &worker.buffers) {
+            match down.poll_fill(cx) {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => break,

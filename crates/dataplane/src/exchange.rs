@@ -6,6 +6,7 @@
 //! what to do with it; then the body passes.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use message::{Fault, Version};
 use snapshot::{Listener, ServiceTimeouts};
@@ -55,6 +56,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) request: &'a mut Request,
     /// The body of the request.
     pub(crate) upload: &'a mut Pump,
+    /// Nothing that the service sent speaks against using its connection again.
+    pub(crate) reusable: bool,
     /// The service takes no more of the body; it may still answer.
     pub(crate) upload_failed: bool,
     /// When the whole request must be done.
@@ -79,12 +82,20 @@ pub(crate) struct Exchange<'a> {
 enum ClientEnd {
     /// It has not.
     Open,
-    /// It has; seen at this tick, when this many bytes of the response had passed.
-    Closed(Tick, u64),
-    /// It closed one direction before it had an answer. If it has gone since, its system says so with a
-    /// reset as soon as anything is sent.
-    HalfClosed,
+    /// It has, before it had an answer; seen at this tick. Next it is asked.
+    Closed(Tick),
+    /// It closed one direction, and waits. Should it have gone after all, its system says so with a reset
+    /// as soon as anything is sent; at this tick it is looked for, and then after twice the time.
+    HalfClosed { look: Tick, pause: u64 },
+    /// It did so in the middle of the response, which is how clients leave. It is given up when nothing has
+    /// come from the service since this tick, when so many bytes had passed.
+    Leaving { since: Tick, passed: u64 },
 }
+
+/// How long a response may stand still before a client that closed in the middle of it counts as gone.
+const LEAVING: Duration = Duration::from_secs(1);
+/// The longest pause between two looks at a client that has closed one direction, in ticks.
+const LONGEST_PAUSE: u64 = 20;
 
 impl<'a> Exchange<'a> {
     #[allow(clippy::too_many_arguments, reason = "an exchange is where everything meets")]
@@ -106,6 +117,7 @@ impl<'a> Exchange<'a> {
             up,
             request,
             upload,
+            reusable: true,
             upload_failed: false,
             total: Tick::NEVER,
             per_try: Tick::NEVER,
@@ -128,10 +140,10 @@ impl<'a> Exchange<'a> {
                 if self.request.response.status >= 200 || self.request.response.status == 101 {
                     return Poll::Ready(Ok(meta));
                 }
-                self.relay_interim()?;
+                self.relay_interim(&meta)?;
                 continue;
             }
-            match self.up.poll_fill(cx, &self.worker.buffers) {
+            match self.up.poll_fill(cx) {
                 Poll::Ready(Ok(0)) if !self.up.ended => return Poll::Ready(Err(self.head_too_large())),
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Err(self.closed_early())),
                 Poll::Ready(Ok(_)) => self.answered = true,
@@ -141,7 +153,7 @@ impl<'a> Exchange<'a> {
         if let Poll::Ready(Err(_)) = self.down.poll_flush(cx, &mut 0) {
             return Poll::Ready(Err(Failure::Final(Fault::ClientGone)));
         }
-        self.poll_client(cx, 0).map_err(Failure::Final)?;
+        self.poll_client(cx, false, 0).map_err(Failure::Final)?;
         self.check_client_end(None).map_err(Failure::Final)?;
         self.poll_clock(cx).map(Err)
     }
@@ -188,15 +200,16 @@ impl<'a> Exchange<'a> {
     }
 
     /// Passes a 1xx on to a client that can understand it (RFC 9110 §15.2).
-    fn relay_interim(&mut self) -> Result<(), Failure> {
+    fn relay_interim(&mut self, meta: &ResponseMeta) -> Result<(), Failure> {
         self.interim += 1;
+        self.reusable &= meta.keep_alive;
         if self.interim > MOST_INTERIM {
             return Err(Failure::Final(Fault::UpstreamMalformed));
         }
         self.service_deadline = self.timer.now().after(self.timeouts.response);
         let wanted = (self.request.response.status != 100 || self.request.meta.expect_continue)
             // A client that does not read gets no more of them.
-            && self.down.outgoing.head.len() < RESPONSE_LIMITS.bytes;
+            && self.down.outgoing.waiting() < RESPONSE_LIMITS.bytes;
         if wanted && self.request.head.version == Version::Http11 {
             let options = message::ConnectionOptions::of(&self.request.response.headers);
             self.request.response.headers.strip_response(options);
@@ -205,22 +218,15 @@ impl<'a> Exchange<'a> {
                 connection: wire::ConnectionHeader::None,
                 date: &[],
             };
-            wire::write_response(&mut self.down.outgoing.head, &self.request.response, &framing);
+            wire::write_response(self.down.head_mut(), &self.request.response, &framing);
         }
         Ok(())
     }
 
     /// Passes the body of the response on, after its head was put into `down.outgoing`.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>, download: &mut Pump) -> Poll<Ending> {
-        if let Err(fault) = self.poll_upload(cx) {
-            let gone = self.down.ended;
-            return Poll::Ready(if gone {
-                Ending::ClientGone(Fault::ClientGone)
-            } else {
-                Ending::Cut(fault)
-            });
-        }
-        match download.poll(cx, self.up, self.down, &self.worker.buffers) {
+        let uploaded = self.poll_upload(cx);
+        match download.poll(cx, self.up, self.down) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ending::Complete),
             Poll::Ready(Err(PumpError::Sender(_))) => return Poll::Ready(Ending::Cut(Fault::UpstreamCut)),
             Poll::Ready(Err(PumpError::Receiver)) => {
@@ -228,9 +234,19 @@ impl<'a> Exchange<'a> {
             }
             Poll::Pending => {}
         }
+        if let Err(fault) = uploaded {
+            let gone = self.down.ended;
+            return Poll::Ready(if gone {
+                Ending::ClientGone(Fault::ClientGone)
+            } else {
+                Ending::Cut(fault)
+            });
+        }
         self.note_download(download);
-        if let Err(fault) =
-            self.poll_client(cx, download.passed).and_then(|()| self.check_client_end(Some(download.passed)))
+        let waits = download.waits_for;
+        if let Err(fault) = self
+            .poll_client(cx, true, download.passed)
+            .and_then(|()| self.check_client_end(Some((download.passed, waits))))
         {
             return Poll::Ready(Ending::ClientGone(fault));
         }
@@ -268,11 +284,13 @@ impl<'a> Exchange<'a> {
         if self.upload.done || self.upload_failed {
             return Ok(());
         }
-        let before = self.upload.passed;
-        let polled = self.upload.poll(cx, self.down, self.up, &self.worker.buffers);
+        let (before, sent) = (self.upload.passed, self.upload.sent);
+        let polled = self.upload.poll(cx, self.down, self.up);
         let now = self.timer.now();
         if self.upload.passed != before {
             self.body_patience.progress(now, self.upload.passed);
+        }
+        if self.upload.sent != sent {
             self.service_deadline = Tick::NEVER;
         }
         match polled {
@@ -302,58 +320,72 @@ impl<'a> Exchange<'a> {
 
     /// Looks whether the client is still there. Bytes that it sends ahead (pipelining) are kept, up to
     /// one buffer; when that is full, nobody looks any more until the response is done.
-    fn poll_client(&mut self, cx: &mut Context<'_>, passed: u64) -> Result<(), Fault> {
+    fn poll_client(&mut self, cx: &mut Context<'_>, begun: bool, passed: u64) -> Result<(), Fault> {
         if !self.upload.is_received() && !self.upload_failed {
             return Ok(()); // what comes now is the body, and the upload reads it
         }
         while !self.down.ended {
-            match self.down.poll_fill(cx, &self.worker.buffers) {
+            match self.down.poll_fill(cx) {
                 Poll::Ready(Ok(0)) | Poll::Pending => break,
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) => return Err(Fault::ClientGone),
             }
         }
         if self.down.ended && self.client_end == ClientEnd::Open {
-            self.client_end = ClientEnd::Closed(self.timer.now(), passed);
+            let now = self.timer.now();
+            self.client_end =
+                if begun { ClientEnd::Leaving { since: now, passed } } else { ClientEnd::Closed(now) };
         }
         Ok(())
     }
 
     /// Finds out whether a client that will send nothing more has gone, or only closed one direction.
-    /// `passed` is what has passed of the response body; `None` before its head.
-    fn check_client_end(&mut self, passed: Option<u64>) -> Result<(), Fault> {
+    /// `body` is how far the body of the response has come, and what it waits for; `None` before its head.
+    fn check_client_end(&mut self, body: Option<(u64, Waits)>) -> Result<(), Fault> {
         let now = self.timer.now();
-        match (self.client_end, passed) {
+        match (self.client_end, body) {
             (ClientEnd::Open, _) => {}
-            (ClientEnd::HalfClosed, _) => {
+            (ClientEnd::Closed(since), None) if now <= since => {}
+            (ClientEnd::Closed(_), asked) => {
+                self.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + 1), pause: 1 };
+                if asked.is_none() && self.request.head.version == Version::Http11 {
+                    // RFC 9110 §15.2: a client must be able to take an interim response it did not ask for.
+                    self.down.head_mut().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                }
+            }
+            (ClientEnd::HalfClosed { look, .. }, _) if now < look => {}
+            (ClientEnd::HalfClosed { pause, .. }, _) => {
                 if self.down.transport.is_broken() {
                     return Err(Fault::ClientGone);
                 }
+                let pause = (pause * 2).min(LONGEST_PAUSE);
+                self.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + pause), pause };
             }
-            (ClientEnd::Closed(since, _), _) if now <= since => {}
-            (ClientEnd::Closed(_, before), Some(passed)) => {
-                // In the middle of a response nothing can be sent to find out. While bytes flow, the
-                // next one tells; when the service is silent too, nobody is there to be served.
-                if passed == before {
+            (ClientEnd::Leaving { since, passed: before }, body) => {
+                let (passed, waits) = body.unwrap_or((before, Waits::Nothing));
+                if passed != before || waits == Waits::Write {
+                    self.client_end = ClientEnd::Leaving { since: now, passed };
+                } else if now >= since.after(LEAVING) {
                     return Err(Fault::ClientGone);
-                }
-                self.client_end = ClientEnd::Closed(now, passed);
-            }
-            (ClientEnd::Closed(..), None) => {
-                self.client_end = ClientEnd::HalfClosed;
-                if self.request.head.version == Version::Http11 {
-                    // RFC 9110 §15.2: a client must be able to take an interim response it did not ask for.
-                    self.down.outgoing.head.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                 }
             }
         }
         Ok(())
     }
 
+    /// When to look at the client again.
+    fn next_look(&self, now: Tick) -> Tick {
+        match self.client_end {
+            ClientEnd::Open => Tick::NEVER,
+            ClientEnd::Closed(_) => Tick(now.0 + 1),
+            ClientEnd::HalfClosed { look, .. } => look,
+            ClientEnd::Leaving { since, .. } => since.after(LEAVING).max(Tick(now.0 + 1)),
+        }
+    }
+
     /// Arms the timer for the nearest deadline, and says which one has passed.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         let now = self.timer.now();
-        let watched = self.client_end != ClientEnd::Open;
         let deadlines = [
             (self.total, Failure::Final(Fault::RequestTimeout)),
             (self.per_try, Failure::TryTimeout),
@@ -361,7 +393,7 @@ impl<'a> Exchange<'a> {
             (self.body_patience.deadline(), Failure::Final(Fault::BodyTimeout)),
             (self.send_patience.deadline(), Failure::Final(Fault::SendTimeout)),
         ];
-        let mut nearest = if watched { Tick(now.0 + 1) } else { Tick::NEVER };
+        let mut nearest = self.next_look(now);
         for (deadline, failure) in deadlines {
             if deadline <= now {
                 return Poll::Ready(failure);

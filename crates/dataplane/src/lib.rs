@@ -2,9 +2,10 @@
 //!
 //! It knows snapshots, not configurations. One worker is one thread; one task drives both legs of a
 //! request. Start reading at [`serve`](serve/fn.serve.html)'s source, `serve.rs`; the life of a
-//! connection is in `client.rs`, an attempt at a service in `exchange.rs`.
+//! connection is in `client.rs`, an attempt at a service in `attempt.rs`.
 
 mod answer;
+mod attempt;
 mod buffers;
 mod client;
 mod exchange;

@@ -44,7 +44,9 @@ pub(crate) struct LiveService {
     resolved: RefCell<Vec<Vec<IpAddr>>>,
     counts: Arc<ConnectionCounts>,
     /// Unused connections to one address that this worker keeps: its share.
-    pub(crate) idle_share: usize,
+    idle_share: usize,
+    /// Connections to one address that no other worker can want.
+    open_share: usize,
 }
 
 /// One address of a service.
@@ -52,6 +54,8 @@ pub(crate) struct Member {
     pub(crate) address: SocketAddr,
     weight: u32,
     in_flight: Cell<u32>,
+    /// Connections of this worker, in use or kept.
+    own: Rc<Cell<usize>>,
     idle: RefCell<Vec<Idle>>,
     open: Arc<AtomicUsize>,
 }
@@ -63,11 +67,15 @@ struct Idle {
 }
 
 /// Counts one open connection for as long as it lives.
-pub(crate) struct OpenSlot(Arc<AtomicUsize>);
+pub(crate) struct OpenSlot {
+    all: Arc<AtomicUsize>,
+    own: Rc<Cell<usize>>,
+}
 
 impl Drop for OpenSlot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.all.fetch_sub(1, Ordering::Relaxed);
+        self.own.set(self.own.get().saturating_sub(1));
     }
 }
 
@@ -110,6 +118,7 @@ impl LiveService {
             resolved: RefCell::new(resolved),
             counts: Arc::clone(counts),
             idle_share: settings.idle_connections.div_ceil(workers.max(1)),
+            open_share: if workers > 1 { settings.max_connections / workers } else { usize::MAX },
             settings,
         };
         live.rebuild(&old.map(|old| old.members.borrow().clone()).unwrap_or_default());
@@ -142,6 +151,7 @@ impl LiveService {
                         address,
                         weight: endpoint.weight,
                         in_flight: Cell::new(0),
+                        own: Rc::default(),
                         idle: RefCell::default(),
                         open: self.counts.of(&self.settings.name, address),
                     })
@@ -154,7 +164,10 @@ impl LiveService {
         };
         if !same {
             let weights: Vec<u32> = members.iter().map(|member| member.weight).collect();
-            *self.balancer.borrow_mut() = Balancer::new(self.settings.algorithm, &weights);
+            let mut balancer = Balancer::new(self.settings.algorithm, &weights);
+            // The workers would otherwise all begin with the same one.
+            balancer.start_anywhere(&mut fastrand::Rng::new());
+            *self.balancer.borrow_mut() = balancer;
             *self.members.borrow_mut() = members;
         }
     }
@@ -168,6 +181,25 @@ impl LiveService {
             |index| members.get(index).is_some_and(|member| !tried.contains(&member.address)),
         )?;
         members.get(index).cloned()
+    }
+
+    /// Whether there is an address besides these.
+    pub(crate) fn has_other_than(&self, tried: &[SocketAddr]) -> bool {
+        self.members.borrow().iter().any(|member| !tried.contains(&member.address))
+    }
+
+    /// Keeps a connection for the next request. The oldest goes when there are too many; this one, when all
+    /// that may be open are open and another worker may be waiting for its turn.
+    pub(crate) fn checkin(&self, member: &Member, connection: Connection, slot: OpenSlot, until: Tick) {
+        let is_full = member.open.load(Ordering::Relaxed) >= self.settings.max_connections;
+        if self.idle_share == 0 || (is_full && member.own.get() > self.open_share) {
+            return;
+        }
+        let mut idle = member.idle.borrow_mut();
+        if idle.len() >= self.idle_share {
+            idle.remove(0);
+        }
+        idle.push(Idle { connection, slot, until });
     }
 
     /// Counts a request for the retry budget. `now` in milliseconds.
@@ -207,23 +239,14 @@ impl Member {
         None
     }
 
-    /// Keeps a connection for the next request. The oldest goes when there are too many.
-    pub(crate) fn checkin(&self, connection: Connection, slot: OpenSlot, until: Tick, most: usize) {
-        let mut idle = self.idle.borrow_mut();
-        if most == 0 {
-            return;
-        }
-        if idle.len() >= most {
-            idle.remove(0);
-        }
-        idle.push(Idle { connection, slot, until });
-    }
-
     /// Counts one more open connection, unless there are as many as allowed.
     pub(crate) fn reserve(&self, most: usize) -> Option<OpenSlot> {
         let reserved = self
             .open
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < most).then_some(open + 1));
-        reserved.ok().map(|_| OpenSlot(Arc::clone(&self.open)))
+        reserved.ok().map(|_| {
+            self.own.set(self.own.get() + 1);
+            OpenSlot { all: Arc::clone(&self.open), own: Rc::clone(&self.own) }
+        })
     }
 }

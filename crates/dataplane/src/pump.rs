@@ -4,13 +4,11 @@
 //! decoded and framed anew in the buffer it was read into, and leaves together with the head that waits
 //! in front of it. The same pump serves both directions.
 
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use message::Fault;
 use wire::{BodyDecoder, BodyLength};
 
-use crate::buffers::Buffers;
 use crate::transport::Connection;
 
 /// A body on its way.
@@ -24,6 +22,8 @@ pub(crate) struct Pump {
     ended: bool,
     /// The most payload that may pass.
     limit: Option<u64>,
+    /// Bytes taken from the sender, framing included.
+    pub(crate) taken: u64,
     /// Payload bytes that came in.
     pub(crate) passed: u64,
     /// Bytes that the receiver's socket took, heads and framing included.
@@ -61,6 +61,7 @@ impl Pump {
             done: false,
             ended: false,
             limit,
+            taken: 0,
             passed: 0,
             sent: 0,
             waits_for: Waits::Nothing,
@@ -78,7 +79,6 @@ impl Pump {
         cx: &mut Context<'_>,
         from: &mut Connection,
         to: &mut Connection,
-        buffers: &Rc<Buffers>,
     ) -> Poll<Result<(), PumpError>> {
         loop {
             if !self.ended && to.outgoing.body.is_none() {
@@ -89,6 +89,8 @@ impl Pump {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(PumpError::Receiver)),
                     Poll::Pending => {
+                        // The receiver is slower than the sender: no use in reading more at a time.
+                        from.flooding = false;
                         self.waits_for = Waits::Write;
                         return Poll::Pending;
                     }
@@ -99,10 +101,10 @@ impl Pump {
                 self.waits_for = Waits::Nothing;
                 return Poll::Ready(Ok(()));
             }
-            if !from.inbox.is_empty() {
+            if !from.inbox.is_empty() || self.decoder.is_done() {
                 continue;
             }
-            match from.poll_fill(cx, buffers) {
+            match from.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => self.decoder.end_of_input().map_err(PumpError::Sender)?,
                 Poll::Ready(Ok(_)) => {}
                 // Unlike the end of the connection, an error never is the proper end of a body.
@@ -126,6 +128,7 @@ impl Pump {
                 // What follows belongs to the next message. It is rare, and short.
                 from.inbox.buffer = Some(buffer.split_off(decoded.consumed)).filter(|rest| !rest.is_empty());
             }
+            self.taken += (decoded.consumed - range.start) as u64;
             self.passed += decoded.payload.len() as u64;
             if self.limit.is_some_and(|limit| self.passed > limit) {
                 return Err(PumpError::Sender(Fault::BodyTooLarge));
@@ -144,7 +147,7 @@ impl Pump {
         }
         if self.decoder.is_done() && !self.ended && to.outgoing.body.is_none() {
             if self.chunked {
-                wire::write_last_chunk(&mut to.outgoing.head, self.decoder.trailers());
+                wire::write_last_chunk(to.head_mut(), self.decoder.trailers());
             }
             self.ended = true;
         }

@@ -49,9 +49,9 @@ pub(crate) enum Outcome {
     Close,
     /// Everything was sent, but the client may still be sending: close so that it can read the answer.
     Linger,
-    /// The response was cut: the client must not take it for a whole one.
+    /// Both sides of a tunnel broke off: reset.
     Reset,
-    /// Nobody is there.
+    /// Nobody is there, or the response was cut (then the connection knows, and resets).
     Gone,
 }
 

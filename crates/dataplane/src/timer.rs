@@ -86,8 +86,8 @@ impl Wheel {
         while self.now.get() < now.0 {
             let tick = self.now.get() + 1;
             self.now.set(tick);
-            let due = std::mem::take(&mut *self.slot(tick).borrow_mut());
-            for entry in due {
+            let mut due = std::mem::take(&mut *self.slot(tick).borrow_mut());
+            for entry in due.drain(..) {
                 if entry.queued.get() != tick {
                     continue; // it was queued again for an earlier tick, and this place is stale
                 }
@@ -101,6 +101,8 @@ impl Wheel {
                     self.queue(entry);
                 }
             }
+            // Nothing is queued for the tick that is now, so the slot is empty and may have its memory back.
+            *self.slot(tick).borrow_mut() = due;
         }
     }
 

@@ -67,11 +67,13 @@ impl Transport {
     }
 
     /// Whether an unused connection can be used: nothing arrived on it, not even its end. Costs no
-    /// system call while nothing happened. Wakes nobody later.
+    /// system call while nothing happened, and does not depend on a task or its budget.
     pub(crate) fn is_quiet(&self) -> bool {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
         match self {
-            Transport::Tcp(stream) => stream.poll_read_ready(&mut cx).is_pending(),
+            Transport::Tcp(stream) => {
+                let read = stream.try_read(&mut [0]);
+                read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
         }
     }
 }
@@ -87,14 +89,17 @@ pub(crate) struct Connection {
     /// The peer has said that it will send nothing more.
     pub(crate) ended: bool,
     /// The last read filled its buffer: a larger one will pay.
-    flooding: bool,
+    pub(crate) flooding: bool,
+    /// A message was begun and not finished: whoever closes now must not make it look whole.
+    pub(crate) unfinished: bool,
+    buffers: Rc<Buffers>,
 }
 
 /// A head and a piece of a body that wait to be sent, together if possible.
 #[derive(Default)]
 pub(crate) struct Outgoing {
-    /// Text of heads and last chunks.
-    pub(crate) head: Vec<u8>,
+    /// Text of heads and last chunks; see [`Connection::head_mut`].
+    head: Vec<u8>,
     head_sent: usize,
     /// A piece of a body, framed.
     pub(crate) body: Option<Buffer>,
@@ -106,34 +111,45 @@ impl Outgoing {
     pub(crate) fn is_empty(&self) -> bool {
         self.head.is_empty() && self.body.is_none()
     }
+
+    /// Bytes of text that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.head.len()
+    }
 }
 
 impl Connection {
     /// A fresh connection.
-    pub(crate) fn new(transport: Transport) -> Connection {
+    pub(crate) fn new(transport: Transport, buffers: &Rc<Buffers>) -> Connection {
         Connection {
             transport,
             inbox: Inbox::default(),
             outgoing: Outgoing::default(),
             ended: false,
             flooding: false,
+            unfinished: false,
+            buffers: Rc::clone(buffers),
         }
+    }
+
+    /// The text that is sent next, to append to.
+    pub(crate) fn head_mut(&mut self) -> &mut Vec<u8> {
+        if self.outgoing.head.capacity() == 0 {
+            self.outgoing.head = self.buffers.take_text();
+        }
+        &mut self.outgoing.head
     }
 
     /// Reads once into the inbox. `Ok(0)` when the peer has ended or there is no room; a caller that
     /// must tell them apart looks at `ended`.
     #[inline]
-    pub(crate) fn poll_fill(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffers: &Rc<Buffers>,
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.ended {
             return Poll::Ready(Ok(0));
         }
         let mut buffer = match self.inbox.buffer.take() {
             Some(buffer) => buffer,
-            None => buffers.take(self.flooding),
+            None => self.buffers.take(self.flooding),
         };
         if buffer.room().is_empty() {
             self.inbox.buffer = Some(buffer);
@@ -173,16 +189,13 @@ impl Connection {
             let of_head = count.min(head.len());
             outgoing.head_sent += of_head;
             if outgoing.head_sent >= outgoing.head.len() {
-                outgoing.head.clear();
+                self.buffers.give_text(std::mem::take(&mut outgoing.head));
                 outgoing.head_sent = 0;
             }
             if let Some(body) = &mut outgoing.body {
                 body.consume(count - of_head);
                 if body.is_empty() {
                     outgoing.body = None;
-                } else {
-                    // The receiver is slower than the sender: no use in reading more at a time.
-                    self.flooding = false;
                 }
             }
         }
@@ -192,5 +205,13 @@ impl Connection {
     /// Whether nothing is left over from the last exchange, so that the next can begin.
     pub(crate) fn is_clean(&self) -> bool {
         self.inbox.is_empty() && self.outgoing.is_empty() && !self.ended
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.unfinished {
+            self.transport.reset_on_close();
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Direction {
     ) -> Result<bool, ()> {
         let (from, to) = if there { (&mut *s.down, up) } else { (up, &mut *s.down) };
         if !self.pump.done {
-            match self.pump.poll(cx, from, to, &s.worker.buffers) {
+            match self.pump.poll(cx, from, to) {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(PumpError::Sender(_) | PumpError::Receiver)) => return Err(()),

@@ -22,7 +22,7 @@ use crate::request::Request;
 use crate::timer::{TICK, Tick, Wheel};
 
 /// Requests kept for reuse, per worker.
-const KEEP_REQUESTS: usize = 256;
+const KEEP_REQUESTS: usize = 1024;
 /// Orders that may wait for a worker.
 const QUEUE: usize = 1024;
 /// How long to wait before accepting again when the system is out of descriptors.
@@ -149,7 +149,7 @@ async fn work(setup: Setup) -> std::io::Result<()> {
                 }
             }
             Order::Drain(limit) => {
-                worker.drain(accepting, limit).await;
+                worker.drain(accepting, &mut orders, limit).await;
                 break;
             }
         }
@@ -317,7 +317,12 @@ impl Worker {
     }
 
     /// Stops accepting and waits until all connections have ended, or the time is up.
-    async fn drain(&self, accepting: Vec<JoinHandle<()>>, limit: Duration) {
+    async fn drain(
+        self: &Rc<Self>,
+        accepting: Vec<JoinHandle<()>>,
+        orders: &mut mpsc::Receiver<Order>,
+        limit: Duration,
+    ) {
         for task in &accepting {
             task.abort();
         }
@@ -329,7 +334,18 @@ impl Worker {
         self.wheel.wake_all();
         let deadline = tokio::time::Instant::now() + limit;
         let mut interval = tokio::time::interval(TICK);
-        while self.connections.get() > 0 && tokio::time::Instant::now() < deadline {
+        loop {
+            // Connections that another worker had accepted before it drained.
+            while let Ok(order) = orders.try_recv() {
+                if let Order::Serve(stream, peer, number) = order
+                    && let Ok(stream) = TcpStream::from_std(stream)
+                {
+                    self.start(stream, peer, number);
+                }
+            }
+            if self.connections.get() == 0 || tokio::time::Instant::now() >= deadline {
+                break;
+            }
             interval.tick().await;
         }
     }
@@ -369,5 +385,7 @@ fn refuse(stream: &TcpStream) {
     let mut text = Vec::new();
     wire::write_response(&mut text, &head, &framing);
     text.extend_from_slice(&reply.body);
-    let _ = stream.try_write(&text);
+    // Straight to the socket: the runtime does not know yet whether it can be written to. If it cannot, the
+    // client learns from the close.
+    let _ = socket2::SockRef::from(stream).send(&text);
 }

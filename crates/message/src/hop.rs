@@ -164,6 +164,7 @@ pub fn trailer_may_pass(name: &[u8]) -> bool {
     ];
     let known = Name::of(name);
     known == Name::Other
+        && !name.get(..12).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"x-forwarded-"))
         && memchr::memchr(b'_', name).is_none()
         && !FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
 }
@@ -219,7 +220,15 @@ mod tests {
 
     #[test]
     fn trailers_never_frame_or_authenticate() {
-        for name in ["Content-Length", "transfer-encoding", "Authorization", "host", "Set-Cookie", "x_y"] {
+        for name in [
+            "Content-Length",
+            "transfer-encoding",
+            "Authorization",
+            "host",
+            "Set-Cookie",
+            "x_y",
+            "X-Forwarded-Port",
+        ] {
             assert!(!trailer_may_pass(name.as_bytes()), "{name}");
         }
         assert!(trailer_may_pass(b"grpc-status") && trailer_may_pass(b"X-Checksum"));

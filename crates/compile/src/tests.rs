@@ -1,0 +1,203 @@
+//! What is wrong is said with its code and at its place; what is right becomes what requests use.
+
+use config::load_text;
+use diagnostics::{Severity, Sources};
+use document::MemoryEnvironment;
+use snapshot::{Action, EndpointHost, Snapshot};
+
+struct Compiled {
+    snapshot: Option<Snapshot>,
+    /// `error unknown-service 5:20`
+    found: Vec<String>,
+    rendered: String,
+}
+
+fn compile_text(text: &str) -> Compiled {
+    let loaded = load_text("gateward.yaml", text, &MemoryEnvironment::new());
+    let mut diagnostics = loaded.diagnostics;
+    let snapshot = loaded.config.and_then(|config| crate::compile(&config, &mut diagnostics));
+    let place = |sources: &Sources, span| sources.place(span).trim_start_matches("gateward.yaml:").to_owned();
+    let found = diagnostics
+        .sorted()
+        .iter()
+        .map(|one| {
+            let at = one.span.map(|span| format!(" {}", place(&loaded.sources, span))).unwrap_or_default();
+            format!("{} {}{at}", one.severity.as_str(), one.code.name())
+        })
+        .collect();
+    let is_error = diagnostics.iter().any(|one| one.severity == Severity::Error);
+    assert_eq!(snapshot.is_none(), is_error, "a snapshot exactly where there is no error:\n{text}");
+    let rendered = diagnostics::render_text(&diagnostics, &loaded.sources, false);
+    Compiled { snapshot, found, rendered }
+}
+
+/// A configuration with these routes (from line 4 on) and a service `s`.
+fn with_routes(routes: &str) -> String {
+    format!(
+        "listen: 127.0.0.1:0\nservices: {{ s: {{ endpoints: [http://127.0.0.1:1] }} }}\nroutes:\n{routes}"
+    )
+}
+
+fn finds(text: &str, wanted: &[&str]) {
+    let compiled = compile_text(text);
+    assert_eq!(compiled.found, wanted, "{text}\n{}", compiled.rendered);
+}
+
+fn snapshot(text: &str) -> Snapshot {
+    let compiled = compile_text(text);
+    compiled.snapshot.unwrap_or_else(|| panic!("{}", compiled.rendered))
+}
+
+#[test]
+fn mistakes_of_routes_are_found_at_their_place() {
+    for (route, wanted) in [
+        ("  - { path: /a, service: x }", &["warning unused-service 2:13", "error unknown-service 4:26"][..]),
+        ("  - { path: /a }", &["warning unused-service 2:13", "error nothing-to-do 4:5"]),
+        ("  - { path: a, service: s }", &["error invalid-path 4:13"]),
+        ("  - { path: \"/{a\", service: s }", &["error invalid-path 4:13"]),
+        ("  - { path: /a/../b, service: s }", &["error invalid-path 4:13"]),
+        ("  - { path: \"~(\", service: s }", &["error invalid-regex 4:13"]),
+        ("  - { hosts: \"a b\", path: /, service: s }", &["error invalid-host 4:14"]),
+        ("  - { methods: [get], service: s }", &["error invalid-method 4:17"]),
+        ("  - { headers: { \"a b\": x }, service: s }", &["error invalid-header 4:18"]),
+        ("  - { headers: { a: \"~(\" }, service: s }", &["error invalid-regex 4:21"]),
+        ("  - { service: s, respond: {} }", &["warning unused-service 2:13", "error conflicting-keys 4:28"]),
+        ("  - { path: \"/a/{x}\", service: s, rewrite: \"/{y}\" }", &["error unknown-capture 4:44"]),
+        ("  - { path: /a, service: s, rewrite: b }", &["error invalid-path 4:38"]),
+        ("  - { split: { s: 0 } }", &["error invalid-value 4:14"]),
+        ("  - { path: /b, redirect: { to: \"//evil\" } }\n  - { service: s }", &["error invalid-path 4:33"]),
+        (
+            "  - { path: \"/{h}\", redirect: { to: \"https://{h}/\" } }\n  - { service: s }",
+            &["error invalid-value 4:37"],
+        ),
+        (
+            "  - { path: /b, redirect: { to: /c, status: 200 } }\n  - { service: s }",
+            &["error invalid-value 4:45"],
+        ),
+        ("  - { path: /b, respond: { status: 100 } }\n  - { service: s }", &["error invalid-value 4:36"]),
+        (
+            "  - { path: /b, respond: { headers: { connection: x } } }\n  - { service: s }",
+            &["error invalid-header 4:39"],
+        ),
+        (
+            "  - { name: n, path: /a, service: s }\n  - { name: n, path: /b, service: s }",
+            &["error duplicate-name 5:13"],
+        ),
+        ("  - { path: /a, service: s }\n  - { path: /a, service: s }", &["warning duplicate-route 5:5"]),
+    ] {
+        finds(&with_routes(route), wanted);
+    }
+}
+
+#[test]
+fn mistakes_of_the_rest_are_found_too() {
+    finds("{}", &["error no-listeners", "error no-routes"]);
+    finds("listen: [0.0.0.0:80, 127.0.0.1:80]\nroutes: [{ respond: {} }]", &["error address-conflict 1:22"]);
+    finds(
+        "listen: 127.0.0.1:0\nservices: { s: { endpoints: [] } }\nroutes: [{ service: s }]",
+        &["error no-endpoints 2:13"],
+    );
+    finds(
+        "listen: 127.0.0.1:0\nservices: { s: { endpoints: [http://a, http://a] } }\nroutes: [{ service: s }]",
+        &["error duplicate-endpoint 2:40"],
+    );
+    finds(
+        "listen: 127.0.0.1:0\nservices: { s: { endpoints: [http://a], retries: { methods: [GET, POST] } } }\nroutes: [{ service: s }]",
+        &["warning retry-not-idempotent 2:67"],
+    );
+    finds(
+        "listen: 127.0.0.1:0\npolicies: { jwt: {}, hedaers: {} }\nroutes: [{ respond: {} }]",
+        &["error not-built-yet 2:13", "error unknown-policy 2:22"],
+    );
+}
+
+#[test]
+fn all_mistakes_are_said_at_once_and_none_that_only_follows() {
+    // The service `s` is there, but broken: that the route names it is no second mistake.
+    finds(
+        "listen: 127.0.0.1:0\nservices: { s: { endpoint: [http://a] } }\nroutes:\n  - { path: a, service: s }\n  - { path: /b, service: t }",
+        &[
+            "error missing-key 2:16",
+            "error unknown-key 2:18",
+            "error invalid-path 4:13",
+            "error unknown-service 5:26",
+        ],
+    );
+    finds("listen: 127.0.0.1:70000\nroutes: []", &["error invalid-address 1:9"]);
+}
+
+#[test]
+fn the_nearest_policy_wins_whole_and_off_removes_it() {
+    let snapshot = snapshot(
+        "\
+listen: 127.0.0.1:0
+policies: { request_id: {}, size_limit: { body: 1 }, headers: { request: { set: { a: gateway } } } }
+services:
+  plain: { endpoints: [http://127.0.0.1:1] }
+  own: { endpoints: [http://127.0.0.1:2], policies: { size_limit: { body: 2 } } }
+routes:
+  - { path: /plain, service: plain }
+  - { path: /own, service: own }
+  - { path: /route, service: own, policies: { size_limit: { body: 3 }, headers: off } }
+  - { path: /none, service: own, policies: { size_limit: off, request_id: off, headers: off } }
+  - { path: /reply, respond: {} }
+",
+    );
+    let kinds: Vec<Vec<&str>> = snapshot
+        .routes
+        .iter()
+        .map(|route| {
+            route.action.chain().unwrap().links().iter().map(|link| link.policy.kind().name).collect()
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            vec!["request_id", "size_limit", "headers"],
+            vec!["request_id", "size_limit", "headers"],
+            vec!["request_id", "size_limit"],
+            vec![],
+            vec!["request_id", "size_limit", "headers"],
+        ]
+    );
+    let [plain, own, .., reply] = &snapshot.routes[..] else { panic!("five routes") };
+    let chain = |route: &snapshot::Route| route.action.chain().unwrap().clone();
+    assert!(chain(plain).guards_like(&chain(reply)), "both have the gateway's limit");
+    assert!(!chain(plain).guards_like(&chain(own)), "the service has a limit of its own");
+}
+
+#[test]
+fn endpoints_and_defaults_arrive() {
+    let snapshot = snapshot(
+        "\
+listen: \"[::1]:0\"
+trusted_proxies: [10.0.0.0/8]
+services:
+  s: { endpoints: [\"http://[::1]:81\", { url: http://Users.internal, weight: 3 }], balance: least_requests }
+routes: [{ service: s, rewrite: /x }]
+",
+    );
+    let [service] = &snapshot.services[..] else { panic!("one service") };
+    assert_eq!(service.endpoints[0].host, EndpointHost::Address("::1".parse().unwrap()));
+    assert_eq!((service.endpoints[0].port, &*service.endpoints[0].authority), (81, "[::1]:81"));
+    assert_eq!(service.endpoints[1].host, EndpointHost::Name("users.internal".into()));
+    assert_eq!((service.endpoints[1].weight, &*service.endpoints[1].authority), (3, "users.internal"));
+    assert!(service.retries.on.connect_failure && !service.retries.on.reset && service.retries.attempts == 1);
+    assert!(snapshot.trusted_proxies.contains("10.1.2.3".parse().unwrap()));
+    assert!(snapshot.trusted_proxies.contains("::ffff:10.1.2.3".parse().unwrap()));
+    assert!(!snapshot.trusted_proxies.contains("11.1.2.3".parse().unwrap()));
+    assert!(matches!(snapshot.routes[0].action, Action::Forward { rewrite: Some(_), .. }));
+}
+
+#[test]
+fn ten_thousand_routes_compile_quickly() {
+    let mut text = String::from(
+        "listen: 127.0.0.1:0\nservices: { s: { endpoints: [http://127.0.0.1:1] } }\npolicies: { request_id: {} }\nroutes:\n",
+    );
+    for number in 0..10_000 {
+        text.push_str(&format!("  - {{ path: /svc{number}/*, service: s }}\n"));
+    }
+    let started = std::time::Instant::now();
+    assert_eq!(snapshot(&text).routes.len(), 10_000);
+    assert!(started.elapsed().as_secs() < 10, "{:?} in a build without optimisation", started.elapsed());
+}

@@ -1,0 +1,87 @@
+//! The texts of the generated references under `docs/reference`.
+//!
+//! Each comes from the declarations in the code: sections and their doc comments, codes, faults, policies.
+//! Entry points: one function per page, listed in `generated.rs`.
+
+use std::fmt::Write;
+
+/// Every key of the configuration, and every policy.
+pub(crate) fn configuration() -> String {
+    let mut out = String::from(
+        "# Configuration reference\n\n\
+         Every key that this version has, from the declarations in the code. A tour stands in\n\
+         [configuration](../configuration.md).\n\n",
+    );
+    out.push_str(&document::reference(&config::Config::info()));
+    out
+}
+
+/// Every kind of policy: its page, then its keys.
+pub(crate) fn policies() -> String {
+    let mut out = String::from(
+        "# Policies\n\n\
+         A policy decides or changes one thing about requests and responses. It is set in `policies` of the gateway,\n\
+         of a service or of a route; the nearest one of a kind wins, whole, and `off` switches it off. Policies run in\n\
+         the order of their stages, whatever the order in the file.\n\n\
+         | policy | stage | may refuse a request |\n|---|---|---|\n",
+    );
+    for kind in policy::KINDS {
+        let refuses = if kind.can_refuse { "yes" } else { "no" };
+        let _ = writeln!(out, "| [`{0}`](#{0}) | {1} | {refuses} |", kind.name, kind.stage.as_str());
+    }
+    for kind in policy::KINDS {
+        // One level deeper: the page is part of this one.
+        let _ = write!(out, "\n#{}\n", kind.doc.trim_end());
+        let keys = document::reference(&(kind.section)());
+        let _ = write!(out, "\n{}", keys.replace("## Raw\n", "## Keys\n").replace("## ", "### "));
+    }
+    let _ = write!(
+        out,
+        "\n## Not in this version\n\nThese are part of the language and refused until they are built:\n\n"
+    );
+    for (name, what) in policy::NOT_BUILT {
+        let _ = writeln!(out, "- `{name}`: {what}");
+    }
+    out
+}
+
+/// Everything that `gateward check` can say.
+pub(crate) fn diagnostics() -> String {
+    let mut out = String::from(
+        "# Diagnostics\n\nWhat `gateward check` can say, by code. Codes never change their meaning.\n",
+    );
+    for code in diagnostics::Code::all() {
+        let _ = write!(
+            out,
+            "\n## {} {}\n\n{}\n\n{}\n",
+            code.id(),
+            code.name(),
+            code.summary(),
+            code.explanation()
+        );
+    }
+    out
+}
+
+/// Every fault, and the reply it becomes.
+pub(crate) fn faults() -> String {
+    let mut out = String::from(
+        "# Faults\n\nWhy a request could not be served. Each becomes a reply of `application/problem+json` (RFC 9457) with\n\
+         the members `type`, `title`, `status`, `detail`, `code`, `layer`, `retryable` and `request_id`. The layer says\n\
+         whose fault it is: the client's, the gateway's, or the service's.\n\n\
+         | code | status | layer | retryable | detail |\n|---|---|---|---|---|\n",
+    );
+    for fault in message::Fault::ALL {
+        let retryable = if fault.is_retryable() { "yes" } else { "no" };
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} | {retryable} | {} |",
+            fault.code(),
+            fault.status(),
+            fault.blame().as_str(),
+            fault.detail()
+        );
+    }
+    out.push_str("\n`client-gone` and `send-timeout` are never sent: nobody is there to read them. They stand in logs and metrics.\n");
+    out
+}
