@@ -92,6 +92,8 @@ enum ClientEnd {
     Leaving { since: Tick, passed: u64 },
 }
 
+/// How long a client that has closed one direction is left alone: most have their answer by then.
+const ASK_AFTER: Duration = Duration::from_millis(150);
 /// How long a response may stand still before a client that closed in the middle of it counts as gone.
 const LEAVING: Duration = Duration::from_secs(1);
 /// The longest pause between two looks at a client that has closed one direction, in ticks.
@@ -345,7 +347,7 @@ impl<'a> Exchange<'a> {
         let now = self.timer.now();
         match (self.client_end, body) {
             (ClientEnd::Open, _) => {}
-            (ClientEnd::Closed(since), None) if now <= since => {}
+            (ClientEnd::Closed(since), None) if now < since.after(ASK_AFTER) => {}
             (ClientEnd::Closed(_), asked) => {
                 self.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + 1), pause: 1 };
                 if asked.is_none() && self.request.head.version == Version::Http11 {
@@ -377,7 +379,7 @@ impl<'a> Exchange<'a> {
     fn next_look(&self, now: Tick) -> Tick {
         match self.client_end {
             ClientEnd::Open => Tick::NEVER,
-            ClientEnd::Closed(_) => Tick(now.0 + 1),
+            ClientEnd::Closed(since) => since.after(ASK_AFTER).max(Tick(now.0 + 1)),
             ClientEnd::HalfClosed { look, .. } => look,
             ClientEnd::Leaving { since, .. } => since.after(LEAVING).max(Tick(now.0 + 1)),
         }

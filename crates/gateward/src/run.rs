@@ -46,7 +46,12 @@ pub(crate) fn on_control_runtime(work: impl Future<Output = Result<(), No>>) -> 
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default());
     match runtime {
-        Ok(runtime) => runtime.block_on(work),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(work);
+            // Whoever was told twice to stop does not wait for workers.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => {
             output::note(&format!("gateward: the system refused a runtime: {error}"));
             Err(No)

@@ -1,0 +1,61 @@
+//! What the documentation shows works: every whole configuration in it passes `gateward check`.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Every Markdown file of the repository that users read, and the pages of policies.
+fn pages(root: &Path) -> Vec<PathBuf> {
+    let mut pages = vec![root.join("README.md")];
+    let mut folders = vec![root.join("docs"), root.join("crates/policy/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+/// The YAML blocks that are whole files: those that begin with their name.
+fn whole_files(page: &str) -> Vec<&str> {
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.filter(|block| block.starts_with("# gateward.yaml")).collect()
+}
+
+#[test]
+fn every_whole_configuration_passes_the_check() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let folder = std::env::temp_dir().join(format!("gateward-documentation-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for page in pages(root) {
+        for block in whole_files(&fs::read_to_string(&page).unwrap()) {
+            let file = folder.join("gateward.yaml");
+            fs::write(&file, block).unwrap();
+            let output = Command::new(end_to_end::binary())
+                .args(["check", "--deny-warnings", "-c"])
+                .arg(&file)
+                .env("MOBILE_KEY", "secret")
+                .output()
+                .unwrap();
+            checked += 1;
+            if !output.status.success() {
+                wrong.push(format!(
+                    "{}:\n{block}\n{}",
+                    page.display(),
+                    String::from_utf8_lossy(&output.stdout)
+                ));
+            }
+        }
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(checked >= 10, "only {checked} examples were found");
+}
