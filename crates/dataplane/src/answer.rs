@@ -9,7 +9,7 @@ use wire::{BodyDecoder, ConnectionHeader, ResponseBody, ResponseFraming};
 
 use crate::patience::Patience;
 use crate::request::Request;
-use crate::serve::{BodyState, Outcome, Serving};
+use crate::serving::{BodyState, Outcome, Serving};
 
 /// Answers with a fault. Where the client is to blame the connection closes: what follows on it is
 /// not to be trusted.

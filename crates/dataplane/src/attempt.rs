@@ -12,10 +12,10 @@ use wire::{BodyLength, ConnectionHeader, RequestFraming, ResponseBody, ResponseF
 
 use crate::answer::connection_header;
 use crate::exchange::{Ending, Exchange, Failure};
-use crate::forward::Plan;
 use crate::live::{LiveService, Member, OpenSlot};
+use crate::plan::Plan;
 use crate::pump::Pump;
-use crate::serve::{Outcome, Serving};
+use crate::serving::{Outcome, Serving};
 use crate::timer::Tick;
 use crate::transport::{Connection, Transport};
 use crate::tunnel;

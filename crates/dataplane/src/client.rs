@@ -12,7 +12,8 @@ use wire::{HeadLimits, HeadScan, Kind};
 
 use crate::answer;
 use crate::request::Request;
-use crate::serve::{BodyState, Outcome, Serving, serve};
+use crate::serve::serve;
+use crate::serving::{BodyState, Outcome, Serving};
 use crate::timer::{Tick, Timer};
 use crate::transport::{Connection, Transport};
 use crate::worker::Worker;

@@ -1,6 +1,5 @@
 //! Forwards one request: pick an endpoint, try, look at the outcome, maybe try again.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use message::{Fault, write_forwarding_headers};
@@ -10,42 +9,13 @@ use crate::answer;
 use crate::attempt::{Failed, attempt};
 use crate::exchange;
 use crate::live::{LiveService, Member};
+use crate::plan::{MOST_TRIED, Plan};
 use crate::pump::Pump;
-use crate::serve::{BodyState, Outcome, Serving};
+use crate::serving::{BodyState, Outcome, Serving};
 use crate::timer::Tick;
-use crate::worker::Worker;
 
 /// A request that passed this gateway this often already goes in a circle.
 const MOST_LOOPS: usize = 8;
-/// Addresses that one request may try.
-const MOST_TRIED: usize = 16;
-
-/// What holds for all attempts at one request.
-pub(crate) struct Plan<'a> {
-    pub(crate) service: &'a LiveService,
-    pub(crate) chain: &'a Chain,
-    /// When the whole exchange must be done.
-    pub(crate) total: Tick,
-    /// Kept connections are not to be trusted any more.
-    pub(crate) fresh: bool,
-    attempts_left: u32,
-    tried: Vec<SocketAddr>,
-}
-
-impl Plan<'_> {
-    /// Pays for one more attempt, if there may be one: attempts, time and the service's budget allow it.
-    pub(crate) fn charge(&mut self, worker: &Worker) -> bool {
-        let allowed = self.attempts_left > 0
-            && self.tried.len() < MOST_TRIED
-            && worker.wheel.now() < self.total
-            && self.service.try_retry(worker.now_millis());
-        if allowed {
-            self.attempts_left -= 1;
-        }
-        allowed
-    }
-}
-
 /// Forwards a request to a service. Takes the proof that every policy let it pass.
 pub(crate) async fn forward(
     s: &mut Serving<'_>,

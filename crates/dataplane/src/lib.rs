@@ -1,7 +1,7 @@
 //! The request path: workers, connections, serve, forward, pools.
 //!
 //! It knows snapshots, not configurations. One worker is one thread; one task drives both legs of a
-//! request. Start reading at [`serve`](serve/fn.serve.html)'s source, `serve.rs`; the life of a
+//! request. Start reading at `serve.rs`; the life of a
 //! connection is in `client.rs`, an attempt at a service in `attempt.rs`.
 
 mod answer;
@@ -12,13 +12,17 @@ mod exchange;
 mod forward;
 mod live;
 mod patience;
+mod plan;
 mod pump;
 mod request;
 mod serve;
+mod serving;
+mod thread;
 mod timer;
 mod transport;
 mod tunnel;
 mod worker;
 
 pub use live::ConnectionCounts;
-pub use worker::{Order, Setup, Shared, orders, run};
+pub use thread::{Order, Setup, orders, run};
+pub use worker::Shared;

@@ -9,8 +9,11 @@ use std::time::Duration;
 use wire::BodyLength;
 
 use crate::pump::{Pump, PumpError};
-use crate::serve::{Outcome, Serving};
+use crate::serving::{Outcome, Serving};
 use crate::transport::Connection;
+
+/// How long one direction may stay silent after the other has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// One direction, and whether its end was passed on.
 struct Direction {
@@ -18,11 +21,12 @@ struct Direction {
     ended: bool,
 }
 
-/// Passes bytes until both sides have ended, one of them breaks, or nothing passes for `idle`.
+/// Passes bytes until both sides have ended, one of them breaks, or nothing passes for `idle`. When one side has
+/// ended, the other has a moment for what is still on its way.
 pub(crate) async fn run(s: &mut Serving<'_>, up: &mut Connection, idle: Duration) -> Outcome {
     let direction = || Direction { pump: Pump::new(BodyLength::UntilClose, false, None), ended: false };
     let (mut there, mut back) = (direction(), direction());
-    let (mut deadline, mut passed) = (s.timer.now().after(idle), 0);
+    let (mut deadline, mut passed, mut ending) = (s.timer.now().after(idle), 0, false);
     poll_fn(|cx| {
         let first = there.poll(cx, s, up, true);
         let second = back.poll(cx, s, up, false);
@@ -31,9 +35,10 @@ pub(crate) async fn run(s: &mut Serving<'_>, up: &mut Connection, idle: Duration
             (Ok(true), Ok(true)) => return Poll::Ready(Outcome::Gone),
             (Ok(_), Ok(_)) => {}
         }
-        if there.pump.passed + back.pump.passed != passed {
-            passed = there.pump.passed + back.pump.passed;
-            deadline = s.timer.now().after(idle);
+        let one_ended = first == Ok(true) || second == Ok(true);
+        if there.pump.passed + back.pump.passed != passed || one_ended != ending {
+            (passed, ending) = (there.pump.passed + back.pump.passed, one_ended);
+            deadline = s.timer.now().after(if ending { LAST_WORDS.min(idle) } else { idle });
         }
         s.timer.arm(deadline);
         s.timer.poll_expired(cx).map(|()| Outcome::Gone)

@@ -32,11 +32,13 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), No> {
     };
     let workers = options.workers.map(usize::from);
     on_control_runtime(async move {
+        // Before anybody can know that the gateway runs, and ask it to stop.
+        let stop = Stop::listen()?;
         let gateway = start(&snapshot, workers).await?;
         for line in announcement(&snapshot, &gateway, workers_of(&snapshot, workers)) {
             output::note(&line);
         }
-        serve_until_told(gateway, snapshot.drain).await
+        serve_until_told(gateway, stop, snapshot.drain).await
     })
 }
 
@@ -98,8 +100,17 @@ pub(crate) struct Stop {
 
 impl Stop {
     /// From now on these signals are asked about, and do not end the process by themselves.
-    pub(crate) fn listen() -> std::io::Result<Stop> {
-        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    pub(crate) fn listen() -> Result<Stop, No> {
+        let listen = || {
+            Ok(Stop {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            })
+        };
+        listen().map_err(|error: std::io::Error| {
+            output::note(&format!("gateward: cannot listen for signals: {error}"));
+            No
+        })
     }
 
     /// Waits for one of them.
@@ -112,11 +123,7 @@ impl Stop {
 }
 
 /// Waits for a signal, drains, and ends; a second signal ends at once.
-async fn serve_until_told(gateway: Gateway, drain: Duration) -> Result<(), No> {
-    let mut stop = Stop::listen().map_err(|error| {
-        output::note(&format!("gateward: cannot listen for signals: {error}"));
-        No
-    })?;
+async fn serve_until_told(gateway: Gateway, mut stop: Stop, drain: Duration) -> Result<(), No> {
     stop.told().await;
     output::note(&format!("gateward: stopping; requests have {} s to finish", drain.as_secs()));
     tokio::select! {

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::captures::MAX_CAPTURES;
-use crate::path::{MAX_PATTERN_BYTES, MAX_SEGMENTS};
+use crate::limits::{MAX_PATTERN_BYTES, MAX_SEGMENTS};
 
 /// Why a host, path or value pattern was refused. [`fmt::Display`] says what is wrong,
 /// [`PatternError::help`] what to write instead.

@@ -13,7 +13,8 @@ use crate::captures::Captures;
 use crate::conditions;
 use crate::host::HostPattern;
 use crate::path::PathPattern;
-use crate::table::{Offer, Rank, Table};
+use crate::rank::Rank;
+use crate::table::{Offer, Table};
 use crate::{RouteIndex, Subject};
 
 /// Tables by host. Seeded, as the hosts looked up come from clients.

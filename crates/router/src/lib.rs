@@ -36,6 +36,7 @@ mod error;
 mod explain;
 mod find;
 mod host;
+mod limits;
 mod literal;
 mod path;
 mod query;

@@ -6,13 +6,9 @@ use std::fmt;
 
 use crate::captures::{Captures, MAX_CAPTURES};
 use crate::error::PatternError;
+use crate::limits::{MAX_PATTERN_BYTES, MAX_SEGMENTS};
 use crate::literal::canonical_literal;
 use crate::regex::ByteRegex;
-
-/// Longest pattern, in bytes: a request with a longer path would be refused before.
-pub(crate) const MAX_PATTERN_BYTES: usize = 4096;
-/// Most segments of a template or prefix. It bounds how deep the trie is.
-pub(crate) const MAX_SEGMENTS: usize = 64;
 
 /// Which paths a route answers for.
 ///

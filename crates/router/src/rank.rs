@@ -4,9 +4,17 @@
 
 use std::cmp::Reverse;
 
+use smallvec::SmallVec;
+
 use crate::Match;
 use crate::host::HostPattern;
 use crate::path::{Form, PathPattern};
+
+/// Position of an alternative in the order of precedence: the smallest that matches wins.
+pub(crate) type Rank = u32;
+
+/// Ranks in ascending order.
+pub(crate) type Ranks = SmallVec<[Rank; 4]>;
 
 /// Where an alternative stands. The order of the fields is the precedence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use regex_automata::util::{primitives::PatternID, syntax};
 
 use crate::captures::{Captures, MAX_CAPTURES};
 use crate::error::PatternError;
-use crate::path::MAX_PATTERN_BYTES;
+use crate::limits::MAX_PATTERN_BYTES;
 
 /// Memory for the automaton of one regex. Also bounds the time per byte of input.
 const AUTOMATON_BYTES: usize = 256 << 10;

@@ -5,16 +5,10 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use smallvec::SmallVec;
 
 use crate::path::{Form, PathPattern, Segment};
+use crate::rank::{Rank, Ranks};
 use crate::trie::{End, Trie};
-
-/// Position of an alternative in the order of precedence: the smallest that matches wins.
-pub(crate) type Rank = u32;
-
-/// Ranks in ascending order.
-pub(crate) type Ranks = SmallVec<[Rank; 4]>;
 
 /// What is known of an alternative when it is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::path::Segment;
-use crate::table::{Rank, Ranks};
+use crate::rank::{Rank, Ranks};
 
 /// Patterns as segments. Node 0 is the root: what follows the first slash.
 #[derive(Debug, Default)]

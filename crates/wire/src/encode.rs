@@ -3,7 +3,7 @@
 //! Framing and connection fields are never copied from a head but written from what was decided about
 //! the message, so that a field that slipped through can never frame it.
 
-use message::{Field, Headers, Method, Name, Reply, RequestHead, ResponseHead, reason_phrase};
+use message::{Field, Headers, Method, Name, RequestHead, ResponseHead, reason_phrase};
 
 use crate::framing::BodyLength;
 
@@ -121,32 +121,6 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, framing: &Response
         is_per_connection(name) || (name == Name::ContentLength && !keeps_length)
     });
     push_response_framing(out, head.headers.has(Name::Date), framing);
-}
-
-/// Writes a whole reply of the gateway: head and body. `extra` are fields that policies added; fields of the
-/// reply that have the same name come first. The body is left out for HEAD and where the status allows none.
-pub fn write_reply(
-    out: &mut Vec<u8>,
-    reply: &Reply,
-    extra: &Headers,
-    head_request: bool,
-    connection: ConnectionHeader,
-    date: &[u8],
-) {
-    let bodiless = matches!(reply.status, 100..=199 | 204 | 304);
-    push_status_line(out, reply.status, reason_phrase(reply.status).as_bytes());
-    if !extra.has(Name::Server) {
-        out.extend_from_slice(b"server: gateward\r\n");
-    }
-    for (name, value) in &reply.headers {
-        push_field(out, name.as_bytes(), value.as_bytes());
-    }
-    push_fields(out, extra, |name| is_per_connection(name) || name == Name::ContentLength);
-    let body = if bodiless { ResponseBody::None } else { ResponseBody::Exact(reply.body.len() as u64) };
-    push_response_framing(out, extra.has(Name::Date), &ResponseFraming { body, connection, date });
-    if !head_request && !bodiless {
-        out.extend_from_slice(&reply.body);
-    }
 }
 
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";

@@ -13,6 +13,7 @@ mod decoder;
 mod encode;
 mod fields;
 mod framing;
+mod limits;
 mod request;
 mod response;
 mod scan;
@@ -21,13 +22,13 @@ mod trailers;
 pub use chunk::{CHUNK_HEAD, CHUNK_TAIL, frame_chunk, write_last_chunk};
 pub use decoder::{BodyDecoder, Decoded};
 pub use encode::{
-    ConnectionHeader, RequestFraming, ResponseBody, ResponseFraming, write_reply, write_request,
-    write_response,
+    ConnectionHeader, RequestFraming, ResponseBody, ResponseFraming, write_request, write_response,
 };
 pub use framing::BodyLength;
+pub use limits::HeadLimits;
 pub use request::{RequestMeta, parse_request};
 pub use response::{ResponseMeta, parse_response};
-pub use scan::{HeadLimits, HeadScan, Kind};
+pub use scan::{HeadScan, Kind};
 
 #[cfg(test)]
 mod tests;

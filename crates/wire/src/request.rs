@@ -9,10 +9,7 @@ use crate::bytes::{graphic_len, token_len, trim};
 use crate::connection::{connection_options, names_websocket, persists};
 use crate::fields::{Seen, first_line, parse_fields, span};
 use crate::framing::{BodyLength, declared_length};
-use crate::scan::HeadLimits;
-
-/// The longest method that is accepted.
-pub(crate) const METHOD_BYTES: usize = 64;
+use crate::limits::{HeadLimits, METHOD_BYTES};
 
 /// What the head of a request says about its body and its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use message::{ConnectionOptions, Fault, ResponseHead, Version};
 use crate::connection::{connection_options, names_websocket, persists};
 use crate::fields::{first_line, parse_fields, span};
 use crate::framing::{BodyLength, declared_length};
-use crate::scan::HeadLimits;
+use crate::limits::HeadLimits;
 
 /// What the head of a response says about its body and its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

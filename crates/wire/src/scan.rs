@@ -6,18 +6,7 @@
 use message::Fault;
 
 use crate::bytes::{is_token, text_len};
-use crate::request::METHOD_BYTES;
-
-/// How large a head may be.
-#[derive(Clone, Copy, Debug)]
-pub struct HeadLimits {
-    /// Bytes of the whole head, with line ends.
-    pub bytes: usize,
-    /// Number of fields.
-    pub fields: usize,
-    /// Bytes of the request target; not used for responses.
-    pub target: usize,
-}
+use crate::limits::{HeadLimits, METHOD_BYTES};
 
 /// Which kind of head is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

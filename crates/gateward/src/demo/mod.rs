@@ -24,7 +24,7 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<(), No> {
     let port = options.port;
     let quiet = options.quiet;
     run::on_control_runtime(async move {
-        let mut stop = Stop::listen().map_err(|error| failed("cannot listen for signals", &error))?;
+        let mut stop = Stop::listen()?;
         let services = services::start(port)
             .await
             .map_err(|error| failed("cannot start the sample services", &error))?;

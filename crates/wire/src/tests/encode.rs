@@ -1,11 +1,11 @@
 //! What is written: heads and chunks.
 
-use message::{Headers, Reply, RequestHead, ResponseHead};
+use message::{Headers, RequestHead, ResponseHead};
 
 use super::{LIMITS, read_request, read_response};
 use crate::{
     BodyLength, CHUNK_HEAD, CHUNK_TAIL, ConnectionHeader, RequestFraming, ResponseBody, ResponseFraming,
-    frame_chunk, write_last_chunk, write_reply, write_request, write_response,
+    frame_chunk, write_last_chunk, write_request, write_response,
 };
 
 fn request(head: &str) -> RequestHead {
@@ -126,25 +126,6 @@ fn date_and_reason_are_added_where_they_are_missing() {
     let framing = ResponseFraming { body: ResponseBody::None, connection: ConnectionHeader::None, date: b"" };
     write_response(&mut out, &head, &framing);
     assert_eq!(out, b"HTTP/1.1 799 \r\n\r\n");
-}
-
-#[test]
-fn replies() {
-    let mut reply = Reply::status(401).header("www-authenticate", "Basic");
-    reply.body = b"no\n".as_slice().into();
-    let mut extra = Headers::default();
-    extra.push(b"x-id", b"1");
-    extra.push(b"content-length", b"99");
-    let text = |reply: &Reply, head_request| {
-        let mut out = Vec::new();
-        write_reply(&mut out, reply, &extra, head_request, ConnectionHeader::Close, b"today");
-        String::from_utf8(out).unwrap()
-    };
-    let head = "HTTP/1.1 401 Unauthorized\r\nserver: gateward\r\nwww-authenticate: Basic\r\nx-id: 1\r\ndate: today\r\ncontent-length: 3\r\nconnection: close\r\n\r\n";
-    assert_eq!(text(&reply, false), format!("{head}no\n"));
-    assert_eq!(text(&reply, true), head);
-    reply.status = 204;
-    assert!(text(&reply, false).ends_with("date: today\r\nconnection: close\r\n\r\n"));
 }
 
 #[test]
