@@ -1,7 +1,7 @@
 //! References that come from the code: `generate` writes them, and a test fails when a committed copy differs.
 //!
 //! An entry is a path and a function that returns the whole text of the file. The text must depend on the
-//! code alone, never on time, machine or environment. Entry points: [`write`] and [`check`].
+//! code alone, never on time, machine or environment. Entry points: [`write()`] and [`check`].
 
 use crate::findings::{Finding, Tree};
 use crate::reference;

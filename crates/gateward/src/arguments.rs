@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// An API gateway: one binary, one file, one door in front of your services.
 #[derive(Parser)]
-#[command(name = "gateward", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "gateward", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "\
 Begin here:
   gateward demo                 see it work: three sample services behind a gateway

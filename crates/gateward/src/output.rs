@@ -27,7 +27,7 @@ pub(crate) fn stderr_takes_colour() -> bool {
     takes_colour(std::io::stderr().is_terminal())
 }
 
-/// A terminal, and nobody said NO_COLOR (https://no-color.org).
+/// A terminal, and nobody said NO_COLOR (<https://no-color.org>).
 fn takes_colour(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -61,12 +61,18 @@ pub fn canonical_path(path: &[u8]) -> Result<Option<Vec<u8>>, UriError> {
         return Err(UriError::NotAbsolute);
     }
     let mut after_slash = false;
-    for &b in path {
-        match CLASSES[b as usize] {
+    let mut rest = path;
+    while let [b, tail @ ..] = rest {
+        rest = tail;
+        match CLASSES[*b as usize] {
             Class::Plain => after_slash = false,
             Class::Slash if !after_slash => after_slash = true,
             // A dot inside a segment is harmless; at its start it may be a dot segment.
             Class::Dot if !after_slash => {}
+            Class::Percent if is_settled_escape(tail) => {
+                after_slash = false;
+                rest = &tail[2..];
+            }
             Class::Refuse => return Err(UriError::BadByte),
             Class::Slash | Class::Dot | Class::Percent | Class::Escape => {
                 return canonicalize_path(path).map(Some);
@@ -74,6 +80,21 @@ pub fn canonical_path(path: &[u8]) -> Result<Option<Vec<u8>>, UriError> {
         }
     }
     Ok(None)
+}
+
+/// Whether what follows a `%` is an escape that stays as it is.
+fn is_settled_escape(digits: &[u8]) -> bool {
+    let [high @ (b'0'..=b'9' | b'A'..=b'F'), low @ (b'0'..=b'9' | b'A'..=b'F'), ..] = digits else {
+        return false;
+    };
+    let (Some(high), Some(low)) = (hex(*high), hex(*low)) else { return false };
+    let b = high << 4 | low;
+    !(b < 0x20 || b == 0x7f || is_unreserved(b))
+}
+
+/// Characters whose escapes mean the same as they do (RFC 3986 §2.3).
+fn is_unreserved(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
 }
 
 /// [`canonical_path`] without the shortcut.
@@ -129,7 +150,7 @@ fn settle_escapes(path: &[u8]) -> Result<Vec<u8>, UriError> {
                 rest = tail;
                 match high << 4 | low {
                     b if b < 0x20 || b == 0x7f => return Err(UriError::EscapedControl),
-                    b if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') => out.push(b),
+                    b if is_unreserved(b) => out.push(b),
                     b => push_escape(&mut out, b),
                 }
             }
@@ -225,6 +246,16 @@ mod tests {
             "/\x7f",
         ] {
             assert!(canonical_path(path.as_bytes()).is_err(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn canonical_paths_are_recognised_without_a_copy() {
+        for path in ["/", "/a.b/c", "/a%2Fb", "/caf%C3%A9/%20x", "/%25zz"] {
+            assert_eq!(canonical_path(path.as_bytes()), Ok(None), "{path}");
+        }
+        for path in ["/a%2fb", "/%41", "/a%"] {
+            assert_ne!(canonical_path(path.as_bytes()), Ok(None), "{path}");
         }
     }
 
