@@ -1,6 +1,6 @@
 //! The notation of case files: escapes in what is sent, wildcards in what is expected.
 //!
-//! Text is kept as Latin-1, one character per byte. Entry points: [`bytes_of`], [`matches`], [`match_message`].
+//! Text is kept as Latin-1, one character per byte. Entry points: [`bytes_of`], [`matches()`], [`match_message`].
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //!
 //! A policy decides or changes one thing about a request or response. Its folder holds what the user
 //! writes (`config.rs`), how that is checked and prepared (`compile.rs`), what it does (`run.rs`), its
-//! tests, and its page (`doc.md`). One line in [`policies!`] below registers it: the enum, the decoder,
+//! tests, and its page (`doc.md`). One line in `policies!` (in `list.rs`) registers it: the enum, the decoder,
 //! the reference and the tests over all policies come from that line. Nothing here opens a socket.
 
 mod chain;
