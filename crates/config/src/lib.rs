@@ -4,7 +4,7 @@
 //! was written and where, with defaults filled in. What needs more than one section at a time (does this
 //! service exist? can this route match?) is for the crates above, and so are the settings of policies.
 //!
-//! Entry points: [`load`], [`load_text`], [`Config`].
+//! Entry points: [`load()`], [`load_text`], [`Config`].
 
 mod endpoint;
 mod files;

@@ -1,7 +1,7 @@
 //! Fills in what a file takes from outside: `${env:NAME}`, `${env:NAME:-default}` and `${file:path}`.
 //!
 //! Only values are filled in, never keys, and what was filled in is not looked at again. It knows nothing of
-//! what the values mean. Entry point: [`interpolate`].
+//! what the values mean. Entry point: [`interpolate()`].
 
 use std::path::Path;
 

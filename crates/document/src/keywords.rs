@@ -1,6 +1,6 @@
 //! Keywords: an enum whose values are words of the language.
 //!
-//! Entry points: [`keywords!`](crate::keywords) for an enum, [`decode_keyword`] for the word alone.
+//! Entry points: [`keywords!`](macro@crate::keywords) for an enum, [`decode_keyword`] for the word alone.
 
 use diagnostics::{Code, Diagnostic, Diagnostics};
 

@@ -1,9 +1,9 @@
 //! Text to a tree of spanned nodes, and typed extraction that reports every mistake at once.
 //!
-//! Three steps, each usable alone: [`parse`] makes a [`Node`] of YAML (JSON is a part of it), [`interpolate`]
+//! Three steps, each usable alone: [`parse()`] makes a [`Node`] of YAML (JSON is a part of it), [`interpolate()`]
 //! fills in `${env:…}` and `${file:…}`, and [`Decode`] makes typed values. The macros [`section!`] and
 //! [`keywords!`] write a `Decode` from a declaration with doc comments; the same declaration becomes a JSON
-//! Schema ([`json_schema`]) and a reference page ([`reference`]).
+//! Schema ([`json_schema`]) and a reference page ([`reference()`]).
 //!
 //! This crate knows nothing of listeners, routes or services: the language itself is declared above it.
 

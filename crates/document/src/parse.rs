@@ -1,7 +1,7 @@
 //! YAML text to a tree.
 //!
 //! Structure only: what the keys and values mean is decided later. Features of YAML that make a file say
-//! something else than what stands there (anchors, merge keys, tags) are refused. Entry point: [`parse`].
+//! something else than what stands there (anchors, merge keys, tags) are refused. Entry point: [`parse()`].
 
 use granit_parser::{Event, Parser, ScalarStyle, Span as YamlSpan, StrInput};
 

@@ -1,6 +1,6 @@
 //! A reference page in Markdown from the declaration of a section.
 //!
-//! Entry point: [`reference`].
+//! Entry point: [`reference()`].
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! Sections: a struct, its decoder and its description from one declaration.
 //!
 //! Every mistake of a section and of all that is in it is reported, whatever went wrong before. Nothing here
-//! knows any section of the language. Entry point: [`section!`](crate::section).
+//! knows any section of the language. Entry point: [`section!`](macro@crate::section).
 
 use std::borrow::Cow;
 use std::fmt;
