@@ -51,6 +51,15 @@ Examples:
     /// load so that there is something to see. Ctrl-C stops everything.
     Demo(DemoOptions),
 
+    /// Print the configuration language as JSON Schema, for editors
+    ///
+    /// Editors with a YAML language server complete and check while you type when the first line of the
+    /// file names the schema: `# yaml-language-server: $schema=./gateward.schema.json`
+    #[command(after_help = "\
+Example:
+  gateward schema > gateward.schema.json")]
+    Schema,
+
     /// Print the version
     Version,
 

@@ -8,6 +8,7 @@ mod configuration;
 mod demo;
 mod output;
 mod run;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,10 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options),
         Command::Demo(options) => demo::demo(&options),
+        Command::Schema => {
+            schema::schema();
+            Ok(())
+        }
         Command::Version => {
             output::line(&format!("gateward {}", env!("CARGO_PKG_VERSION")));
             Ok(())
