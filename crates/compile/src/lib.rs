@@ -44,6 +44,7 @@ pub fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Option<Snapsho
         listeners,
         router: compiled.router,
         routes: compiled.routes,
+        gateway: policies::Layer::chain(&[&gateway]),
         services: services.into_compiled(),
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().map(|cidr| cidr.0).collect()),
         workers: config.workers.count(),

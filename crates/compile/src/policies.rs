@@ -60,6 +60,14 @@ fn unknown_kind(kind: &str, span: Span) -> Diagnostic {
         .help("remove it, or use a version that has it; nothing that it protects is served meanwhile");
     }
     let known: Vec<&str> = KINDS.iter().map(|known| known.name).collect();
+    let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    if let Some(later) = diagnostics::closest(kind, NOT_BUILT.iter().map(|(name, _)| *name))
+        && diagnostics::closest(kind, known.iter().copied()).is_none()
+    {
+        return Diagnostic::error(Code::UnknownPolicy, span, format!("there is no policy `{kind}`"))
+            .help(format!("`{later}` is part of the language, but this version does not have it yet"));
+    }
     Diagnostic::error(Code::UnknownPolicy, span, format!("there is no policy `{kind}`"))
+        .help(format!("this version has {}", names.join(", ")))
         .did_you_mean(kind, known.iter().copied())
 }

@@ -30,6 +30,7 @@ pub(crate) fn compile(
     gateway: &Layer,
     diagnostics: &mut Diagnostics,
 ) -> Routes {
+    let complete = !diagnostics.has_errors();
     let mut builder = Builder::new();
     let mut routes = Vec::new();
     let mut used = BTreeSet::new();
@@ -54,7 +55,8 @@ pub(crate) fn compile(
             .and_then(|path| parsed(path, Code::InvalidPath, PathPattern::parse, diagnostics));
         let of = matcher(raw, pattern.clone(), diagnostics);
         let layer = Layer::compile(raw.policies.as_ref(), diagnostics);
-        let context = Context { config, services, gateway, layer: &layer, pattern: pattern.as_ref() };
+        let context =
+            Context { config, complete, services, gateway, layer: &layer, pattern: pattern.as_ref() };
         let action = context.action(raw, &mut used, diagnostics);
         if let (Some(of), Some(action)) = (of, action) {
             builder.add(RouteIndex(routes.len() as u32), of);
@@ -66,7 +68,9 @@ pub(crate) fn compile(
             });
         }
     }
-    warn_of_duplicates(&builder, &routes, diagnostics);
+    if complete {
+        warn_of_duplicates(&builder, &routes, diagnostics);
+    }
     Routes { router: builder.build(), routes, used }
 }
 
@@ -123,22 +127,8 @@ fn matcher(raw: &Raw, pattern: Option<PathPattern>, diagnostics: &mut Diagnostic
     let hosts = raw.hosts.iter().flat_map(|hosts| hosts.iter());
     let hosts =
         hosts.filter_map(|host| parsed(host, Code::InvalidHost, HostPattern::parse, diagnostics)).collect();
-    for method in raw.methods.iter().flatten() {
-        if !Headers::is_valid_name(method.as_bytes()) {
-            diagnostics.push(
-                Diagnostic::error(
-                    Code::InvalidMethod,
-                    method.span,
-                    format!("`{}` is not a method", method.value),
-                )
-                .help("write GET, POST, PUT …"),
-            );
-        } else if method.bytes().any(|b| b.is_ascii_lowercase()) {
-            diagnostics.push(
-                Diagnostic::error(Code::InvalidMethod, method.span, "methods are written in capitals")
-                    .help(format!("did you mean `{}`?", method.to_ascii_uppercase())),
-            );
-        }
+    for method in raw.methods.iter().flat_map(|methods| methods.iter()) {
+        check_method(method, diagnostics);
     }
     let headers = raw.headers.iter().flat_map(|headers| headers.iter()).filter_map(|(name, condition)| {
         if !Headers::is_valid_name(name.as_bytes()) {
@@ -169,6 +159,21 @@ fn matcher(raw: &Raw, pattern: Option<PathPattern>, diagnostics: &mut Diagnostic
     })
 }
 
+/// Whether a text is a method, in capitals; reports what it is not.
+pub(crate) fn check_method(method: &Spanned<String>, diagnostics: &mut Diagnostics) -> bool {
+    let diagnostic = if !Headers::is_valid_name(method.as_bytes()) {
+        Diagnostic::error(Code::InvalidMethod, method.span, format!("`{}` is not a method", method.value))
+            .help("write GET, POST, PUT …")
+    } else if method.bytes().any(|b| b.is_ascii_lowercase()) {
+        Diagnostic::error(Code::InvalidMethod, method.span, "methods are written in capitals")
+            .help(format!("did you mean `{}`?", method.to_ascii_uppercase()))
+    } else {
+        return true;
+    };
+    diagnostics.push(diagnostic);
+    false
+}
+
 fn value_pattern(condition: &Condition, diagnostics: &mut Diagnostics) -> Option<ValuePattern> {
     match condition {
         Condition::Present => Some(ValuePattern::Present),
@@ -179,6 +184,8 @@ fn value_pattern(condition: &Condition, diagnostics: &mut Diagnostics) -> Option
 /// What a route's action is compiled against.
 struct Context<'a> {
     config: &'a Config,
+    /// Everything that was written could be read.
+    complete: bool,
     services: &'a Services,
     gateway: &'a Layer,
     layer: &'a Layer,
@@ -214,6 +221,9 @@ impl Context<'_> {
             );
             return None;
         }
+        if given.is_empty() && !self.complete {
+            return None; // what it does may be what could not be read
+        }
         if given.is_empty() {
             diagnostics.push(
                 Diagnostic::error(Code::NothingToDo, raw.span, "the route does not say what to do")
@@ -236,6 +246,16 @@ impl Context<'_> {
         }
         if raw.service.is_some() || raw.split.is_some() {
             return self.forward(raw, used, diagnostics);
+        }
+        if raw.timeout.is_some() {
+            diagnostics.push(
+                Diagnostic::warning(
+                    Code::UnusedSetting,
+                    raw.span,
+                    "`timeout` has no effect: this route asks no service",
+                )
+                .help("remove it"),
+            );
         }
         let chain = Layer::chain(&[self.layer, self.gateway]);
         match (&raw.redirect, &raw.respond) {
@@ -263,7 +283,10 @@ impl Context<'_> {
             .map(|(name, weight)| {
                 used.insert(name.value.clone());
                 let Some(service) = self.services.find(&name.value) else {
-                    if !self.config.services.is_broken(&name.value) {
+                    let services = &self.config.services;
+                    let may_be_there = services.is_broken(&name.value)
+                        || (services.is_empty() && !services.has_broken() && !self.complete);
+                    if !may_be_there {
                         diagnostics.push(unknown_service(name, self.services));
                     }
                     return None;
@@ -356,7 +379,14 @@ impl Context<'_> {
 }
 
 fn unknown_service(name: &Spanned<String>, services: &Services) -> Diagnostic {
+    let known: Vec<String> = services.names().take(10).map(|name| format!("`{name}`")).collect();
+    let help = if known.is_empty() {
+        "add it under `services`: NAME: { endpoints: [http://127.0.0.1:3000] }".to_owned()
+    } else {
+        format!("name one of {}, or add it under `services`", known.join(", "))
+    };
     Diagnostic::error(Code::UnknownService, name.span, format!("there is no service `{}`", name.value))
+        .help(help)
         .did_you_mean(&name.value, services.names())
 }
 
@@ -389,6 +419,12 @@ fn reply(raw: &config::Respond, diagnostics: &mut Diagnostics) -> Option<Reply> 
             )
             .help("remove the body, or answer 200"),
         );
+    }
+    if !raw.body.is_empty()
+        && !reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+    {
+        // Browsers would guess.
+        reply = reply.header("content-type", "text/plain; charset=utf-8");
     }
     reply.body = Cow::Owned(raw.body.value.clone().into_bytes());
     (diagnostics.errors() == before).then_some(reply)

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use config::{Config, RetryCondition, Service as Raw};
 use diagnostics::{Code, Diagnostic, Diagnostics};
-use message::{Headers, Method};
+use message::Method;
 use snapshot::{Endpoint, EndpointHost, Retries, RetryOn, Service, ServiceIndex, ServiceTimeouts};
 
 use crate::policies::Layer;
@@ -44,6 +44,7 @@ pub(crate) fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Service
         let index = ServiceIndex(services.compiled.len());
         services.by_name.insert(name.value.clone(), index);
         services.layers.push(Layer::compile(raw.policies.as_ref(), diagnostics));
+        check_name(name, diagnostics);
         check_endpoints(name, raw, diagnostics);
         services.compiled.push(Service {
             name: name.as_str().into(),
@@ -60,6 +61,21 @@ pub(crate) fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Service
         });
     }
     services
+}
+
+/// Names stand in logs, metrics and paths of the admin API.
+fn check_name(name: &diagnostics::Spanned<String>, diagnostics: &mut Diagnostics) {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(is_plain) {
+        diagnostics.push(
+            Diagnostic::error(
+                Code::InvalidValue,
+                name.span,
+                format!("`{}` is no name for a service", name.value),
+            )
+            .help("a name has 1 to 64 letters, digits, `-`, `_` and `.`"),
+        );
+    }
 }
 
 fn check_endpoints(name: &diagnostics::Spanned<String>, raw: &Raw, diagnostics: &mut Diagnostics) {
@@ -128,16 +144,10 @@ fn retries(raw: &Raw, diagnostics: &mut Diagnostics) -> Retries {
         }
     }
     for method in section.methods.iter().flatten() {
-        if !Headers::is_valid_name(method.as_bytes()) {
-            diagnostics.push(
-                Diagnostic::error(
-                    Code::InvalidMethod,
-                    method.span,
-                    format!("`{}` is not a method", method.value),
-                )
-                .help("write GET, HEAD, PUT, DELETE …"),
-            );
-        } else if !Method::of(method.as_bytes()).is_idempotent() {
+        if !crate::routes::check_method(method, diagnostics) {
+            continue;
+        }
+        if !Method::of(method.as_bytes()).is_idempotent() {
             diagnostics.push(
                 Diagnostic::warning(
                     Code::RetryNotIdempotent,

@@ -49,6 +49,7 @@ fn push_literal(pieces: &mut Vec<Piece>, text: &str) {
 }
 
 fn unknown_capture(text: &Spanned<String>, name: &str, names: &[Box<str>]) -> Diagnostic {
+    // What the user has to write, not what it is called.
     let shown = if name == "*" { "*".to_owned() } else { format!("{{{name}}}") };
     let diagnostic = Diagnostic::error(
         Code::UnknownCapture,
@@ -64,6 +65,12 @@ fn unknown_capture(text: &Spanned<String>, name: &str, names: &[Box<str>]) -> Di
         .iter()
         .map(|name| if **name == *"*" { "*".to_owned() } else { format!("{{{name}}}") })
         .collect();
+    if names.iter().any(|name| **name == *"*") {
+        return diagnostic.help(format!(
+            "it has {}: what is below stands for `*`, as in `rewrite: /new/*`",
+            known.join(", ")
+        ));
+    }
     diagnostic.help(format!("it has {}", known.join(", ")))
 }
 

@@ -11,7 +11,8 @@ use crate::patience::Patience;
 use crate::request::Request;
 use crate::serving::{BodyState, Outcome, Serving};
 
-/// Answers with a fault. Where the client is to blame the connection closes: what follows on it is
+/// Answers with a fault. Without a chain, where no route was found, those of the gateway's policies hold that
+/// change responses. Where the client is to blame the connection closes: what follows on it is
 /// not to be trusted.
 pub(crate) async fn fault(s: &mut Serving<'_>, chain: Option<&Chain>, fault: Fault) -> Outcome {
     if s.request.state.id.is_empty() {
@@ -38,7 +39,8 @@ pub(crate) async fn reply(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Re
 async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, close: bool) -> Outcome {
     let whole = take_body_in_hand(s);
     let keep = whole && !close && s.request.meta.keep_alive && !s.worker.is_draining();
-    compose(s.request, chain, reply);
+    let current = s.worker.current();
+    compose(s.request, chain.unwrap_or(&current.snapshot.gateway), reply);
     let head_only = s.request.head.method == Method::Head;
     let bodiless = matches!(reply.status, 100..=199 | 204 | 304);
     let framing = ResponseFraming {
@@ -69,7 +71,7 @@ pub(crate) fn connection_header(request: &Request, keep: bool) -> ConnectionHead
 }
 
 /// Puts the reply into the response head, and lets the response policies change it.
-fn compose(request: &mut Request, chain: Option<&Chain>, reply: &Reply) {
+fn compose(request: &mut Request, chain: &Chain, reply: &Reply) {
     let response = &mut request.response;
     response.clear();
     response.status = reply.status;
@@ -77,13 +79,11 @@ fn compose(request: &mut Request, chain: Option<&Chain>, reply: &Reply) {
     for (name, value) in &reply.headers {
         response.headers.push(name.as_bytes(), value.as_bytes());
     }
-    if let Some(chain) = chain {
-        chain.run_response(&mut ResponseCx {
-            status: reply.status,
-            headers: &mut response.headers,
-            state: &request.state,
-        });
-    }
+    chain.run_response(&mut ResponseCx {
+        status: reply.status,
+        headers: &mut response.headers,
+        state: &request.state,
+    });
 }
 
 /// Takes the body of a request that is not forwarded from the connection, if all of it is there already.

@@ -140,12 +140,9 @@ codes! {
     AddressConflict = "GW0403", "address-conflict", "Two listeners use one address.",
         "An address and port can be opened once. An address such as `0.0.0.0` includes every other one of its kind.";
     NoEndpoints = "GW0404", "no-endpoints", "A service has no endpoint that can be chosen.",
-        "The list is empty, or every weight is zero: no request to it could ever be answered.";
+        "The list is empty: no request to it could ever be answered.";
     DuplicateEndpoint = "GW0405", "duplicate-endpoint", "An endpoint is given twice in one service.",
         "To send an endpoint a greater share, give it a `weight`.";
-    RouteConflict = "GW0406", "route-conflict", "Two routes match in ways that do not go together.",
-        "The same place of two paths is named differently, or a pattern contradicts another one. The message names \
-         both.";
 
     // ── GW05xx: most likely not meant ──
     UnusedService = "GW0501", "unused-service", "No route leads to a service.",
@@ -156,9 +153,7 @@ codes! {
          service recognises repetitions.";
     DuplicateRoute = "GW0503", "duplicate-route", "A route can never match.",
         "An earlier route with the same match takes every request that this one could get.";
-    ShadowedRoute = "GW0504", "shadowed-route", "Part of a route can never match.",
-        "Other routes take some of what this one describes. The message gives an example.";
-    UnusedSetting = "GW0505", "unused-setting", "A setting has no effect here.",
+    UnusedSetting = "GW0504", "unused-setting", "A setting has no effect here.",
         "Another setting, or the version, makes this one meaningless. Remove it, so that nobody relies on it.";
 }
 

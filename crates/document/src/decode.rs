@@ -263,6 +263,11 @@ impl<T> Map<T> {
         self.broken.iter().any(|broken| broken == name)
     }
 
+    /// Whether there are names whose value could not be decoded.
+    pub fn has_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
     /// The position of a name, in the order of the file.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         let at = self.sorted.binary_search_by(|at| self.entries[*at].0.value.as_str().cmp(name)).ok()?;

@@ -262,7 +262,8 @@ impl<'a> SectionReader<'a> {
         // A key that is not built yet, and was reported, may well be what stands in for the missing one.
         if absent.is_none() && !self.ahead {
             let doc = crate::shape::tidy(key.doc);
-            let summary = doc.lines().next().unwrap_or("");
+            let text = doc.lines().collect::<Vec<_>>().join(" ");
+            let summary = text.split_inclusive(". ").next().unwrap_or("").trim_end();
             diagnostics.push(
                 Diagnostic::error(Code::MissingKey, self.span, format!("the key `{}` is missing", key.name))
                     .label(format!("this section needs `{}`", key.name))

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// An API gateway: one binary, one file, one door in front of your services.
 #[derive(Parser)]
-#[command(name = "gateward", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "gateward", version, max_term_width = 100)]
 #[command(after_help = "\
 Begin here:
   gateward demo                 see it work: three sample services behind a gateway
@@ -124,7 +124,7 @@ pub(crate) enum Format {
 #[derive(Args)]
 pub(crate) struct DemoOptions {
     /// The gateway's port; the sample services take the three ports after it (default: free ones)
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u16).range(0..=65532))]
     pub(crate) port: u16,
 
     /// Draw no load

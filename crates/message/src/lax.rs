@@ -1,7 +1,8 @@
 //! How a careless service could read a canonical path.
 //!
 //! RFC 3986 gives a canonical path one meaning. Services behind the gateway do not all follow it: some
-//! decode `%2F` before they split, take `\` for `/`, or cut `;parameters` off segments. A rule of the
+//! decode `%2F` before they split, take `\` for `/`, cut `;parameters` off segments, or see no difference
+//! between `%3A` and `:`. A rule of the
 //! gateway that holds for the RFC's reading only could be walked around. So a path that has more than
 //! one reading is recognised here, and every reading is handed to the router as well.
 
@@ -45,20 +46,42 @@ pub fn lax_readings(path: &[u8]) -> Result<Vec<Vec<u8>>, ()> {
 #[inline]
 fn is_suspicious(path: &[u8]) -> bool {
     memchr::memchr2(b';', b'%', path).is_some_and(|first| {
-        path[first..].contains(&b';')
-            || path[first..].windows(3).any(|w| matches!(w, b"%2F" | b"%5C" | b"%3B" | b"%25"))
+        path[first..].contains(&b';') || path[first..].windows(3).any(|escape| decoded(escape).is_some())
     })
+}
+
+/// What careless services take an escape for: a separator, or a character that may stand for itself. All
+/// other escapes are the same in every reading and stay canonical, as they are in patterns.
+fn decoded(escape: &[u8]) -> Option<u8> {
+    let [b'%', high, low] = escape else { return None };
+    let b = hex(*high)? << 4 | hex(*low)?;
+    matches!(
+        b,
+        b'/' | b'\\'
+            | b';'
+            | b'!'
+            | b'$'
+            | b'&'
+            | b'\''
+            | b'('
+            | b')'
+            | b'*'
+            | b'+'
+            | b','
+            | b':'
+            | b'='
+            | b'@'
+    )
+    .then_some(b)
 }
 
 fn decode_once(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     let mut rest = path;
     while let [b, tail @ ..] = rest {
-        if let (b'%', [high, low, after @ ..]) = (*b, tail)
-            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
-        {
-            out.push(high << 4 | low);
-            rest = after;
+        if let Some(b) = rest.get(..3).and_then(decoded) {
+            out.push(b);
+            rest = &rest[3..];
         } else {
             out.push(*b);
             rest = tail;
@@ -93,7 +116,7 @@ mod tests {
 
     #[test]
     fn plain_paths_have_one_reading() {
-        for path in ["/", "/a/b", "/a%20b", "/caf%C3%A9", "/a.b/..c"] {
+        for path in ["/", "/a/b", "/a%20b", "/caf%C3%A9", "/a.b/..c", "/%25"] {
             assert_eq!(readings(path), Ok(vec![]), "{path}");
         }
     }
@@ -101,6 +124,13 @@ mod tests {
     #[test]
     fn every_lax_reading_is_found() {
         assert_eq!(readings("/admin%2Fsecret"), Ok(vec!["/admin/secret".into()]));
+        assert_eq!(
+            readings("/caf%C3%A9%2Fx"),
+            Ok(vec!["/caf%C3%A9/x".into()]),
+            "other escapes stay as patterns have them"
+        );
+        assert_eq!(readings("/users%3Adelete"), Ok(vec!["/users:delete".into()]));
+        assert_eq!(readings("/%40admin"), Ok(vec!["/@admin".into()]));
         assert_eq!(readings("/admin;x=1/secret"), Ok(vec!["/admin/secret".into()]));
         assert!(readings("/x%5Cadmin").unwrap().contains(&"/x/admin".to_owned()));
         assert!(readings("/%2Fadmin").unwrap().contains(&"/admin".to_owned()));

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub router: router::Router,
     /// The routes, in the order of the configuration.
     pub routes: Vec<Route>,
+    /// The policies of the gateway, for answers to requests that no route took.
+    pub gateway: policy::Chain,
     /// The services, by index.
     pub services: Vec<Service>,
     /// Peers whose claims about clients are believed.

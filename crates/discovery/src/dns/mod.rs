@@ -64,13 +64,15 @@ impl Dns {
 
     /// What a name stands for now.
     pub async fn look_up(&self, name: &str) -> Result<Found, String> {
-        let answer = self.resolver.lookup_ip(name).await.map_err(|error| error.to_string())?;
+        let answer = self.resolver.lookup_ip(name).await.map_err(|error| {
+            if error.is_no_records_found() { "it has no address".to_owned() } else { error.to_string() }
+        })?;
         let mut addresses: Vec<IpAddr> = answer.iter().collect();
         addresses.sort_unstable();
         addresses.dedup();
         addresses.truncate(MOST_ADDRESSES);
         if addresses.is_empty() {
-            return Err("the name has no address".to_owned());
+            return Err("it has no address".to_owned());
         }
         let valid_for =
             answer.valid_until().saturating_duration_since(Instant::now()).clamp(SHORTEST, LONGEST);
@@ -102,7 +104,11 @@ impl Dns {
                 }
                 Err(error) => {
                     if failures == 0 {
-                        let kept = if last.is_some() { "; the last addresses stay in use" } else { "" };
+                        let kept = if last.is_some() {
+                            "; the last addresses stay in use"
+                        } else {
+                            "; requests to it get 503 meanwhile"
+                        };
                         report(format!("{name} cannot be resolved: {error}{kept}"));
                     }
                     failures = failures.saturating_add(1);

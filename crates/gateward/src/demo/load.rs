@@ -13,7 +13,7 @@ const PATHS: [&str; 6] = ["/users/1", "/orders/42", "/flaky", "/ping", "/old/use
 /// Between two requests.
 const PACE: Duration = Duration::from_millis(50);
 /// Requests between two lines.
-const REPORT: u32 = 200;
+const REPORT: u32 = 100;
 
 /// Sends one request after another until the demo ends.
 pub(super) async fn draw(gateway: SocketAddr) {

@@ -47,6 +47,8 @@ impl Ready {
     /// Tells the client the id.
     pub fn on_response(&self, cx: &mut ResponseCx<'_>) {
         let headers: &mut Headers = cx.headers;
-        headers.set(&self.header, cx.state.id.as_str().as_bytes());
+        if !cx.state.id.is_empty() {
+            headers.set(&self.header, cx.state.id.as_str().as_bytes());
+        }
     }
 }
