@@ -8,7 +8,7 @@
 )]
 
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use end_to_end::{Folder, Gateway, Origin, SOON, binary, wait_until};
 
@@ -203,6 +203,47 @@ fn a_second_signal_hurries() {
     wait_until("nobody is let in any more", SOON, || TcpStream::connect(address).is_err());
     gateway.signal("INT");
     assert!(gateway.wait(SOON).success());
+}
+
+/// A shell that ends the gateway as soon as its line is there: no other process has to be started in between.
+const END_AT_ONCE: &str = r#"
+while read -r line; do
+    case "$line" in *"listening on "*) kill -s TERM "$0"; break ;; esac
+done
+cat > /dev/null
+"#;
+
+/// A child that is ended with the test, however that goes.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn sigterm_right_after_the_start_ends_well() {
+    let folder = Folder::new();
+    folder.write("gateward.yaml", SMALL);
+    for number in 0..20 {
+        let workers = if number % 2 == 0 { "1" } else { "2" };
+        let mut command = Command::new(binary());
+        command.args(["run", "-c", "gateward.yaml", "--workers", workers]).current_dir(folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut gateway = Ended(command.spawn().unwrap());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", END_AT_ONCE, &gateway.0.id().to_string()]);
+        shell.stdin(gateway.0.stderr.take().unwrap()).stdout(Stdio::null());
+        let _shell = Ended(shell.spawn().unwrap());
+        let mut status = None;
+        wait_until("the gateway ends", SOON, || {
+            status = gateway.0.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.unwrap().code(), Some(0), "number {number}: {status:?}");
+    }
 }
 
 #[test]

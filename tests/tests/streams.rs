@@ -247,3 +247,42 @@ fn a_client_that_leaves_in_the_middle_of_a_download_ends_it() {
     assert_eq!(end.recv_timeout(SOON), Ok(true), "the service could go on sending");
     gateway.stop();
 }
+
+/// The time for an answer begins anew with all that the service takes.
+#[test]
+fn a_service_that_reads_slowly_is_not_late() {
+    let length = 64 * MIB;
+    // Never written to: it paces the service, and ends it early when the test is over.
+    let (running, pace) = std::sync::mpsc::sync_channel::<()>(0);
+    let pace = std::sync::Mutex::new(pace);
+    let origin = Origin::raw(move |mut stream| {
+        socket2::SockRef::from(&stream).set_recv_buffer_size(256 * 1024).unwrap();
+        read_head(&mut stream).unwrap();
+        let mut left = length;
+        while left > 0 {
+            let piece = (4 * MIB).min(left);
+            left -= std::io::copy(&mut (&stream).take(piece), &mut std::io::sink()).unwrap();
+            let over = pace.lock().unwrap().recv_timeout(Duration::from_millis(150));
+            if over == Err(std::sync::mpsc::RecvTimeoutError::Disconnected) {
+                return;
+            }
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let gateway = Gateway::start(format!(
+        "listen: 127.0.0.1:0\n\
+         services: {{ site: {{ endpoints: [http://{}], timeouts: {{ response: 1s }} }} }}\n\
+         routes: [{{ path: /*, service: site }}]\n",
+        origin.address()
+    ));
+    let mut client = connect(&gateway);
+    let started = Instant::now();
+    write!(client, "PUT /big HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {length}\r\n\r\n").unwrap();
+    let _ = write_pattern(&mut client, 0, length, |_| ()); // a gateway that gives up says so in its answer
+    let head = read_head(&mut client).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(started.elapsed() > Duration::from_secs(2), "that was not slow: {:?}", started.elapsed());
+    drop((running, client));
+    gateway.stop();
+}

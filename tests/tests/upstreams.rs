@@ -274,3 +274,44 @@ fn all_endpoints_refusing_is_answered_at_once() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     gateway.stop();
 }
+
+#[test]
+fn a_single_connection_goes_round_among_workers() {
+    let origin = Origin::saying("ok");
+    let yaml = one_service(&[url(&origin)], ", connections: { max: 1 }");
+    let gateway = Setup { workers: Some(2), ..Setup::new(yaml) }.start();
+    for number in 0..12 {
+        // A connection of its own, so that either worker may get it.
+        assert_eq!(gateway.connect().get("/").status(), 200, "number {number}");
+    }
+    gateway.stop();
+}
+
+#[test]
+fn when_the_retry_budget_is_used_up_the_services_own_answer_passes() {
+    let origin = Origin::serving(|_| {
+        let head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\n";
+        Some(format!("{head}busy").into_bytes())
+    });
+    let rest = ", retries: { on: [503], attempts: 1, budget: 1% }";
+    let gateway = Gateway::start(one_service(&[url(&origin)], rest));
+    let client = gateway.connect();
+    let (mut repeated, mut not_repeated) = (0, 0);
+    while not_repeated < 5 {
+        let before = origin.count();
+        let response = client.get("/");
+        assert_eq!(
+            (response.status(), response.field("retry-after"), &response.text()[..]),
+            (503, Some("7"), "busy"),
+            "after {repeated} repeated requests: {response}"
+        );
+        match origin.count() - before {
+            1 => not_repeated += 1,
+            2 => repeated += 1,
+            more => panic!("the service saw one request {more} times"),
+        }
+        assert!(repeated < 1000, "the budget has no end");
+    }
+    assert!(repeated > 0, "nothing was repeated at all");
+    gateway.stop();
+}

@@ -82,6 +82,6 @@ pub(crate) fn faults() -> String {
             fault.detail()
         );
     }
-    out.push_str("\n`client-gone` and `send-timeout` are never sent: nobody is there to read them. They stand in logs and metrics.\n");
+    out.push_str("\n`client-gone` and `send-timeout` are never sent: nobody is there to read them.\n");
     out
 }

@@ -53,6 +53,9 @@ pub(crate) fn compile(
             .path
             .as_ref()
             .and_then(|path| parsed(path, Code::InvalidPath, PathPattern::parse, diagnostics));
+        if let Some(path) = &raw.path {
+            check_regex_of_path(path, diagnostics);
+        }
         let of = matcher(raw, pattern.clone(), diagnostics);
         let layer = Layer::compile(raw.policies.as_ref(), diagnostics);
         let context =
@@ -74,6 +77,52 @@ pub(crate) fn compile(
     Routes { router: builder.build(), routes, used }
 }
 
+/// Paths are matched in canonical form; what cannot stand there can never match, and a rule that can never
+/// match protects nothing.
+fn check_regex_of_path(path: &Spanned<String>, diagnostics: &mut Diagnostics) {
+    let Some(regex) = path.strip_prefix('~') else { return };
+    let is_lower_escape = |w: &[u8]| matches!(w, [b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() && (a.is_ascii_lowercase() || b.is_ascii_lowercase()));
+    let help = if regex.bytes().any(|b| b == b' ') {
+        "a canonical path holds no space: write `%20`, or remove the space"
+    } else if !regex.is_ascii() {
+        "a canonical path holds no bytes beyond ASCII: write their escapes, `%C3%A9` for é"
+    } else if regex.as_bytes().windows(3).any(is_lower_escape) {
+        "escapes in a canonical path have capitals: `%2F`"
+    } else {
+        return;
+    };
+    diagnostics.push(
+        Diagnostic::error(
+            Code::InvalidRegex,
+            path.span,
+            "this regular expression holds what no canonical path holds, and can never match",
+        )
+        .help(help),
+    );
+}
+
+/// Whether a header is still there when routes are looked for.
+fn check_header_condition(name: &Spanned<String>, diagnostics: &mut Diagnostics) {
+    let mut headers = Headers::default();
+    headers.push(name.as_bytes(), b"");
+    headers.strip_request(message::ConnectionOptions::default(), true);
+    let help = if !Headers::is_valid_name(name.as_bytes()) {
+        "a name consists of letters, digits and -"
+    } else if headers.is_empty() {
+        "fields of the connection, and names with `_`, are removed from requests before routes are looked for"
+    } else {
+        return;
+    };
+    diagnostics.push(
+        Diagnostic::error(
+            Code::InvalidHeader,
+            name.span,
+            format!("no request has a header `{}` here", name.value),
+        )
+        .help(help),
+    );
+}
+
 fn route_name(raw: &Raw, position: usize) -> Box<str> {
     match (&raw.name, &raw.path) {
         (Some(name), _) => name.as_str().into(),
@@ -92,7 +141,7 @@ fn warn_of_duplicates(builder: &Builder, routes: &[Route], diagnostics: &mut Dia
             Diagnostic::warning(
                 Code::DuplicateRoute,
                 later.source,
-                format!("route `{}` can never match: an earlier route matches the same", later.name),
+                "this route can never match: an earlier one matches the same",
             )
             .related(earlier.source, "this one takes every request")
             .help("remove one, or tell them apart by host, method, header, query or `priority`"),
@@ -131,16 +180,7 @@ fn matcher(raw: &Raw, pattern: Option<PathPattern>, diagnostics: &mut Diagnostic
         check_method(method, diagnostics);
     }
     let headers = raw.headers.iter().flat_map(|headers| headers.iter()).filter_map(|(name, condition)| {
-        if !Headers::is_valid_name(name.as_bytes()) {
-            diagnostics.push(
-                Diagnostic::error(
-                    Code::InvalidHeader,
-                    name.span,
-                    format!("`{}` is not a header name", name.value),
-                )
-                .help("a name consists of letters, digits and -"),
-            );
-        }
+        check_header_condition(name, diagnostics);
         Some((name.to_ascii_lowercase().into(), value_pattern(condition, diagnostics)?))
     });
     let headers = headers.collect();
@@ -167,6 +207,9 @@ pub(crate) fn check_method(method: &Spanned<String>, diagnostics: &mut Diagnosti
     } else if method.bytes().any(|b| b.is_ascii_lowercase()) {
         Diagnostic::error(Code::InvalidMethod, method.span, "methods are written in capitals")
             .help(format!("did you mean `{}`?", method.to_ascii_uppercase()))
+    } else if matches!(method.as_str(), "CONNECT" | "TRACE") {
+        Diagnostic::error(Code::InvalidMethod, method.span, format!("{} is never served", method.value))
+            .help("every such request is answered with 501, before routes are looked for")
     } else {
         return true;
     };
@@ -177,6 +220,7 @@ pub(crate) fn check_method(method: &Spanned<String>, diagnostics: &mut Diagnosti
 fn value_pattern(condition: &Condition, diagnostics: &mut Diagnostics) -> Option<ValuePattern> {
     match condition {
         Condition::Present => Some(ValuePattern::Present),
+        Condition::Literal(text) => Some(ValuePattern::Exact(text.as_bytes().into())),
         Condition::Text(text) => parsed(text, Code::InvalidValue, ValuePattern::parse, diagnostics),
     }
 }
@@ -221,7 +265,7 @@ impl Context<'_> {
             );
             return None;
         }
-        if given.is_empty() && !self.complete {
+        if given.is_empty() && diagnostics.has_error_in(raw.span) {
             return None; // what it does may be what could not be read
         }
         if given.is_empty() {

@@ -79,7 +79,7 @@ fn check_name(name: &diagnostics::Spanned<String>, diagnostics: &mut Diagnostics
 }
 
 fn check_endpoints(name: &diagnostics::Spanned<String>, raw: &Raw, diagnostics: &mut Diagnostics) {
-    if raw.endpoints.is_empty() && !diagnostics.has_errors() {
+    if raw.endpoints.is_empty() && !diagnostics.has_error_in(raw.span) {
         diagnostics.push(
             Diagnostic::error(
                 Code::NoEndpoints,

@@ -51,6 +51,12 @@ fn snapshot(text: &str) -> Snapshot {
 #[test]
 fn mistakes_of_routes_are_found_at_their_place() {
     for (route, wanted) in [
+        ("  - { path: \"~^/a%2fb\", service: s }", &["error invalid-regex 4:13"][..]),
+        ("  - { path: \"~ ^/a\", service: s }", &["error invalid-regex 4:13"]),
+        ("  - { headers: { x_y: a }, service: s }", &["error invalid-header 4:18"]),
+        ("  - { headers: { connection: a }, service: s }", &["error invalid-header 4:18"]),
+        ("  - { methods: [TRACE], service: s }", &["error invalid-method 4:17"]),
+        ("  - { path: /b, timeout: 1s, respond: {} }\n  - { service: s }", &["warning unused-setting 4:5"]),
         ("  - { path: /a, service: x }", &["warning unused-service 2:13", "error unknown-service 4:26"][..]),
         ("  - { path: /a }", &["warning unused-service 2:13", "error nothing-to-do 4:5"]),
         ("  - { path: a, service: s }", &["error invalid-path 4:13"]),
@@ -124,6 +130,33 @@ fn all_mistakes_are_said_at_once_and_none_that_only_follows() {
         ],
     );
     finds("listen: 127.0.0.1:70000\nroutes: []", &["error invalid-address 1:9"]);
+}
+
+#[test]
+fn values_from_outside_are_never_shown_and_never_change_their_meaning() {
+    let environment = MemoryEnvironment::new().with_var("SECRET", "S3CRET").with_var("KEY", "~.*");
+    for place in [
+        "{ path: /, service: \"${env:SECRET}\" }",
+        "{ path: \"${env:SECRET}\", service: s }",
+        "{ path: /, methods: [\"${env:SECRET}x\"], service: s }",
+        "{ path: /, rewrite: \"${env:SECRET}\", service: s }",
+        "{ path: /, redirect: { to: \"${env:SECRET}\" } }",
+        "{ path: /, service: s, timeout: \"${env:SECRET}\" }",
+        "{ path: /, service: s, policies: { headers: { request: { remove: [\"${env:SECRET} x\"] } } } }",
+    ] {
+        let mut loaded = load_text("gateward.yaml", &with_routes(&format!("  - {place}")), &environment);
+        let _ = loaded.config.and_then(|config| crate::compile(&config, &mut loaded.diagnostics));
+        loaded.diagnostics.hide(&loaded.secrets);
+        let text = diagnostics::render_text(&loaded.diagnostics, &loaded.sources, false);
+        assert!(loaded.diagnostics.has_errors() && !text.contains("S3CRET"), "{text}");
+    }
+    let text = with_routes("  - { path: /, headers: { x-key: \"${env:KEY}\" }, service: s }");
+    let mut loaded = load_text("gateward.yaml", &text, &environment);
+    let snapshot = loaded.config.and_then(|config| crate::compile(&config, &mut loaded.diagnostics)).unwrap();
+    assert!(
+        format!("{:?}", snapshot.router).contains("Exact"),
+        "a key that begins with ~ is no regular expression"
+    );
 }
 
 #[test]

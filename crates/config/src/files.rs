@@ -45,7 +45,8 @@ pub(crate) fn of_folder(folder: &Path, environment: &dyn Environment) -> io::Res
 
 /// Whether a file of a folder belongs to the configuration.
 fn is_configuration(name: &str) -> bool {
-    !name.starts_with('.') && [".yaml", ".yml"].iter().any(|end| name.ends_with(end))
+    let name = name.to_ascii_lowercase();
+    !name.starts_with('.') && [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end))
 }
 
 /// The same path without `.` and, as far as it goes, without `..`: one file has one path.

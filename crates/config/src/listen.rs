@@ -1,6 +1,6 @@
 //! `listen`: the addresses that connections are accepted on.
 
-use diagnostics::Spanned;
+use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
 use document::{ByteSize, SocketAddress, section};
 
 use crate::timeout::Timeout;
@@ -39,6 +39,21 @@ section! {
         uri: ByteSize = "8KiB",
         /// Bytes per second that a client must send or take while a body is under way; `0` for no such limit.
         min_rate: ByteSize = "512B",
+    }
+    check check_limits
+}
+
+/// A head has to fit, and many clients can hold one at a time.
+fn check_limits(limits: &ListenLimits, diagnostics: &mut Diagnostics) {
+    for (name, size) in [("header_bytes", limits.header_bytes), ("uri", limits.uri)] {
+        if !(16..=1 << 20).contains(&size.get()) {
+            let message = format!("`{name}` is out of range");
+            diagnostics.push(
+                Diagnostic::error(Code::InvalidValue, limits.span, message)
+                    .label(format!("`{name}` must be 16B to 1MiB"))
+                    .help("the defaults, 32KiB for heads and 8KiB for targets, suit nearly everybody"),
+            );
+        }
     }
 }
 

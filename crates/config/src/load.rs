@@ -29,6 +29,9 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// Everything there is to say.
     pub diagnostics: Diagnostics,
+    /// Where values from the environment and from files stand. They are not to be shown: see
+    /// [`Diagnostics::hide`].
+    pub secrets: Vec<Span>,
 }
 
 /// Reads a file, or every `*.yaml` and `*.yml` of a folder in the order of their names, with all that they
@@ -65,6 +68,8 @@ struct Loader<'a> {
     empty: Option<Span>,
     /// Values that could not be filled in. What is wrong with them follows from that, and is not said.
     unfilled: HashSet<Span>,
+    /// Values that were filled in.
+    secrets: Vec<Span>,
     /// Whether a file lost its structure, so that what is missing says nothing.
     broken: bool,
 }
@@ -80,6 +85,7 @@ impl<'a> Loader<'a> {
             whole: None,
             empty: None,
             unfilled: HashSet::new(),
+            secrets: Vec::new(),
             broken: false,
         }
     }
@@ -99,7 +105,7 @@ impl<'a> Loader<'a> {
             }
             _ => None,
         };
-        Loaded { sources: self.sources, config, diagnostics: self.diagnostics }
+        Loaded { sources: self.sources, config, diagnostics: self.diagnostics, secrets: self.secrets }
     }
 
     /// Reads one file. `from` is the `include` that names it.
@@ -172,6 +178,7 @@ impl<'a> Loader<'a> {
             if !is_not_built(&entry.key) {
                 let (environment, diagnostics) = (self.environment, &mut self.diagnostics);
                 self.unfilled.extend(interpolate(&mut entry.node, environment, &folder, diagnostics));
+                collect_secrets(&entry.node, &mut self.secrets);
             }
             self.merged.add(entry, &mut self.diagnostics);
         }
@@ -187,6 +194,13 @@ impl<'a> Loader<'a> {
 
     fn include(&mut self, pattern: &Spanned<String>, folder: &Path, depth: usize) {
         match expand(pattern, folder, self.environment) {
+            Ok(paths) if paths.is_empty() => {
+                let message = format!("`{}` matches no file", pattern.value);
+                self.diagnostics.push(
+                    Diagnostic::warning(Code::IncludeNotFound, pattern.span, message)
+                        .help("nothing is included; correct the pattern if that is not meant"),
+                );
+            }
             Ok(paths) => paths.iter().for_each(|path| self.read(path, Some(pattern.span), depth)),
             Err(why) => {
                 let message = format!("`{}` cannot be included: {why}", pattern.value);
@@ -202,6 +216,17 @@ impl<'a> Loader<'a> {
         let message = format!("the configuration `{}` cannot be read: {why}", path.display());
         self.diagnostics.push(Diagnostic::error(Code::UnreadableFile, None, message).help(BEGIN));
         self.broken = true;
+    }
+}
+
+/// Where values stand that came from outside.
+fn collect_secrets(node: &Node, secrets: &mut Vec<Span>) {
+    match &node.value {
+        Value::Null => {}
+        Value::Scalar(scalar) if scalar.secret => secrets.push(node.span),
+        Value::Scalar(_) => {}
+        Value::List(nodes) => nodes.iter().for_each(|node| collect_secrets(node, secrets)),
+        Value::Map(entries) => entries.iter().for_each(|entry| collect_secrets(&entry.node, secrets)),
     }
 }
 

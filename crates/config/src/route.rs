@@ -2,7 +2,7 @@
 //!
 //! Patterns and names of services stay text here, each with its place: what they mean is checked later.
 
-use diagnostics::{Diagnostics, Spanned};
+use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
 use document::{Decode, Int, Map, Node, OneOrMany, Shape, section};
 
 use crate::policies::Policies;
@@ -81,11 +81,25 @@ pub enum Condition {
     Present,
     /// A value, or `~` and a regular expression.
     Text(Spanned<String>),
+    /// A value from outside, which is taken as it stands: what it holds must not change what it means.
+    Literal(Spanned<String>),
 }
 
 impl Decode for Condition {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         const WANTED: &str = "a value, `~` and a regular expression, or `true` for any value";
+        if let Some(scalar) = node.scalar()
+            && scalar.secret
+        {
+            if scalar.text.is_empty() {
+                diagnostics.push(
+                    Diagnostic::error(Code::InvalidValue, node.span, "the value that was filled in is empty")
+                        .help("set the variable, or fill the file"),
+                );
+                return None;
+            }
+            return Some(Self::Literal(Spanned::new(scalar.text.clone(), node.span)));
+        }
         if node.is_word("true") {
             return Some(Self::Present);
         }

@@ -53,11 +53,16 @@ async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, close: 
     if !head_only && !bodiless {
         out.extend_from_slice(&reply.body);
     }
-    match flush(s).await {
-        Err(()) => Outcome::Gone,
-        Ok(()) if keep => Outcome::KeepAlive,
-        Ok(()) if whole && !close => Outcome::Close,
-        Ok(()) => Outcome::Linger,
+    s.down.unfinished = true;
+    if flush(s).await.is_err() {
+        return Outcome::Gone;
+    }
+    s.down.unfinished = false;
+    match (keep, whole && !close && !s.request.meta.keep_alive) {
+        (true, _) => Outcome::KeepAlive,
+        (false, true) => Outcome::Close,
+        // It may be sending, or about to send, what nobody will read.
+        (false, false) => Outcome::Linger,
     }
 }
 

@@ -91,7 +91,7 @@ pub(crate) async fn attempt(
     }
     Ok(match ending {
         Ending::Complete if keep && request_done => Outcome::KeepAlive,
-        Ending::Complete if request_received => Outcome::Close,
+        Ending::Complete if request_received && !s.request.meta.keep_alive => Outcome::Close,
         Ending::Complete => Outcome::Linger,
         Ending::Cut(_) | Ending::ClientGone(_) => Outcome::Gone,
     })

@@ -124,7 +124,8 @@ impl Buffer {
     /// A head that does not fit is still coming in: makes room for `most` bytes of it, in this buffer or in a
     /// larger one. Returns false when there is that much room already.
     pub(crate) fn grow(&mut self, most: usize) -> bool {
-        let wanted = HEAD_ROOM + most + TAIL_ROOM;
+        // Never the size of a large buffer, which would be counted as one.
+        let wanted = (HEAD_ROOM + most + TAIL_ROOM).max(SMALL + 1) | 1;
         if self.bytes.len() >= wanted {
             // Large enough, but other messages stood in front of what is coming in now.
             if self.start == HEAD_ROOM {

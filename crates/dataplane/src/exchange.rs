@@ -73,6 +73,8 @@ pub(crate) struct Exchange<'a> {
     answered: bool,
     /// Bytes of the response that had passed at the last look.
     seen: u64,
+    /// The head of the response was passed on; from now on its body sets the service's deadline.
+    body_began: bool,
     client_end: ClientEnd,
 }
 
@@ -130,6 +132,7 @@ impl<'a> Exchange<'a> {
             interim: 0,
             answered: false,
             seen: 0,
+            body_began: false,
             client_end: ClientEnd::Open,
         }
     }
@@ -279,6 +282,7 @@ impl<'a> Exchange<'a> {
     pub(crate) fn begin_body(&mut self) {
         self.per_try = Tick::NEVER;
         self.service_deadline = Tick::NEVER;
+        self.body_began = true;
     }
 
     /// Moves the body of the request. Errors are the client's.
@@ -293,31 +297,38 @@ impl<'a> Exchange<'a> {
             self.body_patience.progress(now, self.upload.passed);
         }
         if self.upload.sent != sent {
-            self.service_deadline = Tick::NEVER;
+            self.expect_from_service(Tick::NEVER);
         }
         match polled {
             Poll::Ready(Ok(())) => {
                 self.body_patience.rest(now);
-                self.service_deadline = now.after(self.timeouts.response);
+                self.expect_from_service(now.after(self.timeouts.response));
             }
             Poll::Ready(Err(PumpError::Receiver)) => {
                 self.upload_failed = true;
                 self.body_patience.rest(now);
-                self.service_deadline = now.after(self.timeouts.response);
+                self.expect_from_service(now.after(self.timeouts.response));
             }
             Poll::Ready(Err(PumpError::Sender(fault))) => return Err(fault),
             Poll::Pending if self.upload.waits_for == Waits::Read => {
                 self.body_patience.wait(now);
-                self.service_deadline = Tick::NEVER;
+                self.expect_from_service(Tick::NEVER);
             }
             Poll::Pending => {
                 self.body_patience.rest(now);
                 if self.service_deadline == Tick::NEVER {
-                    self.service_deadline = now.after(self.timeouts.response);
+                    self.expect_from_service(now.after(self.timeouts.response));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Sets when the service must have answered, as long as it has not.
+    fn expect_from_service(&mut self, deadline: Tick) {
+        if !self.body_began {
+            self.service_deadline = deadline;
+        }
     }
 
     /// Looks whether the client is still there. Bytes that it sends ahead (pipelining) are kept, up to
@@ -391,7 +402,7 @@ impl<'a> Exchange<'a> {
         let deadlines = [
             (self.total, Failure::Final(Fault::RequestTimeout)),
             (self.per_try, Failure::TryTimeout),
-            (self.service_deadline, Failure::Final(Fault::ResponseTimeout)),
+            (self.service_deadline, Failure::TryTimeout),
             (self.body_patience.deadline(), Failure::Final(Fault::BodyTimeout)),
             (self.send_patience.deadline(), Failure::Final(Fault::SendTimeout)),
         ];

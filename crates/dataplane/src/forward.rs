@@ -1,5 +1,6 @@
 //! Forwards one request: pick an endpoint, try, look at the outcome, maybe try again.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use message::{Fault, write_forwarding_headers};
@@ -33,6 +34,7 @@ pub(crate) async fn forward(
         chain,
         total: limit.map_or(Tick::NEVER, |limit| s.timer.now().after(limit)),
         fresh: false,
+        waited: false,
         attempts_left: service.settings.retries.attempts,
         tried: Vec::new(),
     };
@@ -46,6 +48,14 @@ pub(crate) async fn forward(
             Ok(outcome) => return outcome,
             Err(failed) => failed,
         };
+        if matches!(failed, Failed::Full) && !plan.waited && !has_another(&plan, &member) {
+            // A connection that another worker has just done with comes free at any moment.
+            plan.waited = true;
+            plan.tried.clear();
+            s.timer.arm(Tick(s.timer.now().0 + 1));
+            poll_fn(|cx| s.timer.poll_expired(cx)).await;
+            continue;
+        }
         match next_step(s, &mut plan, &upload, &member, failed) {
             Ok(fault) => last = fault,
             Err(fault) => {
@@ -60,6 +70,13 @@ pub(crate) async fn forward(
         return Outcome::Gone;
     }
     answer::fault(s, Some(chain), last).await
+}
+
+/// Whether there is an address that was not tried, besides this one.
+fn has_another(plan: &Plan<'_>, member: &Member) -> bool {
+    let mut tried = plan.tried.clone();
+    tried.push(member.address);
+    plan.service.has_other_than(&tried)
 }
 
 /// How much of the body an upload has taken from the connection.

@@ -19,6 +19,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) total: Tick,
     /// Kept connections are not to be trusted any more.
     pub(crate) fresh: bool,
+    /// It has waited for a connection to come free.
+    pub(crate) waited: bool,
     pub(crate) attempts_left: u32,
     /// Addresses that were tried.
     pub(crate) tried: Vec<SocketAddr>,

@@ -147,6 +147,26 @@ impl Diagnostics {
         });
     }
 
+    /// Takes the words out of those that are about one of these places, because what stands there came from
+    /// outside of the files and is not to be shown. Code and place stay.
+    pub fn hide(&mut self, places: &[Span]) {
+        for one in &mut self.kept {
+            if one.span.is_some_and(|span| places.iter().any(|place| place.holds(span))) {
+                one.message =
+                    format!("the value that was filled in here is not right: {}", one.code.summary());
+                one.label = None;
+                one.help = Some(one.code.explanation().to_owned());
+            }
+        }
+    }
+
+    /// Whether an error was found at this place or inside of it.
+    pub fn has_error_in(&self, place: Span) -> bool {
+        self.kept
+            .iter()
+            .any(|one| one.severity == Severity::Error && one.span.is_some_and(|span| place.holds(span)))
+    }
+
     /// Whether the configuration cannot be used.
     pub fn has_errors(&self) -> bool {
         self.errors > 0

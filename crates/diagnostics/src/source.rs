@@ -34,6 +34,11 @@ impl Span {
         Self { end: self.end.max(last.end), ..self }
     }
 
+    /// Whether another place is this one or a part of it.
+    pub fn holds(self, other: Self) -> bool {
+        self.source == other.source && self.start <= other.start && other.end <= self.end
+    }
+
     /// How many bytes.
     pub fn len(self) -> usize {
         self.end.saturating_sub(self.start) as usize

@@ -77,10 +77,11 @@ impl Environment for SystemEnvironment {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            // Follows links: Kubernetes mounts every file as one.
-            let file = fs::metadata(entry.path()).is_ok_and(|kind| kind.is_file());
-            if let (true, Ok(name)) = (file, entry.file_name().into_string()) {
-                names.push(name);
+            // Follows links: Kubernetes mounts every file as one. What cannot be read is listed too, so that
+            // reading it says so: a file that is silently left out is a rule that silently does not hold.
+            let folder = fs::metadata(entry.path()).is_ok_and(|kind| kind.is_dir());
+            if !folder {
+                names.push(entry.file_name().to_string_lossy().into_owned());
             }
         }
         names.sort();

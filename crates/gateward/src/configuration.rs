@@ -16,9 +16,10 @@ pub(crate) struct Outcome {
 
 /// Reads and compiles a configuration. This is all that `check` does, and the first thing that `run` does.
 pub(crate) fn load(path: &Path) -> Outcome {
-    let config::Loaded { sources, config, mut diagnostics } =
+    let config::Loaded { sources, config, mut diagnostics, secrets } =
         config::load(path, &document::SystemEnvironment);
     let snapshot = config.and_then(|config| compile::compile(&config, &mut diagnostics));
+    diagnostics.hide(&secrets);
     let snapshot = snapshot.filter(|_| !diagnostics.has_errors()).map(Arc::new);
     Outcome { sources, diagnostics, snapshot }
 }

@@ -75,7 +75,7 @@ faults! {
     NoRoute => 404 "no-route" Gateway retry:false "No route of the configuration matches this request.";
     LoopDetected => 508 "loop-detected" Gateway retry:false "The request has passed this gateway too often: a service sends it back.";
     Overloaded => 503 "overloaded" Gateway retry:true "As many connections as allowed are open. Try again later.";
-    Internal => 500 "internal" Gateway retry:false "Gateward failed to serve this request. This is a bug; the log says more.";
+    Internal => 500 "internal" Gateway retry:false "Gateward failed to serve this request. This is a bug.";
     ShuttingDown => 503 "shutting-down" Gateway retry:true "This instance is shutting down. Try again.";
     NoEndpoint => 503 "no-endpoint" Service retry:true "The service has no endpoint that can be used now.";
     ConnectFailed => 502 "connect-failed" Service retry:true "No connection to the service could be opened.";

@@ -2,11 +2,13 @@
 //!
 //! RFC 3986 gives a canonical path one meaning. Services behind the gateway do not all follow it: some
 //! decode `%2F` before they split, take `\` for `/`, cut `;parameters` off segments, or see no difference
-//! between `%3A` and `:`. A rule of the
-//! gateway that holds for the RFC's reading only could be walked around. So a path that has more than
+//! between `%3A` and `:`. A rule of the gateway that holds for the RFC's reading only could be walked around. So a path that has more than
 //! one reading is recognised here, and every reading is handed to the router as well.
 
 use crate::uri::hex;
+
+/// One thing that a careless service does to a path.
+type Step = fn(&[u8]) -> Vec<u8>;
 
 /// The other paths that a service may take a canonical path for; empty for nearly every request.
 ///
@@ -17,19 +19,12 @@ pub fn lax_readings(path: &[u8]) -> Result<Vec<Vec<u8>>, ()> {
         return Ok(Vec::new());
     }
     let mut readings: Vec<Vec<u8>> = Vec::new();
-    for choice in 0u8..8 {
-        let (decode, backslash, parameters) = (choice & 1 != 0, choice & 2 != 0, choice & 4 != 0);
-        let mut reading = if decode { decode_once(path) } else { path.to_vec() };
-        if backslash {
-            for b in &mut reading {
-                if *b == b'\\' {
-                    *b = b'/';
-                }
-            }
-        }
-        if parameters {
-            reading = without_parameters(&reading);
-        }
+    // Parameters may be cut off at any point: before anything is decoded, after, or last of all.
+    let steps: [Step; 5] =
+        [without_parameters, decode_once, without_parameters, with_slashes, without_parameters];
+    for choice in 0u8..1 << steps.len() {
+        let chosen = steps.iter().enumerate().filter(|(bit, _)| choice & 1 << bit != 0);
+        let mut reading = chosen.fold(path.to_vec(), |reading, (_, step)| step(&reading));
         if reading.split(|&b| b == b'/').any(|segment| matches!(segment, b"." | b"..")) {
             return Err(());
         }
@@ -90,6 +85,11 @@ fn decode_once(path: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Backslashes as separators.
+fn with_slashes(path: &[u8]) -> Vec<u8> {
+    path.iter().map(|&b| if b == b'\\' { b'/' } else { b }).collect()
+}
+
 fn without_parameters(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     let mut skipping = false;
@@ -135,6 +135,12 @@ mod tests {
         assert!(readings("/x%5Cadmin").unwrap().contains(&"/x/admin".to_owned()));
         assert!(readings("/%2Fadmin").unwrap().contains(&"/admin".to_owned()));
         assert!(readings("/;x/admin").unwrap().contains(&"/admin".to_owned()));
+        for path in ["/%2F;y%2Fz/admin/x", "/;a%2Fb/%2Fadmin/x", "/;x%2Fy/%5Cadmin/x", "/;a%5Cb/admin%5Cx"] {
+            assert!(
+                readings(path).unwrap().contains(&"/admin/x".to_owned()),
+                "{path}: cut off before decoding"
+            );
+        }
         assert!(readings("/x%3B/admin").unwrap().contains(&"/x/admin".to_owned()));
     }
 

@@ -13,7 +13,8 @@ use crate::{Config, Loaded, load_text};
 
 /// What was loaded, from a text that must be right.
 fn fine(text: &str) -> Config {
-    let Loaded { sources, config, diagnostics } = load_text("gateward.yaml", text, &MemoryEnvironment::new());
+    let Loaded { sources, config, diagnostics, .. } =
+        load_text("gateward.yaml", text, &MemoryEnvironment::new());
     assert!(diagnostics.is_empty(), "{}", render_text(&diagnostics, &sources, false));
     config.unwrap()
 }
