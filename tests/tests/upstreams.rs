@@ -272,6 +272,11 @@ fn all_endpoints_refusing_is_answered_at_once() {
         assert_eq!(client.get("/").status(), 502);
     }
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    // The operator is told once, by the one worker there is, and not fifty times.
+    wait_until("the failure is told", SOON, || {
+        gateway.log().contains("service site: connect-failed at 127.0.0.1:")
+    });
+    assert_eq!(gateway.log().matches("connect-failed").count(), 1, "{}", gateway.log());
     gateway.stop();
 }
 

@@ -69,6 +69,13 @@ impl Gateway {
             }
         }
         let shared = Shared::new(workers, snapshot.listeners.len());
+        let (troubles, mut told) = dataplane::troubles();
+        let tell = report.clone();
+        tokio::task::spawn_local(async move {
+            while let Some(trouble) = told.recv().await {
+                tell(trouble.to_string());
+            }
+        });
         let (queues, orders): (Vec<_>, Vec<_>) = (0..workers).map(|_| dataplane::orders()).unzip();
         let mut gateway =
             Gateway { workers: Vec::new(), queues: queues.clone(), addresses, resolvers: Vec::new() };
@@ -80,6 +87,7 @@ impl Gateway {
                 snapshot: Arc::clone(&snapshot),
                 shared: Arc::clone(&shared),
                 orders,
+                troubles: troubles.clone(),
                 siblings: queues.clone(),
             };
             let thread = std::thread::Builder::new()

@@ -15,10 +15,7 @@ use crate::serving::{BodyState, Outcome, Serving};
 /// change responses. Where the client is to blame the connection closes: what follows on it is
 /// not to be trusted.
 pub(crate) async fn fault(s: &mut Serving<'_>, chain: Option<&Chain>, fault: Fault) -> Outcome {
-    if s.request.state.id.is_empty() {
-        s.request.state.id.generate(&mut s.worker.rng.borrow_mut());
-    }
-    let reply = Reply::fault(fault, s.request.state.id.as_str());
+    let reply = Reply::fault(fault, s.request_id());
     let close = fault.blame() == Blame::Client && fault != Fault::BodyTooLarge;
     send(s, chain, &reply, close).await
 }

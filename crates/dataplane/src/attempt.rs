@@ -89,6 +89,11 @@ pub(crate) async fn attempt(
             plan.service.checkin(member, up, slot, until);
         }
     }
+    if let Ending::Cut(fault) = ending
+        && fault.blame() == message::Blame::Service
+    {
+        s.tell(&plan.service.settings.name, Some(member.address), fault);
+    }
     Ok(match ending {
         Ending::Complete if keep && request_done => Outcome::KeepAlive,
         Ending::Complete if request_received && !s.request.meta.keep_alive => Outcome::Close,

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
-use message::{Fault, write_forwarding_headers};
+use message::{Blame, Fault, write_forwarding_headers};
 use policy::{Chain, Permitted};
 
 use crate::answer;
@@ -41,9 +41,11 @@ pub(crate) async fn forward(
     let mut upload = exchange::upload(s.request);
     service.on_request(s.worker.now_millis());
     let mut last = Fault::NoEndpoint;
+    let mut address = None;
     loop {
         let picked = service.pick(&mut s.worker.rng.borrow_mut(), &plan.tried);
         let Some(member) = picked else { break };
+        address = Some(member.address);
         let failed = match attempt(s, &mut plan, &mut upload, &member).await {
             Ok(outcome) => return outcome,
             Err(failed) => failed,
@@ -68,6 +70,9 @@ pub(crate) async fn forward(
     s.body = body_state(&upload);
     if last == Fault::ClientGone {
         return Outcome::Gone;
+    }
+    if last.blame() == Blame::Service || last == Fault::Overloaded {
+        s.tell(&service.settings.name, address, last);
     }
     answer::fault(s, Some(chain), last).await
 }

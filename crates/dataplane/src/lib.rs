@@ -20,9 +20,11 @@ mod serving;
 mod thread;
 mod timer;
 mod transport;
+mod trouble;
 mod tunnel;
 mod worker;
 
 pub use live::ConnectionCounts;
 pub use thread::{Order, Setup, orders, run};
+pub use trouble::{Trouble, troubles};
 pub use worker::Shared;

@@ -1,8 +1,9 @@
 //! What serving one request needs, and what comes of it.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
-use message::ForwardingInfo;
+use message::{Fault, ForwardingInfo};
 use snapshot::Listener;
 
 use crate::request::Request;
@@ -20,6 +21,24 @@ pub(crate) struct Serving<'a> {
     pub(crate) request: &'a mut Request,
     /// How much of the request's body was taken from the connection.
     pub(crate) body: BodyState,
+}
+
+impl Serving<'_> {
+    /// The id of the request; made now if nobody has needed one before.
+    pub(crate) fn request_id(&mut self) -> &str {
+        let id = &mut self.request.state.id;
+        if id.is_empty() {
+            id.generate(&mut self.worker.rng.borrow_mut());
+        }
+        id.as_str()
+    }
+
+    /// Tells the operator that a service failed.
+    pub(crate) fn tell(&mut self, service: &str, address: Option<SocketAddr>, fault: Fault) {
+        let now = self.timer.now();
+        let worker = self.worker;
+        worker.troubles.say(now, service, address, fault, self.request_id());
+    }
 }
 
 /// How much of the request's body was taken from the connection.

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::client;
 use crate::timer::{TICK, Tick};
+use crate::trouble::{Trouble, Troubles};
 use crate::worker::{Shared, Worker, date_now};
 
 /// Orders that may wait for a worker.
@@ -53,6 +54,8 @@ pub struct Setup {
     pub shared: Arc<Shared>,
     /// Its orders.
     pub orders: mpsc::Receiver<Order>,
+    /// Where failures of services are told.
+    pub troubles: mpsc::Sender<Trouble>,
     /// The queues of all workers, for handing connections over.
     pub siblings: Vec<mpsc::Sender<Order>>,
 }
@@ -66,8 +69,8 @@ pub fn run(setup: Setup) -> std::io::Result<()> {
 }
 
 async fn work(setup: Setup) -> std::io::Result<()> {
-    let Setup { index, sockets, snapshot, shared, mut orders, siblings } = setup;
-    let worker = Rc::new(Worker::new(index, snapshot, shared));
+    let Setup { index, sockets, snapshot, shared, mut orders, siblings, troubles } = setup;
+    let worker = Rc::new(Worker::new(index, snapshot, shared, Troubles::new(troubles)));
     let siblings: Rc<[mpsc::Sender<Order>]> = siblings.into();
     let ticker = tokio::task::spawn_local(tick(Rc::clone(&worker)));
     let mut accepting = Vec::new();

@@ -16,6 +16,7 @@ use crate::buffers::Buffers;
 use crate::live::{ConnectionCounts, LiveService};
 use crate::request::Request;
 use crate::timer::{TICK, Wheel};
+use crate::trouble::Troubles;
 
 /// Requests kept for reuse, per worker.
 const KEEP_REQUESTS: usize = 1024;
@@ -63,11 +64,17 @@ pub(crate) struct Worker {
     draining: Cell<bool>,
     connections: Cell<usize>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) troubles: Troubles,
 }
 
 impl Worker {
     /// A worker that has served nothing yet.
-    pub(crate) fn new(index: usize, snapshot: Arc<Snapshot>, shared: Arc<Shared>) -> Worker {
+    pub(crate) fn new(
+        index: usize,
+        snapshot: Arc<Snapshot>,
+        shared: Arc<Shared>,
+        troubles: Troubles,
+    ) -> Worker {
         let worker = Worker {
             index,
             buffers: Rc::default(),
@@ -79,6 +86,7 @@ impl Worker {
             draining: Cell::new(false),
             connections: Cell::new(0),
             shared,
+            troubles,
         };
         worker.adopt(snapshot);
         worker
