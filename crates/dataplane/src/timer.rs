@@ -31,10 +31,12 @@ impl Tick {
     }
 }
 
-/// A duration in ticks, rounded up, and one more because the current tick has begun already.
+/// A duration in ticks, rounded up, and one more because the current tick has begun already. Asked several
+/// times for each request, so without the 128-bit division that `as_millis` would bring.
 pub(crate) fn ticks(wait: Duration) -> u64 {
-    let whole = wait.as_millis().div_ceil(TICK.as_millis());
-    u64::try_from(whole).unwrap_or(NEVER - 1).saturating_add(1)
+    const PER_SECOND: u64 = 1000 / TICK.as_millis() as u64;
+    let part = wait.subsec_nanos().div_ceil(TICK.subsec_nanos());
+    wait.as_secs().saturating_mul(PER_SECOND).saturating_add(u64::from(part)).saturating_add(1)
 }
 
 /// The wheel of a worker.
@@ -193,6 +195,14 @@ mod tests {
         let timer = wheel.timer();
         assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_pending());
         (timer, count, waker)
+    }
+
+    #[test]
+    fn durations_are_rounded_up_to_ticks() {
+        for (millis, wanted) in [(0, 1), (1, 2), (50, 2), (51, 3), (999, 21), (1000, 21), (10_020, 202)] {
+            assert_eq!(ticks(Duration::from_millis(millis)), wanted, "{millis} ms");
+        }
+        assert_eq!(ticks(Duration::MAX), u64::MAX, "no overflow");
     }
 
     #[test]

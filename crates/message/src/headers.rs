@@ -163,7 +163,7 @@ impl Headers {
 
 /// Whether a byte may stand in a token (RFC 9110 §5.6.2).
 #[inline]
-pub(crate) fn is_token_byte(b: u8) -> bool {
+pub const fn is_token_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(
             b,

@@ -78,18 +78,8 @@ pub fn forward_request_field(field: &Field, text: &[u8], trusted: bool) -> bool 
 
 /// Whether a field of a response may reach policies and the client.
 pub fn forward_response_field(field: &Field) -> bool {
-    !matches!(
-        field.known,
-        Name::Connection
-            | Name::TransferEncoding
-            | Name::Te
-            | Name::Upgrade
-            | Name::KeepAlive
-            | Name::ProxyConnection
-            | Name::ProxyAuthenticate
-            | Name::ProxyAuthenticationInfo
-            | Name::Http2Settings
-    )
+    !field.known.is_per_connection()
+        && !matches!(field.known, Name::ProxyAuthenticate | Name::ProxyAuthenticationInfo)
 }
 
 impl Headers {

@@ -19,7 +19,7 @@ mod uri;
 pub use fault::{Blame, Fault};
 pub use forwarded::{ForwardingInfo, client_address, write_forwarding_headers};
 pub use head::{RequestHead, ResponseHead, Version};
-pub use headers::{Field, Headers, Span};
+pub use headers::{Field, Headers, Span, is_token_byte};
 pub use hop::{ConnectionOptions, forward_request_field, forward_response_field, trailer_may_pass};
 pub use host::{HostError, parse_authority};
 pub use lax::lax_readings;

@@ -89,6 +89,24 @@ const fn slot(len: usize, first: u8, last: u8) -> usize {
     (len + (first | 0x20) as usize * 21 + (last | 0x20) as usize * 5) % SLOTS
 }
 
+impl Name {
+    /// Whether a field of this name is about one connection or the framing on it, so that it ends there and is
+    /// written anew for the next (RFC 9110 §7.6.1).
+    #[inline]
+    pub const fn is_per_connection(self) -> bool {
+        matches!(
+            self,
+            Name::Connection
+                | Name::TransferEncoding
+                | Name::Te
+                | Name::Upgrade
+                | Name::KeepAlive
+                | Name::ProxyConnection
+                | Name::Http2Settings
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,28 +2,12 @@
 //!
 //! Knows single bytes and runs of them, not lines or messages.
 
+/// [`message::is_token_byte`] as a table.
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut b = 0;
-    while b < 128 {
-        table[b] = (b as u8).is_ascii_alphanumeric()
-            || matches!(
-                b as u8,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b'\''
-                    | b'*'
-                    | b'+'
-                    | b'-'
-                    | b'.'
-                    | b'^'
-                    | b'_'
-                    | b'`'
-                    | b'|'
-                    | b'~'
-            );
+    while b < 256 {
+        table[b] = message::is_token_byte(b as u8);
         b += 1;
     }
     table

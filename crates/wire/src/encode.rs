@@ -76,7 +76,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, default_host: &[u8],
     out.extend_from_slice(head.authority().unwrap_or(default_host));
     out.extend_from_slice(b"\r\n");
     push_fields(out, &head.headers, |name| {
-        is_per_connection(name) || matches!(name, Name::Host | Name::Expect | Name::ContentLength)
+        name.is_per_connection() || matches!(name, Name::Host | Name::Expect | Name::ContentLength)
     });
     match framing.body {
         // RFC 9110 §8.6: say so where a body is usual.
@@ -118,27 +118,12 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, framing: &Response
     push_status_line(out, head.status, reason);
     let keeps_length = framing.body == ResponseBody::Omitted;
     push_fields(out, &head.headers, |name| {
-        is_per_connection(name) || (name == Name::ContentLength && !keeps_length)
+        name.is_per_connection() || (name == Name::ContentLength && !keeps_length)
     });
     push_response_framing(out, head.headers.has(Name::Date), framing);
 }
 
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
-
-/// Whether a field is about one connection or the framing on it, and so is written anew.
-#[inline]
-fn is_per_connection(name: Name) -> bool {
-    matches!(
-        name,
-        Name::Connection
-            | Name::TransferEncoding
-            | Name::Te
-            | Name::Upgrade
-            | Name::KeepAlive
-            | Name::ProxyConnection
-            | Name::Http2Settings
-    )
-}
 
 fn push_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
     debug_assert!((100..1000).contains(&status));
