@@ -5,6 +5,7 @@
 
 mod listeners;
 mod policies;
+mod reachability;
 mod routes;
 mod services;
 mod templates;

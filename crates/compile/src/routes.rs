@@ -12,6 +12,7 @@ use router::{Builder, HostPattern, Match, PathPattern, PatternError, RouteIndex,
 use snapshot::{Action, Redirect, Route, Split, Target};
 
 use crate::policies::Layer;
+use crate::reachability;
 use crate::services::Services;
 use crate::templates;
 
@@ -32,7 +33,7 @@ pub(crate) fn compile(
 ) -> Routes {
     let complete = !diagnostics.has_errors();
     let mut builder = Builder::new();
-    let mut routes = Vec::new();
+    let (mut routes, mut raws) = (Vec::new(), Vec::new());
     let mut used = BTreeSet::new();
     let mut names: HashMap<&str, Span> = HashMap::new();
     for (position, raw) in config.routes.iter().enumerate() {
@@ -63,6 +64,7 @@ pub(crate) fn compile(
         let action = context.action(raw, &mut used, diagnostics);
         if let (Some(of), Some(action)) = (of, action) {
             builder.add(RouteIndex(routes.len() as u32), of);
+            raws.push(raw);
             routes.push(Route {
                 name: route_name(raw, position),
                 action,
@@ -71,10 +73,11 @@ pub(crate) fn compile(
             });
         }
     }
+    let router = builder.build();
     if complete {
-        warn_of_duplicates(&builder, &routes, diagnostics);
+        reachability::warn(&router, &routes, &raws, diagnostics);
     }
-    Routes { router: builder.build(), routes, used }
+    Routes { router, routes, used }
 }
 
 /// Paths are matched in canonical form; what cannot stand there can never match, and a rule that can never
@@ -128,24 +131,6 @@ fn route_name(raw: &Raw, position: usize) -> Box<str> {
         (Some(name), _) => name.as_str().into(),
         (None, Some(path)) => path.as_str().into(),
         (None, None) => format!("route {}", position + 1).into(),
-    }
-}
-
-fn warn_of_duplicates(builder: &Builder, routes: &[Route], diagnostics: &mut Diagnostics) {
-    for (earlier, later) in builder.duplicates() {
-        let (Some(earlier), Some(later)) = (routes.get(earlier.0 as usize), routes.get(later.0 as usize))
-        else {
-            continue;
-        };
-        diagnostics.push(
-            Diagnostic::warning(
-                Code::DuplicateRoute,
-                later.source,
-                "this route can never match: an earlier one matches the same",
-            )
-            .related(earlier.source, "this one takes every request")
-            .help("remove one, or tell them apart by host, method, header, query or `priority`"),
-        );
     }
 }
 

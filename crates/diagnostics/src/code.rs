@@ -143,6 +143,9 @@ codes! {
         "The list is empty: no request to it could ever be answered.";
     DuplicateEndpoint = "GW0405", "duplicate-endpoint", "An endpoint is given twice in one service.",
         "To send an endpoint a greater share, give it a `weight`.";
+    AdminExposed = "GW0406", "admin-exposed", "The admin listener could be reached by others, and asks nobody who they are.",
+        "It shows the configuration, the services and what they do. On an address other than a loopback one it needs \
+         a `token`; `/livez` and `/readyz` are answered without it.";
 
     // ── GW05xx: most likely not meant ──
     UnusedService = "GW0501", "unused-service", "No route leads to a service.",
@@ -155,6 +158,14 @@ codes! {
         "An earlier route with the same match takes every request that this one could get.";
     UnusedSetting = "GW0504", "unused-setting", "A setting has no effect here.",
         "Another setting, or the version, makes this one meaningless. Remove it, so that nobody relies on it.";
+    UnreachableRoute = "GW0505", "unreachable-route", "A route can never match: others take every request that it could get, or no request is like that.",
+        "The example is a request that the route matches and another one takes, because it comes first by the order of \
+         precedence. Give the route a higher `priority`, make the other one narrower, or remove it. Without an example, \
+         no request can be what the route asks for: the message says what is impossible.";
+    OverlappingRoutes = "GW0506", "overlapping-routes", "Two routes match some requests together, and each matches others alone.",
+        "Neither is the more specific one, so what decides is the order of precedence, which may not be what was meant. \
+         The example is a request that both match. If the outcome is right, say so with a `priority` on the route that \
+         should win; if not, give it to the other one.";
 }
 
 impl std::fmt::Display for Code {

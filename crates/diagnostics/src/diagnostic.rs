@@ -206,15 +206,16 @@ impl Diagnostics {
 
     /// `2 errors, 1 warning`, or `no errors` when there is nothing to say.
     pub fn summary_line(&self) -> String {
-        let count = |number: usize, what: &str| match number {
-            0 => None,
-            1 => Some(format!("1 {what}")),
-            _ => Some(format!("{number} {what}s")),
-        };
+        let parts = [(self.errors, "error"), (self.warnings, "warning")].into_iter();
         let parts: Vec<String> =
-            [count(self.errors, "error"), count(self.warnings, "warning")].into_iter().flatten().collect();
+            parts.filter(|(number, _)| *number > 0).map(|(number, noun)| counted(number, noun)).collect();
         if parts.is_empty() { "no errors".to_owned() } else { parts.join(", ") }
     }
+}
+
+/// `1 route`, `2 routes`
+pub fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod text;
 
 pub use clean::visible;
 pub use code::Code;
-pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, counted};
 pub use json::render_json;
 pub use source::{Position, SourceId, Sources, Span, Spanned};
 pub use suggest::closest;

@@ -156,6 +156,11 @@ impl Sources {
         self.file(source).map_or("", |file| &file.name)
     }
 
+    /// The names of all texts, in the order in which they were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| file.name.as_str())
+    }
+
     /// The whole text; empty for an id of another `Sources`.
     pub fn text(&self, source: SourceId) -> &str {
         self.file(source).map_or("", |file| &file.text)

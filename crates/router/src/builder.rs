@@ -2,10 +2,10 @@
 //!
 //! It must not know requests. Entry points: [`Builder::add`], [`Builder::build`].
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use crate::host::HostPattern;
-use crate::path::{Form, PathPattern, Segment};
+use crate::path::{Form, PathPattern};
 use crate::rank::MatchRank;
 use crate::value::ValuePattern;
 use crate::{RouteIndex, Router};
@@ -63,25 +63,6 @@ impl Builder {
         self.entries.push(Entry { route, of });
     }
 
-    /// Pairs of routes of which the later can never be taken, as an earlier one has the same match: the
-    /// same host, path (whatever the captures are called), methods, conditions and priority. A pair is
-    /// reported once, in file order of the later one.
-    #[must_use]
-    pub fn duplicates(&self) -> Vec<(RouteIndex, RouteIndex)> {
-        let mut first: HashMap<Identity<'_>, RouteIndex> = HashMap::new();
-        let mut reported = HashSet::new();
-        let mut pairs = Vec::new();
-        for entry in &self.entries {
-            for host in hosts(&entry.of) {
-                let earlier = *first.entry(Identity::new(&entry.of, host)).or_insert(entry.route);
-                if earlier != entry.route && reported.insert((earlier, entry.route)) {
-                    pairs.push((earlier, entry.route));
-                }
-            }
-        }
-        pairs
-    }
-
     /// Puts everything in order. It cannot fail: patterns were checked when they were parsed.
     #[must_use]
     pub fn build(self) -> Router {
@@ -113,65 +94,4 @@ impl Builder {
 fn hosts(of: &Match) -> impl Iterator<Item = Option<&HostPattern>> {
     let any = of.hosts.is_empty().then_some(None);
     of.hosts.iter().map(Some).chain(any)
-}
-
-/// Two alternatives with the same identity match the same requests at the same precedence.
-#[derive(PartialEq, Eq, Hash)]
-struct Identity<'a> {
-    priority: i32,
-    host: Option<&'a HostPattern>,
-    path: PathIdentity<'a>,
-    methods: Vec<&'a str>,
-    headers: Vec<&'a (Box<str>, ValuePattern)>,
-    query: Vec<&'a (Box<str>, ValuePattern)>,
-}
-
-#[derive(PartialEq, Eq, Hash)]
-enum PathIdentity<'a> {
-    Exact(&'a [u8]),
-    Template(&'a [Segment], bool),
-    Regex(&'a str),
-    Prefix(&'a [u8]),
-    Any,
-}
-
-impl<'a> Identity<'a> {
-    fn new(of: &'a Match, host: Option<&'a HostPattern>) -> Self {
-        let mut methods: Vec<&str> = of.methods.iter().map(|m| &**m).collect();
-        if methods.contains(&"GET") {
-            methods.push("HEAD");
-        }
-        methods.sort_unstable();
-        methods.dedup();
-        Self {
-            priority: of.priority,
-            host,
-            path: match of.path.as_ref().map(PathPattern::form) {
-                Some(Form::Exact(path)) => PathIdentity::Exact(path),
-                Some(Form::Template(template)) => {
-                    PathIdentity::Template(&template.segments, template.has_rest)
-                }
-                Some(Form::Regex(regex)) => PathIdentity::Regex(regex.source()),
-                Some(Form::Prefix(prefix)) => PathIdentity::Prefix(prefix),
-                None => PathIdentity::Any,
-            },
-            methods,
-            headers: sorted(&of.headers),
-            query: sorted(&of.query),
-        }
-    }
-}
-
-/// Conditions in an order that does not depend on how they were written.
-fn sorted(conditions: &[(Box<str>, ValuePattern)]) -> Vec<&(Box<str>, ValuePattern)> {
-    let mut all: Vec<_> = conditions.iter().collect();
-    all.sort_by_key(|(name, pattern)| {
-        let (kind, text) = match pattern {
-            ValuePattern::Present => (0, &b""[..]),
-            ValuePattern::Exact(value) => (1, &**value),
-            ValuePattern::Regex(regex) => (2, regex.as_str().as_bytes()),
-        };
-        (&**name, kind, text)
-    });
-    all
 }

@@ -33,7 +33,7 @@ pub(crate) fn check<'a, S: Subject + ?Sized>(of: &'a Match, subject: &S) -> Resu
 }
 
 /// Whether `methods` (none: any) serve `method`. GET serves HEAD too.
-fn serves_method(methods: &[Box<str>], method: &[u8]) -> bool {
+pub(crate) fn serves_method(methods: &[Box<str>], method: &[u8]) -> bool {
     methods.is_empty()
         || methods.iter().any(|named| named.as_bytes() == method || (&**named == "GET" && method == b"HEAD"))
 }

@@ -7,7 +7,7 @@ use crate::conditions::{self, Failure};
 use crate::find::Router;
 use crate::host::HostPattern;
 use crate::path::PathPattern;
-use crate::{RouteIndex, Subject};
+use crate::{Match, RouteIndex, Row, Subject, query};
 
 /// One alternative of a route (a route has one for each host), and what became of it.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Candidate<'r> {
     pub host: Option<&'r HostPattern>,
     /// Its path; `None` for any.
     pub path: Option<&'r PathPattern>,
+    /// All that the route asks of a request.
+    pub of: &'r Match,
     /// Its explicit priority.
     pub priority: i32,
     /// What became of it.
@@ -41,6 +43,33 @@ pub enum Verdict<'r> {
     Query(&'r str),
 }
 
+impl Candidate<'_> {
+    /// Why it comes before another one.
+    #[must_use]
+    pub fn row_before(&self, other: &Candidate<'_>) -> Row {
+        Row::between((self.of, self.host), (other.of, other.host))
+    }
+}
+
+impl Verdict<'_> {
+    /// The values that a request has of the header or query parameter that failed, as they were looked at.
+    pub fn had<S: Subject + ?Sized>(&self, subject: &S) -> Vec<Vec<u8>> {
+        let mut had = Vec::new();
+        let mut take = |value: &[u8]| {
+            had.push(value.to_vec());
+            false
+        };
+        match *self {
+            Verdict::Header(name) => _ = subject.header(name, &mut take),
+            Verdict::Query(name) => {
+                _ = subject.query().is_some_and(|raw| query::any_value(raw, name.as_bytes(), take));
+            }
+            Verdict::Matched | Verdict::Host | Verdict::Path | Verdict::Method => {}
+        }
+        had
+    }
+}
+
 impl Router {
     /// Every alternative, in order of precedence, with its verdict. The first that matched is what
     /// [`Router::find`] returns. Costs time and memory per alternative: for people, not for requests.
@@ -60,7 +89,8 @@ impl Router {
                 }
             };
             let path = entry.of.path.as_ref();
-            Some(Candidate { route: entry.route, host, path, priority: entry.of.priority, verdict })
+            let of = &entry.of;
+            Some(Candidate { route: entry.route, host, path, of, priority: of.priority, verdict })
         };
         (0..self.len()).map_while(candidate).collect()
     }

@@ -86,7 +86,7 @@ impl Router {
     }
 
     /// The smallest rank that matches; [`Rank::MAX`] if none does.
-    fn best<S: Subject + ?Sized>(&self, subject: &S, path: &[u8]) -> Rank {
+    pub(crate) fn best<S: Subject + ?Sized>(&self, subject: &S, path: &[u8]) -> Rank {
         let mut best = Rank::MAX;
         let mut search = |table: &Table| {
             best = table.search(path, best, |ranks, known| {

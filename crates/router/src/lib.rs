@@ -1,8 +1,9 @@
 //! Match tables: which route a request takes, by a documented precedence.
 //!
 //! Entry points: [`Builder`] turns parsed matches into a [`Router`], [`Router::find`] picks the route of
-//! a request, [`Router::explain`] says why every route was or was not picked. This crate must not know
-//! the configuration, sockets, or the message type: a request is whatever implements [`Subject`].
+//! a request, [`Router::explain`] says why every route was or was not picked, [`reachability::examine`] which
+//! routes can never be. This crate must not know the configuration, sockets, or the message type: a request
+//! is whatever implements [`Subject`].
 //!
 //! # Precedence
 //!
@@ -41,6 +42,7 @@ mod literal;
 mod path;
 mod query;
 mod rank;
+pub mod reachability;
 mod regex;
 mod table;
 mod trie;
@@ -54,6 +56,7 @@ pub use find::Router;
 pub use host::HostPattern;
 pub use literal::canonical_literal;
 pub use path::{PathKind, PathPattern};
+pub use rank::Row;
 pub use value::{ValuePattern, ValueRegex};
 
 /// Index into the caller's list of routes.

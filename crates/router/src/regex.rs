@@ -11,7 +11,7 @@ use crate::error::PatternError;
 use crate::limits::MAX_PATTERN_BYTES;
 
 /// Memory for the automaton of one regex. Also bounds the time per byte of input.
-const AUTOMATON_BYTES: usize = 256 << 10;
+pub(crate) const AUTOMATON_BYTES: usize = 256 << 10;
 /// Memory for the lazily built states of one regex and thread.
 const LAZY_BYTES: usize = 256 << 10;
 /// How deep groups may nest.
@@ -35,14 +35,13 @@ impl ByteRegex {
         if source.len() > MAX_PATTERN_BYTES {
             return Err(PatternError::TooLong);
         }
-        let syntax = syntax::Config::new().unicode(false).utf8(false).nest_limit(NESTING);
         let config = Config::new()
             .utf8_empty(false)
             .nfa_size_limit(Some(AUTOMATON_BYTES))
             .onepass_size_limit(Some(AUTOMATON_BYTES))
             .hybrid_cache_capacity(LAZY_BYTES);
         let regex =
-            Regex::builder().syntax(syntax).configure(config).build(source).map_err(|error| {
+            Regex::builder().syntax(syntax()).configure(config).build(source).map_err(|error| {
                 match (error.size_limit(), error.syntax_error()) {
                     (Some(_), _) => PatternError::RegexTooLarge,
                     (None, Some(syntax)) => PatternError::Regex(reason(&syntax.to_string()).into()),
@@ -55,6 +54,11 @@ impl ByteRegex {
     /// As the user wrote it.
     pub(crate) fn source(&self) -> &str {
         &self.source
+    }
+
+    /// What every match begins with, at the start of the input; empty where nothing is known.
+    pub(crate) fn start(&self) -> &[u8] {
+        &self.start
     }
 
     /// The groups in order; a group without a name is called by its number.
@@ -90,6 +94,11 @@ impl ByteRegex {
         }
         true
     }
+}
+
+/// What a regex may be, wherever one is compiled.
+pub(crate) fn syntax() -> syntax::Config {
+    syntax::Config::new().unicode(false).utf8(false).nest_limit(NESTING)
 }
 
 /// Literal bytes behind a leading `^`, as far as they are plain. Doubt makes it shorter, never longer.

@@ -4,7 +4,8 @@
 
 use crate::request::{Request, of};
 use proptest::prelude::*;
-use router::{Builder, Captures, RouteIndex, Router, Verdict};
+use router::reachability::{Example, Finding, Kind, Overlap, Unreachable, examine};
+use router::{Builder, Captures, Match, RouteIndex, Router, Verdict};
 
 /// One word of the notation of [`of`], or nothing.
 fn word(key: &'static str, values: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -70,6 +71,59 @@ fn request() -> impl Strategy<Value = Request> {
     })
 }
 
+/// Other paths do not reach the router.
+fn is_canonical(path: &str) -> bool {
+    path.starts_with('/') && !path.contains("//")
+}
+
+/// All requests of few words that a route matches.
+fn requests_of(of: &Match) -> impl Iterator<Item = Request> {
+    let words = ["a", "b", "ab", "c"];
+    let mut bodies = vec![String::new()];
+    let mut paths = vec!["/".to_owned()];
+    for _ in 0..3 {
+        bodies = bodies.iter().flat_map(|body| words.map(|word| format!("{body}/{word}"))).collect();
+        paths.extend(bodies.iter().flat_map(|body| [body.clone(), format!("{body}/")]));
+    }
+    paths.retain(|path| of.path.as_ref().is_none_or(|pattern| pattern.matches(path.as_bytes())));
+    let all_headers: [&[(&str, &str)]; 6] = [
+        &[],
+        &[("x-a", "1")],
+        &[("x-a", "2")],
+        &[("x-a", "3")],
+        &[("x-b", "")],
+        &[("x-a", "1"), ("x-a", "2"), ("x-b", "")],
+    ];
+    let hosts = ["a.com", "b.a.com", "c.b.a.com", "c.a.com", "com", "x.com"].into_iter().map(Some);
+    let mut requests = Vec::new();
+    for host in hosts.chain([None]) {
+        for method in ["GET", "HEAD", "POST", "PUT"] {
+            for headers in all_headers {
+                for query in [None, Some("p"), Some("p=1"), Some("p=2"), Some("q"), Some("p=1&p=2&q")] {
+                    let mut request = Request::new(method, "", "/");
+                    request.host = host.map(str::to_owned);
+                    request.query = query.map(str::to_owned);
+                    request.headers =
+                        headers.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect();
+                    requests.push(request);
+                }
+            }
+        }
+    }
+    // Everything but the path, asked once.
+    let (everywhere, mut captures) = (alone(Match { path: None, ..of.clone() }), Captures::new());
+    requests.retain(|request| everywhere.find(request, &mut captures).is_some());
+    paths.into_iter().flat_map(move |path| {
+        requests.clone().into_iter().map(move |request| Request { path: path.clone(), ..request })
+    })
+}
+
+fn alone(of: Match) -> Router {
+    let mut builder = Builder::new();
+    builder.add(RouteIndex(0), of);
+    builder.build()
+}
+
 fn router(routes: &[String]) -> Router {
     let mut builder = Builder::new();
     for (route, index) in routes.iter().zip(0..) {
@@ -102,22 +156,6 @@ proptest! {
     }
 
     #[test]
-    fn a_duplicate_is_never_taken(routes in prop::collection::vec(route(), 0..25), request in request()) {
-        let mut builder = Builder::new();
-        for (route, index) in routes.iter().zip(0..) {
-            let mut of = of(route);
-            of.hosts.truncate(1);
-            builder.add(RouteIndex(index), of);
-        }
-        let duplicates = builder.duplicates();
-        let found = builder.build().find(&request, &mut Captures::new());
-        for (earlier, later) in duplicates {
-            prop_assert!(earlier < later);
-            prop_assert_ne!(found, Some(later));
-        }
-    }
-
-    #[test]
     fn no_input_panics(path in ".{0,40}", host in ".{0,20}", query in ".{0,40}", pattern in "(~|/|)[a-z{}.*/%0-9~()\\[\\]é+?|-]{0,20}") {
         if let Ok(parsed) = router::PathPattern::parse(&pattern) {
             let mut captures = Captures::new();
@@ -126,5 +164,90 @@ proptest! {
         let _ = router::HostPattern::parse(&pattern);
         let router = router(&["path=/{a}/* host=*.a query=p=~x".into(), "path=/a".into(), "query=q".into()]);
         let _ = router.find(&Request::new("GET", &host, &path).query(&query), &mut Captures::new());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_said_of_reachability_holds(
+        routes in prop::collection::vec(route(), 0..25),
+        requests in prop::collection::vec(request(), 1..20),
+    ) {
+        let router = router(&routes);
+        let report = examine(&router, |_| true);
+        prop_assert!(report.is_complete, "{:?}", routes);
+        let mut captures = Captures::new();
+        let matched = |route: RouteIndex, example: &Example| {
+            let all = router.explain(example);
+            all.iter().any(|one| one.route == route && one.verdict == Verdict::Matched)
+        };
+        for Finding { route, kind } in &report.findings {
+            match kind {
+                Kind::Impossible(_) => {}
+                Kind::Unreachable(Unreachable { hosts, by, example, .. }) => {
+                    prop_assert!(matched(*route, example), "{example}");
+                    prop_assert_eq!(router.find(example, &mut captures), by.first().copied(), "{}", example);
+                    prop_assert!(!by.contains(route));
+                    for request in requests.iter().filter(|request| hosts.is_empty() && is_canonical(&request.path)) {
+                        prop_assert_ne!(router.find(request, &mut captures), Some(*route), "{:?}", request);
+                    }
+                }
+                Kind::Overlaps(overlaps) => {
+                    for Overlap { with, example, .. } in overlaps {
+                        prop_assert!(matched(*route, example) && matched(*with, example), "{example}");
+                        prop_assert_eq!(router.find(example, &mut captures), Some(*with), "{}", example);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_of_two_that_overlap_matches_others_alone(one in route(), two in route()) {
+        if [&one, &two].iter().any(|text| text.matches('/').count() > 3) {
+            return Ok(()); // deeper than the requests that are tried
+        }
+        // It is said of one host of a route; another one may hold it.
+        let [one, two] = [of(&one), of(&two)].map(|mut of| {
+            of.hosts.truncate(1);
+            of
+        });
+        let mut builder = Builder::new();
+        builder.add(RouteIndex(0), one.clone());
+        builder.add(RouteIndex(1), two.clone());
+        let router = builder.build();
+        let leaves = |one: &Match, other: &Match| {
+            let (other, mut captures) = (alone(other.clone()), Captures::new());
+            requests_of(one).any(|request| other.find(&request, &mut captures).is_none())
+        };
+        let overlaps = |kind: &Kind<'_>| matches!(kind, Kind::Overlaps(_));
+        if examine(&router, |_| true).findings.iter().any(|finding| overlaps(&finding.kind)) {
+            prop_assert!(leaves(&one, &two) && leaves(&two, &one));
+        }
+    }
+}
+
+proptest! {
+    // Each case tries very many requests.
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_unreachable_route_is_not_found_by_any_request(routes in prop::collection::vec(route(), 0..25)) {
+        let router = router(&routes);
+        let mut captures = Captures::new();
+        for Finding { route, kind } in examine(&router, |_| true).findings {
+            let is_all = match &kind {
+                Kind::Impossible(_) => true,
+                Kind::Unreachable(unreachable) => unreachable.hosts.is_empty(),
+                Kind::Overlaps(_) => false,
+            };
+            if is_all {
+                let of = of(&routes[route.0 as usize]);
+                let found = requests_of(&of).find(|request| router.find(request, &mut captures) == Some(route));
+                prop_assert!(found.is_none(), "{:?} {:?} {:?}", found, kind, routes);
+            }
+        }
     }
 }

@@ -1,9 +1,11 @@
-//! The router as its callers see it: precedence, equivalence with a plain scan, and scale.
+//! The router as its callers see it: precedence, equivalence with a plain scan, reachability, and scale.
 
 #[cfg(test)]
 mod equivalence;
 #[cfg(test)]
 mod precedence;
+#[cfg(test)]
+mod reachability;
 #[cfg(test)]
 mod request;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The table of precedence in the crate's documentation, row by row, and what decides between equals.
 
 use crate::request::{Request, of};
-use router::{Builder, Captures, HostPattern, Match, PathPattern, RouteIndex, Router, ValuePattern, Verdict};
+use router::{Builder, Captures, Match, RouteIndex, Router, ValuePattern, Verdict};
 
 fn router(matches: impl IntoIterator<Item = Match>) -> Router {
     let mut builder = Builder::new();
@@ -191,38 +191,6 @@ fn captures_are_those_of_the_route_taken() {
         let texts: Vec<_> = (0..captures.len()).map(|i| captures.get(i).map(|range| &path[range])).collect();
         assert_eq!(texts, want, "{path}");
     }
-}
-
-#[test]
-fn duplicates_are_reported_once_with_the_earlier_route() {
-    let mut builder = Builder::new();
-    let mut two_hosts = of("path=/a/{x} method=GET");
-    two_hosts.hosts = ["a.com", "b.com"].map(|h| HostPattern::parse(h).unwrap()).into();
-    let mut other_order = two_hosts.clone();
-    other_order.hosts.reverse();
-    other_order.path = Some(PathPattern::parse("/a/{renamed}").unwrap());
-    other_order.methods.push("HEAD".into());
-    let mut one_host = two_hosts.clone();
-    one_host.hosts.truncate(1);
-    let all = [
-        two_hosts,
-        other_order,
-        one_host,
-        of("path=/a/{x} method=GET"),
-        of("header=x-a header=x-b path=/%61"),
-        of("path=/a header=x-b header=x-a"),
-        of("path=/a/*"),
-        of("path=/a/{rest...}"),
-        of("path=/a/* priority=1"),
-        of(""),
-        of(""),
-    ];
-    for (of, index) in all.into_iter().zip(0..) {
-        builder.add(RouteIndex(index), of);
-    }
-    builder.add(RouteIndex(10), of("")); // the same route again, which is no other route than 9's double
-    let pairs: Vec<_> = builder.duplicates().into_iter().map(|(a, b)| (a.0, b.0)).collect();
-    assert_eq!(pairs, [(0, 1), (0, 2), (4, 5), (9, 10)]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::request::{Request, of};
+use router::reachability::examine;
 use router::{Builder, Captures, RouteIndex, Router};
 
 fn routes(count: u32, text: impl Fn(u32) -> String) -> Router {
@@ -10,7 +11,6 @@ fn routes(count: u32, text: impl Fn(u32) -> String) -> Router {
     for index in 0..count {
         builder.add(RouteIndex(index), of(&text(index)));
     }
-    assert!(builder.duplicates().is_empty());
     builder.build()
 }
 
@@ -95,4 +95,58 @@ fn templates_that_branch_everywhere_visit_each_node_once() {
         router.find(&request, &mut Captures::new());
     }
     assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+}
+
+/// Routes as a large gateway has them: services by prefix, items below, tenants by host, some regexes.
+fn mixed(i: u32) -> String {
+    match i % 32 {
+        0 => format!("path=~^/legacy/{i}/(?<id>[0-9]+)$"),
+        1 => format!("host=h{i}.example.com path=~^/files/[a-z0-9-]+/v{i}/.*\\.(png|jpe?g|css)$"),
+        k if k % 4 == 0 => format!("path=/svc{i}/*"),
+        k if k % 4 == 1 => format!("path=/svc{}/items/{{id}} method=GET", i - 1),
+        k if k % 4 == 2 => format!("host=h{i}.example.com path=/a"),
+        _ => format!("host=*.t{i}.example.com path=/a/{{x}}/b header=x-a"),
+    }
+}
+
+#[test]
+fn ten_thousand_routes_are_examined_in_no_time() {
+    type Text = fn(u32) -> String;
+    let kinds: [(&str, u32, Text); 9] = [
+        ("mixed", 0, mixed),
+        ("one that all overlap", 1, |i| match i {
+            0 => "path=/* header=x-a".into(),
+            _ => format!("path=/svc{i}/*"),
+        }),
+        ("one that overlaps all", 9_999, |i| match i {
+            0 => "host=a.com path=/*".into(),
+            _ => format!("path=/svc{i}/*"),
+        }),
+        ("suffixes and templates", 0, |i| match i {
+            0..20 => format!("path=~x\\.f{i}$"),
+            _ => format!("path=/svc{i}/{{a}}/b"),
+        }),
+        ("hosts", 0, |i| {
+            let (host, path) = (["*.", ""][i as usize % 2], ["*", "x"][i as usize / 2 % 2]);
+            format!("host={host}h{}.com path=/{path}", i / 4)
+        }),
+        ("all the same", 9_999, |_| "path=/a".into()),
+        ("regexes that begin alike", 0, |i| match i {
+            0..100 => format!("path=~^/v[0-9]+/{i}/[a-z]+$"),
+            _ => format!("path=/svc{i}"),
+        }),
+        ("methods", 0, |i| {
+            format!("path=/svc{}/{{id}} method={}", i / 4, ["GET", "POST", "PUT", "DELETE"][i as usize % 4])
+        }),
+        ("conditions", 0, |i| format!("path=/{} header=x-tenant=t{i}", i / 500)),
+    ];
+    for (what, findings, text) in kinds {
+        let router = routes(10_000, text);
+        let started = Instant::now();
+        let report = examine(&router, |_| true);
+        let took = started.elapsed();
+        println!("{what}: {took:?}");
+        assert!(took < Duration::from_secs(10), "{what}: {took:?} in a build without optimisation");
+        assert_eq!((report.findings.len(), report.is_complete), (findings as usize, true), "{what}");
+    }
 }
