@@ -113,8 +113,9 @@ pub fn check(setup: &Setup, arguments: &[&str]) -> Output {
 pub struct Gateway {
     child: Child,
     log: Arc<Mutex<String>>,
+    bell: Bell,
     addresses: Vec<SocketAddr>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Gateway {
@@ -141,6 +142,61 @@ impl Gateway {
     /// What it printed so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until a line that it printed holds a text, after the first `seen` bytes of the log. Returns how long the
+    /// log is then.
+    pub fn wait_for(&self, text: &str, seen: usize) -> usize {
+        let found = self.bell.wait(SOON, || {
+            let log = self.log.lock().unwrap();
+            log.get(seen..).is_some_and(|rest| rest.contains(text)).then_some(log.len())
+        });
+        found.unwrap_or_else(|| panic!("`{text}` was not printed:\n{}", self.log()))
+    }
+
+    /// The folder of its configuration.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Writes another configuration, whole at once, as good editors and deployment tools do it. Returns how long the
+    /// log is before it is noticed.
+    pub fn rewrite(&self, yaml: &str) -> usize {
+        let seen = self.log().len();
+        let new = self.folder.write("gateward.yaml.new", yaml);
+        std::fs::rename(new, self.folder.path().join("gateward.yaml")).unwrap();
+        seen
+    }
+
+    /// Writes another configuration, and waits until it is in use.
+    pub fn reload(&self, yaml: &str) {
+        let seen = self.rewrite(yaml);
+        self.signal("HUP");
+        self.wait_for("gateward: reloaded: ", seen);
+    }
+
+    /// Where its admin listener is, as it says.
+    pub fn admin(&self) -> SocketAddr {
+        self.wait_for("the admin listener is at ", 0);
+        let log = self.log();
+        let (_, text) = log.rsplit_once("the admin listener is at http://").unwrap();
+        text.lines().next().unwrap().parse().unwrap()
+    }
+
+    /// Asks the admin listener for a page, and returns its status and body.
+    pub fn ask_admin(&self, path: &str) -> (u16, String) {
+        let client = Client::connect(self.admin());
+        let answer =
+            client.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+        (answer.status(), answer.text())
+    }
+
+    /// The value of one series of `/metrics`, named as it stands there; 0 if it is not there.
+    pub fn metric(&self, series: &str) -> f64 {
+        let (status, text) = self.ask_admin("/metrics");
+        assert_eq!(status, 200, "{text}");
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
     }
 
     /// Its process.
@@ -191,7 +247,11 @@ impl Setup {
     pub fn start(&self) -> Gateway {
         let folder = self.lay_out();
         let workers = self.workers.unwrap_or(1).to_string();
-        let arguments = ["run", "-c", "gateward.yaml", "--workers", &workers];
+        let mut arguments = vec!["run", "-c", "gateward.yaml", "--workers", &workers];
+        // Many gateways run at a time, and only one of them could have the default address.
+        if !self.yaml.contains("admin:") {
+            arguments.extend(["--admin", "off"]);
+        }
         let mut command = self.command(&folder, &arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (log, bell) = (Arc::<Mutex<String>>::default(), Bell::default());
@@ -208,7 +268,7 @@ impl Setup {
             }
         });
         let addresses = found.unwrap_or_default();
-        let gateway = Gateway { child, log, addresses, _folder: folder };
+        let gateway = Gateway { child, log, bell, addresses, folder };
         assert!(!gateway.addresses.is_empty(), "the gateway does not listen");
         gateway
     }

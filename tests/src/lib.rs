@@ -21,17 +21,20 @@ pub mod case;
 mod client;
 mod gateway;
 mod link;
+mod load;
 pub mod message;
 mod origin;
 mod pattern;
 pub mod play;
+pub mod python;
 
 pub use bell::{Bell, wait_until};
 pub use client::Client;
 pub use gateway::{Folder, Gateway, Setup, binary, check};
 pub use link::{End, Link};
+pub use load::Load;
 pub use message::Message;
-pub use origin::{Origin, refused_address};
+pub use origin::{Origin, free_address, refused_address};
 
 /// How long a test waits for something that should happen at once.
 pub const SOON: std::time::Duration = std::time::Duration::from_secs(8);

@@ -4,7 +4,7 @@
 //! [`Origin::serving`] answers on its own; [`Origin::raw`] hands over the bare streams.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::message::{Kind, Parsed, parse};
@@ -175,4 +175,15 @@ pub fn refused_address() -> (SocketAddr, socket2::Socket) {
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     (address, socket)
+}
+
+/// An address where something can listen, and which nobody else gets by chance: its port is below those that the
+/// system gives out.
+pub fn free_address() -> SocketAddr {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let mut candidates = std::iter::repeat_with(|| {
+        let number = std::process::id().wrapping_mul(97) + COUNT.fetch_add(1, Ordering::Relaxed);
+        SocketAddr::from(([127, 0, 0, 1], 10_000 + (number % 20_000) as u16))
+    });
+    candidates.find(|address| TcpListener::bind(address).is_ok()).unwrap()
 }

@@ -182,6 +182,20 @@ fn sigterm_lets_requests_finish() {
 }
 
 #[test]
+fn whoever_has_just_connected_is_still_answered() {
+    let gateway = Gateway::start(SMALL);
+    let fresh: Vec<_> = (0..5).map(|_| gateway.connect()).collect();
+    gateway.signal("TERM");
+    gateway.wait_for("gateward: stopping", 0);
+    for client in &fresh {
+        assert_eq!(client.get("/").text(), "ok");
+        assert!(client.wait_end(SOON).is_some());
+    }
+    let mut gateway = gateway;
+    assert!(gateway.wait(SOON).success());
+}
+
+#[test]
 fn the_drain_has_an_end() {
     let (origin, mut gateway) = slow_gateway("500ms");
     let client = gateway.connect();

@@ -12,10 +12,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 
+use end_to_end::python::python_with;
 use end_to_end::{Folder, Gateway, Origin, SOON, wait_until};
 
 fn gateway_for(address: &SocketAddr) -> Gateway {
@@ -163,43 +163,14 @@ fn wrk_meets_no_error() {
     gateway.stop();
 }
 
-/// Python with the package `websockets`, in a folder of its own that is made once; `None` where it cannot be had.
-fn python_with_websockets() -> Option<&'static PathBuf> {
-    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
-    PYTHON
-        .get_or_init(|| {
-            let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-            let python = here.join(".venv/bin/python");
-            let has_it = || {
-                let mut command = Command::new(&python);
-                command.args(["-c", "import websockets"]).stderr(Stdio::null());
-                command.status().is_ok_and(|status| status.success())
-            };
-            if !has_it() {
-                let run = |program: &Path, arguments: &[&str]| {
-                    let mut command = Command::new(program);
-                    command.args(arguments).current_dir(here).stdout(Stdio::null());
-                    command.status().is_ok_and(|status| status.success())
-                };
-                let _ = run(Path::new("python3"), &["-m", "venv", ".venv"])
-                    && run(
-                        &python,
-                        &["-m", "pip", "install", "--quiet", "--requirement", "peers/requirements.txt"],
-                    );
-            }
-            has_it().then_some(python)
-        })
-        .as_ref()
-}
-
 #[test]
 fn pythons_websockets_through_the_gateway() {
-    let Some(python) = python_with_websockets() else {
+    let Some(python) = python_with("websockets") else {
         eprintln!("peers: NOT CHECKED: Python's websockets (the package could not be installed)");
         return;
     };
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-    let mut server = Command::new(python);
+    let mut server = Command::new(&python);
     server.arg("-u").arg(scripts.join("websocket_server.py")).stdout(Stdio::piped()).stdin(Stdio::null());
     let mut server = Peer(server.spawn().unwrap());
     let mut line = String::new();

@@ -15,6 +15,7 @@ const GENERATED: &[Reference] = &[
     ("docs/reference/policies.md", reference::policies),
     ("docs/reference/diagnostics.md", reference::diagnostics),
     ("docs/reference/faults.md", reference::faults),
+    ("docs/reference/metrics.md", reference::metrics),
 ];
 
 /// Compares each committed copy with what the code says now.

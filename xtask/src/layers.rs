@@ -16,6 +16,7 @@ pub(crate) const LAYERS: &[(u8, &str)] = &[
     (1, "document"),
     (1, "wire"),
     (1, "router"),
+    (1, "telemetry"),
     (1, "discovery"),
     (2, "config"),
     (2, "policy"),
@@ -23,6 +24,7 @@ pub(crate) const LAYERS: &[(u8, &str)] = &[
     (4, "compile"),
     (4, "dataplane"),
     (5, "control"),
+    (6, "admin"),
     (7, "gateward"),
 ];
 

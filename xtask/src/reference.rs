@@ -1,6 +1,6 @@
 //! The texts of the generated references under `docs/reference`.
 //!
-//! Each comes from the declarations in the code: sections and their doc comments, codes, faults, policies.
+//! Each comes from the declarations in the code: sections and their doc comments, codes, faults, policies, metrics.
 //! Entry points: one function per page, listed in `generated.rs`.
 
 use std::fmt::Write;
@@ -83,5 +83,33 @@ pub(crate) fn faults() -> String {
         );
     }
     out.push_str("\n`client-gone` and `send-timeout` are never sent: nobody is there to read them.\n");
+    out
+}
+
+/// Every family of metrics.
+pub(crate) fn metrics() -> String {
+    let mut out = String::from(
+        "# Metrics\n\nWhat `/metrics` of the [admin listener](../operations.md#the-admin-listener) says, in the Prometheus text\n\
+         format 0.0.4. How to use it stands in [operations](../operations.md#metrics).\n\n\
+         | name | kind | labels | what it says |\n|---|---|---|---|\n",
+    );
+    for family in telemetry::Metrics::FAMILIES {
+        let labels = match family.labels {
+            "" => String::new(),
+            labels => format!("`{}`", labels.replace(", ", "`, `")),
+        };
+        let _ = writeln!(out, "| `{}` | {} | {labels} | {} |", family.name, family.kind, family.help);
+    }
+    out.push_str(
+        "\nTimes are in seconds, sizes in bytes. A histogram has the series `…_bucket`, `…_sum` and `…_count`; its buckets\n\
+         have the label `le` besides.\n\n\
+         Label values are names of the configuration or words of a closed list, never anything that a client sends:\n\n\
+         - `route` and `service` are names of the configuration, `listener` is an address.\n\
+         - `method` is `GET`, `HEAD`, `POST`, `PUT`, `DELETE`, `PATCH`, `OPTIONS`, or `other`, also where no method could\n  \
+         be read. `status` is `1xx` to `5xx`.\n\
+         - `fault` and `layer` are those of the [list of faults](faults.md).\n\n\
+         Numbers begin at 0 when the process starts, and stay across reloads. Those of a route, service or listener that\n\
+         has left the configuration are gone.\n",
+    );
     out
 }

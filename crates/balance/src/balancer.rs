@@ -18,6 +18,17 @@ pub enum Algorithm {
     LeastRequests,
 }
 
+impl Algorithm {
+    /// As it is written in a configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Algorithm::RoundRobin => "round_robin",
+            Algorithm::Random => "random",
+            Algorithm::LeastRequests => "least_requests",
+        }
+    }
+}
+
 /// Up to this many members are compared one by one. Named in the documentation of [`Algorithm`].
 const SCAN: usize = 8;
 /// Draws that may hit an ineligible member before all members are looked at in turn.

@@ -3,14 +3,18 @@
 //! One file per section of the language. `check`, `run` and the tests run this same code. Entry point:
 //! [`compile`].
 
+mod admin;
 mod listeners;
 mod policies;
 mod reachability;
 mod routes;
 mod services;
+mod telemetry;
 mod templates;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use config::Config;
 use diagnostics::{Code, Diagnostic, Diagnostics};
@@ -22,6 +26,7 @@ pub fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Option<Snapsho
     // What is missing may only be what could not be read, and that was reported already.
     let complete = !diagnostics.has_errors();
     let listeners = listeners::compile(config, diagnostics);
+    let admin = admin::compile(config, diagnostics);
     let services = services::compile(config, diagnostics);
     let gateway = policies::Layer::compile(config.policies.as_ref(), diagnostics);
     let compiled = routes::compile(config, &services, &gateway, diagnostics);
@@ -44,12 +49,15 @@ pub fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Option<Snapsho
     Some(Snapshot {
         listeners,
         router: compiled.router,
-        routes: compiled.routes,
+        routes: compiled.routes.into_iter().map(Arc::new).collect(),
         gateway: policies::Layer::chain(&[&gateway]),
         services: services.into_compiled(),
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().map(|cidr| cidr.0).collect()),
         workers: config.workers.count(),
+        delay: config.shutdown_delay(),
         drain: config.drain(),
+        admin,
+        access_log: telemetry::access_log(config),
         name_servers: config.name_servers(),
     })
 }

@@ -34,7 +34,7 @@ pub(crate) fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Vec<Lis
 }
 
 /// Whether two addresses cannot both be listened on. `[::]` takes IPv4 too.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub(crate) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     if one.port() != other.port() || one.port() == 0 {
         return false;
     }

@@ -180,7 +180,7 @@ routes:
         .routes
         .iter()
         .map(|route| {
-            route.action.chain().unwrap().links().iter().map(|link| link.policy.kind().name).collect()
+            route.action.chain(0).unwrap().links().iter().map(|link| link.policy.kind().name).collect()
         })
         .collect();
     assert_eq!(
@@ -194,7 +194,7 @@ routes:
         ]
     );
     let [plain, own, .., reply] = &snapshot.routes[..] else { panic!("five routes") };
-    let chain = |route: &snapshot::Route| route.action.chain().unwrap().clone();
+    let chain = |route: &snapshot::Route| route.action.chain(0).unwrap().clone();
     assert!(chain(plain).guards_like(&chain(reply)), "both have the gateway's limit");
     assert!(!chain(plain).guards_like(&chain(own)), "the service has a limit of its own");
 }
@@ -233,4 +233,107 @@ fn ten_thousand_routes_compile_quickly() {
     let started = std::time::Instant::now();
     assert_eq!(snapshot(&text).routes.len(), 10_000);
     assert!(started.elapsed().as_secs() < 10, "{:?} in a build without optimisation", started.elapsed());
+}
+
+#[test]
+fn routes_that_never_match_or_overlap_are_found() {
+    let two = "listen: 127.0.0.1:0\nservices: { s: { endpoints: [http://127.0.0.1:1] }, t: { endpoints: [http://127.0.0.1:1] } }\nroutes:\n";
+    for (routes, wanted) in [
+        ("  - { path: /*, service: s }\n  - { service: t }", &["warning unreachable-route 5:5"][..]),
+        (
+            "  - { path: /a/b/*, service: s }\n  - { path: \"~^/a/\", service: t }",
+            &["warning unreachable-route 4:5"],
+        ),
+        ("  - { path: \"~^a\", service: s }\n  - { service: t }", &["warning unreachable-route 4:13"]),
+        (
+            "  - { headers: { X-A: \"~^$a\" }, service: s }\n  - { query: { q: \"~^$a\" }, service: t }",
+            &["warning unreachable-route 4:18", "warning unreachable-route 5:16"],
+        ),
+        (
+            "  - { hosts: [a.com, b.com], path: /a, service: s }\n  - { hosts: [b.com, c.com], path: /a, service: t }",
+            &["warning unreachable-route 5:5"],
+        ),
+        (
+            "  - { path: \"/{x}/b\", service: s }\n  - { path: \"/a/{x}\", service: t }",
+            &["warning overlapping-routes 5:5"],
+        ),
+        // The same is done with a request of either.
+        (
+            "  - { path: \"/{x}/b\", service: s }\n  - { path: \"/a/{x}\", service: s }\n  - { path: /t, service: t }",
+            &[],
+        ),
+        (
+            "  - { path: \"/{x}/b\", service: s }\n  - { path: \"/a/{x}\", service: s, timeout: 1s }\n  - { path: /t, service: t }",
+            &["warning overlapping-routes 5:5"],
+        ),
+        (
+            "  - { path: \"/{x}/b\", service: s, rewrite: /r }\n  - { path: \"/a/{x}\", service: s, rewrite: /r }\n  - { path: /t, service: t }",
+            &[],
+        ),
+        (
+            "  - { path: \"/{x}/b\", service: s, rewrite: \"/{x}\" }\n  - { path: \"/a/{x}\", service: s, rewrite: \"/{x}\" }\n  - { path: /t, service: t }",
+            &["warning overlapping-routes 5:5"],
+        ),
+        (
+            "  - { path: \"/{x}/b\", service: s, policies: { size_limit: { body: 1KiB } } }\n  - { path: \"/a/{x}\", service: s }\n  - { path: /t, service: t }",
+            &["warning overlapping-routes 5:5"],
+        ),
+        // That a place takes requests of all methods is expected, unless it opens a door.
+        ("  - { path: /*, methods: [GET], service: s }\n  - { path: /api/*, service: t }", &[]),
+        (
+            "  - { path: /admin/*, methods: [POST], respond: { status: 403 } }\n  - { path: \"/admin/{x}\", service: t }\n  - { path: /s, service: s }",
+            &["warning overlapping-routes 4:5"],
+        ),
+        (
+            "  - { path: /a/*, methods: [POST], service: s, policies: { size_limit: { body: 1KiB } } }\n  - { path: \"/a/{x}\", service: t }",
+            &["warning overlapping-routes 4:5"],
+        ),
+        // A mistake hides what may be there to settle it.
+        (
+            "  - { path: \"/{x}/b\", service: s }\n  - { path: \"/a/{x}\", service: t }\n  - { path: /a/b, service: u }",
+            &["error unknown-service 6:28"],
+        ),
+        (
+            "  - { hosts: a.com, service: s }\n  - { path: /1, service: t }\n  - { path: /2, service: t }\n  - { path: /3, service: t }\n  - { path: /4, service: t }",
+            &["warning overlapping-routes 4:5"],
+        ),
+    ] {
+        finds(&format!("{two}{routes}"), wanted);
+    }
+}
+
+#[test]
+fn examples_show_what_can_be_tried_and_nothing_from_outside() {
+    let compiled = compile_text(&with_routes(
+        "  - { hosts: api.example.com, headers: { x-v: \"2\" }, service: s }\n  - { path: \"/o/{id}\", query: { debug: true }, respond: {} }",
+    ));
+    let example = "`gateward explain GET http://api.example.com/o/42?debug=1 -H 'x-v: 2'`";
+    assert!(compiled.rendered.contains(example), "{}", compiled.rendered);
+    assert!(
+        compiled.rendered.contains("this one takes them: its host is more specific"),
+        "{}",
+        compiled.rendered
+    );
+
+    let environment = MemoryEnvironment::new().with_var("SECRET", "S3CRET");
+    let routes = "  - { hosts: a.com, headers: { x-k: \"${env:SECRET}\" }, service: s }\n  - { path: /a, query: { k: \"${env:SECRET}\" }, respond: {} }";
+    let mut loaded = load_text("gateward.yaml", &with_routes(routes), &environment);
+    let _ = loaded.config.and_then(|config| crate::compile(&config, &mut loaded.diagnostics));
+    let text = diagnostics::render_text(&loaded.diagnostics, &loaded.sources, false);
+    assert!(
+        text.contains("GET http://a.com/a?k=HIDDEN -H 'x-k: HIDDEN'") && !text.contains("S3CRET"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_admin_listener_leaves_its_default_address_to_a_listener() {
+    let admin = |listen: &str, more: &str| {
+        let text = with_routes("  - { path: /*, service: s }\n").replace("127.0.0.1:0", listen) + more;
+        snapshot(&text).admin.address.map(|address| address.to_string())
+    };
+    assert_eq!(admin("127.0.0.1:0", ""), Some("127.0.0.1:9901".to_owned()));
+    assert_eq!(admin("0.0.0.0:9901", ""), None);
+    assert_eq!(admin("0.0.0.0:9901", "admin: 127.0.0.1:9902\n"), Some("127.0.0.1:9902".to_owned()));
+    assert_eq!(admin("127.0.0.1:0", "admin: off\n"), None);
 }

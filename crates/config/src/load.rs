@@ -27,6 +27,9 @@ pub struct Loaded {
     /// What the user wrote. It may be there in spite of errors, so that more of them can be found: look at
     /// `diagnostics` before using it.
     pub config: Option<Config>,
+    /// The tree that `config` was made of: all files joined, with the values from outside filled in. See
+    /// [`effective`](crate::effective()).
+    pub tree: Option<Node>,
     /// Everything there is to say.
     pub diagnostics: Diagnostics,
     /// Where values from the environment and from files stand. They are not to be shown: see
@@ -95,17 +98,15 @@ impl<'a> Loader<'a> {
             let message = "the configuration is empty";
             self.diagnostics.push(Diagnostic::error(Code::UnreadableFile, place, message).help(BEGIN));
         }
-        let config = match self.whole {
-            Some(span) if !self.broken => {
-                let mut mistakes = Diagnostics::new();
-                let config = Config::decode(&self.merged.into_node(span), &mut mistakes);
-                mistakes.retain(|one| !one.span.is_some_and(|span| self.unfilled.contains(&span)));
-                self.diagnostics.append(mistakes);
-                config
-            }
-            _ => None,
-        };
-        Loaded { sources: self.sources, config, diagnostics: self.diagnostics, secrets: self.secrets }
+        let tree = self.whole.filter(|_| !self.broken).map(|span| self.merged.into_node(span));
+        let config = tree.as_ref().and_then(|tree| {
+            let mut mistakes = Diagnostics::new();
+            let config = Config::decode(tree, &mut mistakes);
+            mistakes.retain(|one| !one.span.is_some_and(|span| self.unfilled.contains(&span)));
+            self.diagnostics.append(mistakes);
+            config
+        });
+        Loaded { sources: self.sources, config, tree, diagnostics: self.diagnostics, secrets: self.secrets }
     }
 
     /// Reads one file. `from` is the `include` that names it.

@@ -6,10 +6,12 @@ use std::time::Duration;
 use diagnostics::{Code, Diagnostic, Diagnostics};
 use document::{Cidr, Decode, DurationValue, Map, Node, OneOrMany, Shape, SocketAddress, Value, section};
 
+use crate::admin::AdminSetting;
 use crate::listen::Listen;
 use crate::policies::Policies;
 use crate::route::Route;
 use crate::service::Service;
+use crate::telemetry::{AccessLog, AccessLogSetting, Telemetry};
 
 section! {
     /// What the files say, all of them together.
@@ -30,6 +32,11 @@ section! {
         policies: Option<Policies>,
         /// What matches a request, and what is done with it.
         routes: Vec<Route> = "[]",
+        /// Where the gateway answers those who run it: an address, a section, or `off`. Without it,
+        /// `127.0.0.1:9901` if that is free. An address that is written must be free.
+        admin: Option<AdminSetting>,
+        /// What the gateway writes down about requests.
+        telemetry: Telemetry = "{}",
         /// Files to read besides this one, relative to it. The last part of a path may hold `*`. By the time the
         /// configuration is complete, this is empty.
         include: Vec<String> = "[]",
@@ -37,8 +44,6 @@ section! {
     not_built {
         "consumers" => "who is calling",
         "plans" => "what a consumer may use",
-        "admin" => "the admin API and dashboard",
-        "telemetry" => "access log, metrics and traces",
         "state" => "state that several gateways share",
         "state_dir" => "state that survives a restart",
         "tests" => "tests of the configuration",
@@ -49,6 +54,19 @@ impl Config {
     /// How long requests may go on once the process is told to stop.
     pub fn drain(&self) -> Duration {
         self.shutdown.drain.get()
+    }
+
+    /// How long the process goes on accepting once it is told to stop, before it drains.
+    pub fn shutdown_delay(&self) -> Duration {
+        self.shutdown.delay.get()
+    }
+
+    /// The access log, if there is to be one.
+    pub fn access_log(&self) -> Option<&AccessLog> {
+        match &self.telemetry.access_log {
+            AccessLogSetting::Off => None,
+            AccessLogSetting::On(log) => Some(log),
+        }
     }
 
     /// Name servers to ask; empty for those of the system.
@@ -91,6 +109,9 @@ section! {
     pub struct Shutdown {
         /// How long requests that are under way may go on; `0s` ends them at once.
         drain: DurationValue = "30s",
+        /// How long it goes on accepting after it was told to stop, while `/readyz` already says no: time for load
+        /// balancers to notice. Draining begins after it.
+        delay: DurationValue = "0s",
     }
 }
 

@@ -32,7 +32,8 @@ impl Policies {
 
 impl Decode for PolicySetting {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        if node.is_word("off") {
+        // In quotes too: JSON has no other way to write it, and nothing else can be meant.
+        if node.text() == Some("off") {
             return Some(Self::Off);
         }
         if node.is_word("false") || node.is_word("no") {

@@ -1,27 +1,36 @@
 //! A running gateway: its workers, and what keeps them supplied.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use dataplane::{Order, Setup, Shared};
-use discovery::dns::Dns;
-use snapshot::{EndpointHost, Snapshot};
-use tokio::sync::mpsc;
+use dataplane::{Order, Part, Setup, Shared, Stage};
+use snapshot::Snapshot;
+use telemetry::{Metrics, Sink};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::BindError;
-use crate::sockets::bind;
+use crate::listeners::{Listeners, Planned};
+use crate::log::{self, LogError};
+use crate::names::Names;
 
-/// How long the first answers of name servers are waited for before connections are accepted.
-const FIRST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long workers may take to switch to a snapshot before the old one is let go anyway.
+const SWITCH: Duration = Duration::from_secs(10);
+/// Lines to the operator about the access log that may wait.
+const LOG_TROUBLES: usize = 16;
 
-/// Why a gateway could not start.
+/// Tells the operator something, in a line.
+pub type Report = Rc<dyn Fn(String)>;
+
+/// Why a gateway could not start, or could not switch to another snapshot.
 #[derive(Debug)]
 pub enum StartError {
     /// An address cannot be listened on.
     Bind(BindError),
+    /// The access log cannot be opened.
+    Log(LogError),
     /// A thread or runtime could not be made.
     System(std::io::Error),
     /// Names of endpoints cannot be resolved at all.
@@ -32,6 +41,7 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             StartError::Bind(error) => error.fmt(f),
+            StartError::Log(error) => error.fmt(f),
             StartError::System(error) => write!(f, "the system refused a thread: {error}"),
             StartError::Resolver(error) => {
                 write!(f, "{error}\n  Name them with `dns: {{ servers: [127.0.0.1:53] }}`.")
@@ -47,48 +57,62 @@ impl std::error::Error for StartError {}
 pub struct Gateway {
     workers: Vec<JoinHandle<std::io::Result<()>>>,
     queues: Vec<mpsc::Sender<Order>>,
-    addresses: Vec<SocketAddr>,
-    resolvers: Vec<tokio::task::JoinHandle<()>>,
+    listeners: Listeners,
+    names: Names,
+    log: Option<Sink>,
+    log_troubles: mpsc::Sender<String>,
+    metrics: Arc<Metrics>,
+    snapshot: Arc<Snapshot>,
+    generation: usize,
 }
 
 impl Gateway {
-    /// Binds all listeners, starts the workers, and resolves the names of endpoints. Nothing is started
-    /// unless every listener could be bound. `report` is told what an operator should know.
+    /// Binds all listeners, resolves the names of endpoints and starts the workers, as many as `metrics` is made
+    /// for. Nothing is started unless everything that can fail has succeeded. `report` is told what an operator
+    /// should know.
     pub async fn start(
         snapshot: Arc<Snapshot>,
-        workers: usize,
-        report: impl Fn(String) + Clone + 'static,
+        metrics: Arc<Metrics>,
+        report: &Report,
     ) -> Result<Gateway, StartError> {
-        let mut by_worker: Vec<Vec<std::net::TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut addresses = Vec::new();
-        for listener in &snapshot.listeners {
-            let (sockets, address) = bind(listener, workers).map_err(StartError::Bind)?;
-            addresses.push(address);
-            for (own, socket) in by_worker.iter_mut().zip(sockets) {
-                own.push(socket);
-            }
-        }
-        let shared = Shared::new(workers, snapshot.listeners.len());
+        let workers = metrics.workers();
+        let (queues, orders): (Vec<_>, Vec<_>) = (0..workers).map(|_| dataplane::orders()).unzip();
         let (troubles, mut told) = dataplane::troubles();
-        let tell = report.clone();
+        let (log_troubles, mut log_told) = mpsc::channel(LOG_TROUBLES);
+        let tell = Rc::clone(report);
         tokio::task::spawn_local(async move {
             while let Some(trouble) = told.recv().await {
                 tell(trouble.to_string());
             }
         });
-        let (queues, orders): (Vec<_>, Vec<_>) = (0..workers).map(|_| dataplane::orders()).unzip();
-        let mut gateway =
-            Gateway { workers: Vec::new(), queues: queues.clone(), addresses, resolvers: Vec::new() };
-        gateway.watch_names(&snapshot, report).await?;
-        for (index, (sockets, orders)) in by_worker.into_iter().zip(orders).enumerate() {
+        let tell = Rc::clone(report);
+        tokio::task::spawn_local(async move {
+            while let Some(text) = log_told.recv().await {
+                tell(text);
+            }
+        });
+        let mut gateway = Gateway {
+            workers: Vec::new(),
+            queues,
+            listeners: Listeners::default(),
+            names: Names::default(),
+            log: None,
+            log_troubles,
+            metrics,
+            snapshot: Arc::clone(&snapshot),
+            generation: 0,
+        };
+        let prepared = gateway.prepare(&snapshot, report).await?;
+        let shared = Shared::new(Arc::clone(&gateway.metrics));
+        let (stages, _old_log) = gateway.stage(snapshot, prepared);
+        for (index, (stage, orders)) in stages.into_iter().zip(orders).enumerate() {
             let setup = Setup {
                 index,
-                sockets,
-                snapshot: Arc::clone(&snapshot),
+                stage,
                 shared: Arc::clone(&shared),
                 orders,
                 troubles: troubles.clone(),
-                siblings: queues.clone(),
+                siblings: gateway.queues.clone(),
             };
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
@@ -99,67 +123,123 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Starts a watch for each name, and gives them a moment to have their first answers, so that the
-    /// first requests find endpoints.
-    async fn watch_names(
-        &mut self,
-        snapshot: &Snapshot,
-        report: impl Fn(String) + Clone + 'static,
-    ) -> Result<(), StartError> {
-        let names: BTreeSet<&str> = snapshot
-            .services
-            .iter()
-            .flat_map(|service| &service.endpoints)
-            .filter_map(|endpoint| match &endpoint.host {
-                EndpointHost::Name(name) => Some(&**name),
-                EndpointHost::Address(_) => None,
-            })
-            .collect();
-        if names.is_empty() {
-            return Ok(());
+    /// Switches to another snapshot. Services, listeners and connections that it does not change stay as they are.
+    ///
+    /// # Errors
+    /// Something that it needs is not to be had: then nothing has changed.
+    pub async fn switch(&mut self, snapshot: Arc<Snapshot>, report: &Report) -> Result<(), StartError> {
+        let prepared = self.prepare(&snapshot, report).await?;
+        let (stages, old_log) = self.stage(snapshot, prepared);
+        for (index, stage) in stages.into_iter().enumerate() {
+            if let Err(why) = self.hand_over(index, stage).await {
+                report(format!("worker-{index} has not taken over all of the configuration: {why}"));
+            }
         }
-        let dns = Dns::new(&snapshot.name_servers).map_err(StartError::Resolver)?;
-        let (answered, mut answers) = mpsc::channel::<()>(1);
-        for name in names {
-            let name: Arc<str> = name.into();
-            let queues = self.queues.clone();
-            let mut answered = Some(answered.clone());
-            let own = Arc::clone(&name);
-            let changed = async move |addresses: Arc<[std::net::IpAddr]>| {
-                for queue in &queues {
-                    // A worker that has ended takes no more orders, and needs none.
-                    let _ = queue.send(Order::Resolved(Arc::clone(&own), Arc::clone(&addresses))).await;
-                }
-                answered.take();
-            };
-            self.resolvers.push(tokio::task::spawn_local(dns.clone().watch(name, changed, report.clone())));
+        self.names.keep(&self.snapshot);
+        if let Some(sink) = old_log {
+            log::close(sink).await;
         }
-        drop(answered);
-        // Ends when every watch has dropped its sender, which it does after its first answer.
-        let _ = tokio::time::timeout(FIRST_ANSWERS, answers.recv()).await;
         Ok(())
     }
 
+    /// Gives a worker its part of a snapshot, and waits until it has switched.
+    async fn hand_over(&self, index: usize, mut stage: Stage) -> Result<(), String> {
+        let Some(queue) = self.queues.get(index) else { return Ok(()) };
+        let switch = async {
+            let place = queue.reserve().await.map_err(|_| "it has ended".to_owned())?;
+            // As they are now: while the queue was full, a name may have got other addresses.
+            stage.know(self.names.known());
+            let (done, is_done) = oneshot::channel();
+            place.send(Order::Use(Box::new(stage), done));
+            match is_done.await {
+                Ok(adopted) => {
+                    adopted.map_err(|error| format!("it cannot accept on a new listener: {error}"))
+                }
+                Err(_) => Err("it has ended".to_owned()),
+            }
+        };
+        let in_time = tokio::time::timeout(SWITCH, switch).await;
+        in_time.unwrap_or_else(|_| Err("it hangs".to_owned()))
+    }
+
+    /// Everything about a snapshot that can fail.
+    async fn prepare(&mut self, snapshot: &Snapshot, report: &Report) -> Result<Prepared, StartError> {
+        let listeners =
+            self.listeners.plan(&snapshot.listeners, self.queues.len()).map_err(StartError::Bind)?;
+        let same_log = self.log.as_ref().map(Sink::target) == snapshot.access_log.as_ref();
+        let log = match &snapshot.access_log {
+            Some(target) if !same_log => {
+                Some(log::open(target, &self.metrics, &self.log_troubles).map_err(StartError::Log)?)
+            }
+            _ => None,
+        };
+        self.names.add(snapshot, &self.queues, report).await.map_err(StartError::Resolver)?;
+        Ok(Prepared { listeners, log, same_log })
+    }
+
+    /// Makes a snapshot ready for every worker. Returns the access log that is no longer needed.
+    fn stage(&mut self, snapshot: Arc<Snapshot>, prepared: Prepared) -> (Vec<Stage>, Option<Sink>) {
+        let Prepared { mut listeners, log: new_log, same_log } = prepared;
+        let old_log = if same_log { None } else { std::mem::replace(&mut self.log, new_log) };
+        let buffers = log::buffers(self.log.as_ref(), self.queues.len());
+        let parts: Vec<Part> =
+            buffers.into_iter().map(|log| Part { listeners: listeners.stage(), log }).collect();
+        self.generation += 1;
+        let names = listeners.series();
+        let stages =
+            Stage::all(&snapshot, self.generation, &self.metrics, &names, &self.names.known(), parts);
+        self.listeners = listeners.into_listeners();
+        self.snapshot = snapshot;
+        (stages, old_log)
+    }
+
     /// The addresses that are listened on, in the order of the configuration, with real ports.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.addresses()
+    }
+
+    /// What is known of the names of endpoints, as it changes.
+    pub(crate) fn names(&self) -> crate::names::Known {
+        self.names.share()
+    }
+
+    /// Opens the file of the access log anew, after it was moved away.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
     }
 
     /// Stops accepting, lets requests finish for at most `drain`, and ends the workers.
-    pub async fn stop(self, drain: Duration) {
-        for resolver in &self.resolvers {
-            resolver.abort();
-        }
-        for queue in &self.queues {
-            let _ = queue.send(Order::Drain(drain)).await;
-        }
+    pub async fn stop(mut self, drain: Duration) {
+        self.names.stop();
         let workers = self.workers;
-        let joined = tokio::task::spawn_blocking(move || {
-            for worker in workers {
-                // What a worker died of was printed by its thread; there is nothing left to save here.
-                let _ = worker.join();
+        let queues = self.queues;
+        let ended = async {
+            for queue in &queues {
+                let _ = queue.send(Order::Drain(drain)).await;
             }
-        });
-        let _ = joined.await;
+            let joined = tokio::task::spawn_blocking(move || {
+                for worker in workers {
+                    // What a worker died of was printed by its thread; there is nothing left to save here.
+                    let _ = worker.join();
+                }
+            });
+            let _ = joined.await;
+        };
+        // A worker that hangs does not keep the process.
+        let _ = tokio::time::timeout(drain + SWITCH, ended).await;
+        if let Some(log) = self.log {
+            log::close(log).await;
+        }
     }
+}
+
+/// What a snapshot needs, at hand.
+struct Prepared {
+    listeners: Planned,
+    /// A sink that was opened for it.
+    log: Option<Sink>,
+    /// The sink in use is the one it wants.
+    same_log: bool,
 }

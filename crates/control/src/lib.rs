@@ -1,10 +1,22 @@
-//! What runs beside the request path: starting, resolving names, draining and stopping.
+//! What runs beside the request path: starting, reloading, resolving names, draining and stopping.
 //!
-//! The control thread owns the workers and tells them what to do through bounded queues. Entry point:
-//! [`Gateway::start`].
+//! The control thread owns the workers and tells them what to do through bounded queues. Entry points: [`load`]
+//! reads and compiles a configuration, [`Gateway::start`] serves it, [`Supervisor::run`] keeps it current until
+//! it is told to stop.
 
+mod configuration;
 mod gateway;
+mod listeners;
+mod log;
+mod names;
 mod sockets;
+mod supervisor;
+mod view;
+mod watched;
 
-pub use gateway::{Gateway, StartError};
+pub use configuration::{Outcome, load};
+pub use gateway::{Gateway, Report, StartError};
 pub use sockets::BindError;
+pub use supervisor::{Signals, Supervisor};
+pub use view::{Active, Phase, Rejected, View};
+pub use watched::Watched;

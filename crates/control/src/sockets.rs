@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use snapshot::Listener;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that may wait to be accepted; the system lowers it to what it allows.
@@ -40,11 +39,16 @@ impl std::fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
-/// Binds a listener once per worker. Returns the sockets and the address they are really on.
-pub(crate) fn bind(listener: &Listener, workers: usize) -> Result<(Vec<TcpListener>, SocketAddr), BindError> {
-    let mut address = listener.address;
-    let fail = |error| BindError { address: listener.address, error };
-    if address.port() != 0 {
+/// Binds an address once per worker. Returns the sockets and the address they are really on. `ours` says that this
+/// process listens on the port already, on an address that is about to go.
+pub(crate) fn bind(
+    mut address: SocketAddr,
+    workers: usize,
+    ours: bool,
+) -> Result<(Vec<TcpListener>, SocketAddr), BindError> {
+    let written = address;
+    let fail = |error| BindError { address: written, error };
+    if address.port() != 0 && !ours {
         // Sockets that share a port would join those of any other process of the same user, and take
         // half of its connections. A first socket that does not share finds such a process.
         drop(open(address, false).map_err(fail)?);
@@ -81,24 +85,12 @@ fn open(address: SocketAddr, share: bool) -> std::io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use snapshot::{ListenerLimits, ListenerTimeouts};
-    use std::time::Duration;
-
-    fn listener(address: &str) -> Listener {
-        let second = Duration::from_secs(1);
-        Listener {
-            address: address.parse().unwrap(),
-            limits: ListenerLimits { connections: 1, header_bytes: 1, headers: 1, uri: 1, min_rate: 0 },
-            timeouts: ListenerTimeouts { header: second, idle: second, body: second, send: second },
-        }
-    }
-
     #[test]
     fn workers_share_a_port_and_others_cannot_join() {
-        let (sockets, address) = bind(&listener("127.0.0.1:0"), 3).unwrap();
+        let (sockets, address) = bind("127.0.0.1:0".parse().unwrap(), 3, false).unwrap();
         assert!(sockets.len() == 3 && address.port() != 0);
         assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
-        let error = bind(&listener(&address.to_string()), 2).unwrap_err();
+        let error = bind(address, 2, false).unwrap_err();
         assert_eq!(error.error.kind(), std::io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains("Another process has this port"));
     }

@@ -1,57 +1,35 @@
 //! Sends what the gateway itself answers: faults, refusals, redirects, fixed responses.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::task::Poll;
 
-use message::{Blame, Fault, Method, Name, Reply};
-use policy::{Chain, Refusal, ResponseCx};
+use message::{Blame, Fault, Method, Name, Reply, ResponseHead};
+use policy::{Chain, RequestState, ResponseCx};
 use wire::{BodyDecoder, ConnectionHeader, ResponseBody, ResponseFraming};
 
 use crate::patience::Patience;
 use crate::request::Request;
 use crate::serving::{BodyState, Outcome, Serving};
 
-/// Answers with a fault. Without a chain, where no route was found, those of the gateway's policies hold that
-/// change responses. Where the client is to blame the connection closes: what follows on it is
-/// not to be trusted.
-pub(crate) async fn fault(s: &mut Serving<'_>, chain: Option<&Chain>, fault: Fault) -> Outcome {
+/// The reply for a fault, and whether the connection must end with it: where the client is to blame, what follows
+/// is not to be trusted.
+pub(crate) fn fault(s: &mut Serving<'_>, fault: Fault) -> (Cow<'static, Reply>, bool) {
+    s.request.record.fault = Some(fault);
     let reply = Reply::fault(fault, s.request_id());
-    let close = fault.blame() == Blame::Client && fault != Fault::BodyTooLarge;
-    send(s, chain, &reply, close).await
+    (Cow::Owned(reply), fault.blame() == Blame::Client && fault != Fault::BodyTooLarge)
 }
 
-/// Answers with what a policy decided.
-pub(crate) async fn refusal(s: &mut Serving<'_>, chain: &Chain, refusal: Refusal) -> Outcome {
-    match refusal {
-        Refusal::Reply(answer) => reply(s, Some(chain), &answer).await,
-        Refusal::Fault(found) => fault(s, Some(chain), found).await,
-    }
-}
-
-/// Answers with a reply.
-pub(crate) async fn reply(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply) -> Outcome {
-    send(s, chain, reply, false).await
-}
-
-async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, close: bool) -> Outcome {
+/// Answers with a reply. Without a chain, where no route was found, those of the gateway's policies hold that
+/// change responses. `close` ends the connection with it.
+pub(crate) async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, close: bool) -> Outcome {
     let whole = take_body_in_hand(s);
-    let keep = whole && !close && s.request.meta.keep_alive && !s.worker.is_draining();
-    let current = s.worker.current();
-    compose(s.request, chain.unwrap_or(&current.snapshot.gateway), reply);
-    let head_only = s.request.head.method == Method::Head;
-    let bodiless = matches!(reply.status, 100..=199 | 204 | 304);
-    let framing = ResponseFraming {
-        body: if bodiless { ResponseBody::None } else { ResponseBody::Exact(reply.body.len() as u64) },
-        connection: connection_header(s.request, keep),
-        date: &s.worker.date(),
-    };
-    let out = s.down.head_mut();
-    wire::write_response(out, &s.request.response, &framing);
-    if !head_only && !bodiless {
-        out.extend_from_slice(&reply.body);
-    }
+    let keep = whole && !close && s.request.meta.keep_alive && !s.is_closing();
+    s.request.record.status = reply.status;
+    compose(s, chain, reply, keep);
     s.down.unfinished = true;
     if flush(s).await.is_err() {
+        s.request.record.fault.get_or_insert(Fault::ClientGone);
         return Outcome::Gone;
     }
     s.down.unfinished = false;
@@ -63,6 +41,36 @@ async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, close: 
     }
 }
 
+/// Puts the reply into what is sent to the client, after the response policies have changed it.
+fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool) {
+    let mut response = s.worker.take_response();
+    let current = s.worker.current();
+    fill_head(&mut response, reply, chain.unwrap_or(&current.snapshot.gateway), &s.request.state);
+    let head_only = s.request.head.method == Method::Head;
+    let bodiless = matches!(reply.status, 100..=199 | 204 | 304);
+    let framing = ResponseFraming {
+        body: if bodiless { ResponseBody::None } else { ResponseBody::Exact(reply.body.len() as u64) },
+        connection: connection_header(s.request, keep),
+        date: &s.worker.date(),
+    };
+    let out = s.down.head_mut();
+    wire::write_response(out, &response, &framing);
+    if !head_only && !bodiless {
+        out.extend_from_slice(&reply.body);
+    }
+    s.worker.give_back_response(response);
+}
+
+/// The fields of a reply, as the response policies leave them.
+pub(crate) fn fill_head(response: &mut ResponseHead, reply: &Reply, chain: &Chain, state: &RequestState) {
+    response.status = reply.status;
+    response.headers.push_known(Name::Server, b"gateward");
+    for (name, value) in &reply.headers {
+        response.headers.push(name.as_bytes(), value.as_bytes());
+    }
+    chain.run_response(&mut ResponseCx { status: reply.status, headers: &mut response.headers, state });
+}
+
 /// What Connection says to the client.
 pub(crate) fn connection_header(request: &Request, keep: bool) -> ConnectionHeader {
     match (keep, request.head.version) {
@@ -70,22 +78,6 @@ pub(crate) fn connection_header(request: &Request, keep: bool) -> ConnectionHead
         (true, message::Version::Http10) => ConnectionHeader::KeepAlive,
         (true, message::Version::Http11) => ConnectionHeader::None,
     }
-}
-
-/// Puts the reply into the response head, and lets the response policies change it.
-fn compose(request: &mut Request, chain: &Chain, reply: &Reply) {
-    let response = &mut request.response;
-    response.clear();
-    response.status = reply.status;
-    response.headers.push(Name::Server.as_str().as_bytes(), b"gateward");
-    for (name, value) in &reply.headers {
-        response.headers.push(name.as_bytes(), value.as_bytes());
-    }
-    chain.run_response(&mut ResponseCx {
-        status: reply.status,
-        headers: &mut response.headers,
-        state: &request.state,
-    });
 }
 
 /// Takes the body of a request that is not forwarded from the connection, if all of it is there already.
@@ -103,6 +95,7 @@ fn take_body_in_hand(s: &mut Serving<'_>) -> bool {
         let range = buffer.range();
         if let Ok(decoded) = decoder.decode(buffer.raw(), range.clone()) {
             buffer.consume(decoded.consumed - range.start);
+            s.request.record.received += (decoded.consumed - range.start) as u64;
         }
         s.down.inbox.buffer = Some(buffer).filter(|buffer| !buffer.is_empty());
     }
@@ -111,13 +104,13 @@ fn take_body_in_hand(s: &mut Serving<'_>) -> bool {
 }
 
 /// Sends what is waiting, for as long as the client takes it.
-pub(crate) async fn flush(s: &mut Serving<'_>) -> Result<(), ()> {
+async fn flush(s: &mut Serving<'_>) -> Result<(), ()> {
     let mut patience = Patience::new(s.listener.timeouts.send, s.listener.limits.min_rate);
-    let mut sent = 0;
+    let before = s.down.sent;
     poll_fn(|cx| {
-        let polled = s.down.poll_flush(cx, &mut sent);
+        let polled = s.down.poll_flush(cx);
         let now = s.timer.now();
-        patience.progress(now, sent);
+        patience.progress(now, s.down.sent - before);
         match polled {
             Poll::Ready(outcome) => Poll::Ready(outcome.map_err(drop)),
             Poll::Pending => {

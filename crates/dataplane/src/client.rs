@@ -1,25 +1,31 @@
 //! One client connection over HTTP/1.1: read a head, serve it, again.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
+use std::time::Instant;
 
 use message::{Fault, ForwardingInfo};
-use snapshot::Listener;
+use snapshot::{Listener, ListenerLimits};
+use telemetry::Record;
 use tokio::net::TcpStream;
 use wire::{HeadLimits, HeadScan, Kind};
 
-use crate::answer;
+use crate::finish::finish;
+use crate::listener::{LiveListener, OpenConnection};
 use crate::request::Request;
 use crate::serve::serve;
 use crate::serving::{BodyState, Outcome, Serving};
-use crate::timer::{Tick, Timer};
+use crate::timer::Timer;
 use crate::transport::{Connection, Transport};
+use crate::tunnel;
 use crate::worker::Worker;
 
 /// How long a connection that must close lets the client finish sending, so that it can read the answer.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+/// How long a new connection may take to send its request when no more are taken.
+const FIRST_REQUEST: std::time::Duration = std::time::Duration::from_millis(500);
 /// How much it reads away meanwhile.
 const LINGER_BYTES: usize = 1024 * 1024;
 
@@ -33,82 +39,152 @@ enum Next {
     Closed,
 }
 
-/// Serves one connection until it ends.
-pub(crate) async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, listener: Rc<Listener>) {
-    let peer = peer.ip().to_canonical();
-    let mut info = ForwardingInfo { peer, peer_text: peer.to_string(), trusted: false, scheme: "http" };
-    let timer = worker.wheel.timer();
-    let mut down = Connection::new(Transport::Tcp(stream), &worker.buffers);
-    let mut first = true;
-    let outcome = loop {
-        let (mut request, fault) = match next_request(&worker, &listener, &timer, &mut down, first).await {
-            Next::Request(request) => (request, None),
-            Next::Fault(fault, request) => (request, Some(fault)),
-            Next::Closed => break Outcome::Close,
-        };
-        first = false;
-        // The list may have changed since the last request.
-        info.trusted = worker.current().snapshot.trusted_proxies.contains(peer);
-        let mut serving = Serving {
-            worker: &worker,
-            listener: &listener,
-            info: &info,
-            timer: &timer,
-            down: &mut down,
-            request: &mut request,
-            body: if fault.is_some() { BodyState::Partial } else { BodyState::Untouched },
-        };
-        let outcome = match fault {
-            None => serve(&mut serving).await,
-            Some(fault) => answer::fault(&mut serving, None, fault).await,
-        };
-        worker.give_back(request);
-        if outcome != Outcome::KeepAlive {
-            break outcome;
+/// One connection of a client.
+pub(crate) struct Client {
+    open: OpenConnection,
+    info: ForwardingInfo,
+    timer: Timer,
+    down: Connection,
+}
+
+impl Client {
+    /// For a connection that was accepted from `peer`.
+    pub(crate) fn new(open: OpenConnection, stream: TcpStream, peer: IpAddr) -> Client {
+        let info = introduce(peer);
+        let timer = open.worker.wheel.timer();
+        let down = Connection::new(Transport::Tcp(stream), &open.worker.buffers);
+        Client { open, info, timer, down }
+    }
+
+    /// Serves requests until the connection is to end, and says how.
+    async fn serve(&mut self) -> Outcome {
+        let Client { open: OpenConnection { worker, listener: live }, info, timer, down } = self;
+        let mut first = true;
+        loop {
+            let (mut request, fault) = match next_request(worker, live, timer, down, first).await {
+                Next::Request(request) => (request, None),
+                Next::Fault(fault, request) => (request, Some(fault)),
+                Next::Closed => return Outcome::Close,
+            };
+            first = false;
+            // What is configured may have changed since the last request.
+            let listener = live.settings();
+            info.trusted = worker.current().snapshot.trusted_proxies.contains(info.peer);
+            // Until the head says otherwise, should it come to that.
+            request.client = info.peer;
+            down.sent = 0;
+            let mut serving = Serving {
+                worker,
+                live,
+                listener: &listener,
+                info,
+                timer,
+                down,
+                request: &mut request,
+                body: if fault.is_some() { BodyState::Partial } else { BodyState::Untouched },
+                upgraded: None,
+            };
+            let mut outcome = serve(&mut serving, fault).await;
+            if let Some(upgraded) = serving.upgraded.take() {
+                outcome = tunnel::run(&mut serving, upgraded).await;
+            }
+            timer.skip_tick();
+            request.record.sent = down.sent;
+            finish(worker, info, &mut request);
+            worker.give_back(request);
+            if outcome != Outcome::KeepAlive {
+                return outcome;
+            }
         }
-    };
-    close(&timer, down, outcome).await;
+    }
+}
+
+/// Serves one connection until it ends.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its argument twice, and there are many of these"
+)]
+pub(crate) fn run(mut client: Client) -> impl Future<Output = ()> {
+    async move {
+        let outcome = client.serve().await;
+        close(&mut client, outcome).await;
+    }
 }
 
 /// Waits for the next request head. An idle connection waits here, and owns nothing but itself.
 async fn next_request(
     worker: &Rc<Worker>,
-    listener: &Listener,
+    live: &LiveListener,
     timer: &Timer,
     down: &mut Connection,
     first: bool,
 ) -> Next {
-    let limits = HeadLimits {
-        bytes: listener.limits.header_bytes,
-        fields: listener.limits.headers,
-        target: listener.limits.uri,
-    };
-    let silence = if first { listener.timeouts.header } else { listener.timeouts.idle };
+    let waits = &live.settings().timeouts;
+    let mut deadline = timer.now().after(if first { waits.header } else { waits.idle });
     let mut scan = HeadScan::default();
-    let mut deadline = timer.now().after(silence);
-    let mut begun = false;
+    let mut began = None;
     poll_fn(|cx| {
         loop {
             if !down.inbox.is_empty() {
-                if !begun {
-                    begun = true;
-                    deadline = timer.now().after(listener.timeouts.header);
-                }
-                match take_head(worker, down, &mut scan, &limits) {
-                    Ok(Some(request)) => return Poll::Ready(Next::Request(request)),
+                // What holds now: the connection may have been idle across a reload.
+                let listener = live.settings();
+                match take_head(worker, down, &mut scan, &listener) {
+                    Ok(Some(request)) => return Poll::Ready(Next::Request(started(request, began))),
                     Ok(None) => {}
-                    Err((fault, request)) => return Poll::Ready(Next::Fault(fault, request)),
+                    Err((fault, request)) => {
+                        return Poll::Ready(Next::Fault(fault, started(request, began)));
+                    }
+                }
+                if began.is_none() {
+                    began = Some(Instant::now());
+                    deadline = timer.now().after(listener.timeouts.header);
                 }
             }
             match down.poll_fill(cx) {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Next::Closed),
                 Poll::Ready(Ok(_)) => {}
-                Poll::Pending if !begun && worker.is_draining() => return Poll::Ready(Next::Closed),
-                Poll::Pending => return poll_silence(worker, timer, cx, deadline, begun),
+                Poll::Pending => {
+                    if began.is_none() && (worker.is_draining() || live.is_closing()) {
+                        if !first {
+                            return Poll::Ready(Next::Closed);
+                        }
+                        // Whoever has just connected is about to ask, or has asked already.
+                        deadline = deadline.min(timer.now().after(FIRST_REQUEST));
+                    }
+                    timer.arm(deadline);
+                    return timer.poll_expired(cx).map(|()| match began {
+                        Some(_) => {
+                            let mut request = worker.take_request();
+                            request.record.received = down.inbox.filled().len() as u64;
+                            Next::Fault(Fault::HeaderTimeout, started(request, began))
+                        }
+                        None => Next::Closed,
+                    });
+                }
             }
         }
     })
     .await
+}
+
+/// What is known of a connection before its first request.
+pub(crate) fn introduce(peer: IpAddr) -> ForwardingInfo {
+    let peer = peer.to_canonical();
+    ForwardingInfo { peer, peer_text: peer.to_string(), trusted: false, scheme: "http" }
+}
+
+/// How large a head may be.
+pub(crate) fn head_limits(limits: &ListenerLimits) -> HeadLimits {
+    HeadLimits { bytes: limits.header_bytes, fields: limits.headers, target: limits.uri }
+}
+
+/// Takes note of when a request began: with its first byte, which most often brings the whole head.
+fn started(mut request: Box<Request>, began: Option<Instant>) -> Box<Request> {
+    let now = Instant::now();
+    let received = request.record.received;
+    request.record = Record { received, ..Record::begin(began.unwrap_or(now)) };
+    request.ready = now;
+    request
 }
 
 /// A whole head from what the client has sent, parsed.
@@ -116,10 +192,11 @@ fn take_head(
     worker: &Worker,
     down: &mut Connection,
     scan: &mut HeadScan,
-    limits: &HeadLimits,
+    listener: &Listener,
 ) -> Result<Option<Box<Request>>, (Fault, Box<Request>)> {
+    let limits = head_limits(&listener.limits);
     let bytes = down.inbox.filled();
-    let end = match scan.find_end(bytes, limits, Kind::Request) {
+    let end = match scan.find_end(bytes, &limits, Kind::Request) {
         Ok(Some(end)) => end,
         Ok(None) => {
             if let Some(buffer) = &mut down.inbox.buffer
@@ -129,10 +206,15 @@ fn take_head(
             }
             return Ok(None);
         }
-        Err(fault) => return Err((fault, worker.take_request())),
+        Err(fault) => {
+            let mut request = worker.take_request();
+            request.record.received = bytes.len() as u64;
+            return Err((fault, request));
+        }
     };
     let mut request = worker.take_request();
-    match wire::parse_request(bytes.get(..end).unwrap_or_default(), limits, &mut request.head) {
+    request.record.received = end as u64;
+    match wire::parse_request(bytes.get(..end).unwrap_or_default(), &limits, &mut request.head) {
         Ok(meta) => request.meta = meta,
         Err(fault) => return Err((fault, request)),
     }
@@ -140,28 +222,15 @@ fn take_head(
     Ok(Some(request))
 }
 
-/// Nothing came: how long already?
-fn poll_silence(
-    worker: &Worker,
-    timer: &Timer,
-    cx: &mut Context<'_>,
-    deadline: Tick,
-    begun: bool,
-) -> Poll<Next> {
-    timer.arm(deadline);
-    timer
-        .poll_expired(cx)
-        .map(|()| if begun { Next::Fault(Fault::HeaderTimeout, worker.take_request()) } else { Next::Closed })
-}
-
 /// Ends the connection in the way that the outcome demands.
-async fn close(timer: &Timer, mut down: Connection, outcome: Outcome) {
+async fn close(client: &mut Client, outcome: Outcome) {
+    let Client { timer, down, .. } = client;
     match outcome {
         Outcome::Reset => down.unfinished = true,
-        Outcome::KeepAlive | Outcome::Gone => {}
+        Outcome::KeepAlive | Outcome::Upgraded | Outcome::Gone => {}
         // Unread input would turn the close into a reset, which can overtake the answer.
         Outcome::Close if down.inbox.is_empty() => {}
-        Outcome::Close | Outcome::Linger => linger(timer, &mut down).await,
+        Outcome::Close | Outcome::Linger => linger(timer, down).await,
     }
 }
 

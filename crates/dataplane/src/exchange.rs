@@ -8,13 +8,15 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use message::{Fault, Version};
-use snapshot::{Listener, ServiceTimeouts};
-use wire::{BodyLength, HeadLimits, HeadScan, Kind, ResponseMeta};
+use message::{Fault, ResponseHead, Version};
+use snapshot::ServiceTimeouts;
+use wire::{HeadLimits, HeadScan, Kind, ResponseMeta};
 
+use crate::listener::LiveListener;
 use crate::patience::Patience;
-use crate::pump::{Pump, PumpError, Waits};
+use crate::pump::{PumpError, Waits};
 use crate::request::Request;
+use crate::serving::Serving;
 use crate::timer::{Tick, Timer};
 use crate::transport::Connection;
 use crate::worker::Worker;
@@ -46,24 +48,29 @@ pub(crate) enum Ending {
     ClientGone(Fault),
 }
 
-/// One attempt under way.
+/// One attempt under way: everything that meets in it. How far it has come is in the request's [`Progress`].
 pub(crate) struct Exchange<'a> {
     pub(crate) worker: &'a Worker,
+    pub(crate) live: &'a LiveListener,
     pub(crate) timeouts: &'a ServiceTimeouts,
     pub(crate) timer: &'a Timer,
     pub(crate) down: &'a mut Connection,
     pub(crate) up: &'a mut Connection,
     pub(crate) request: &'a mut Request,
-    /// The body of the request.
-    pub(crate) upload: &'a mut Pump,
+}
+
+/// How far one attempt has come. It lives with the request, so that idle connections need no room for it.
+pub(crate) struct Progress {
+    /// The head of the response, from when it was read until it was passed on.
+    pub(crate) response: Option<Box<ResponseHead>>,
     /// Nothing that the service sent speaks against using its connection again.
     pub(crate) reusable: bool,
     /// The service takes no more of the body; it may still answer.
     pub(crate) upload_failed: bool,
     /// When the whole request must be done.
-    pub(crate) total: Tick,
+    total: Tick,
     /// When this attempt must have a response head.
-    pub(crate) per_try: Tick,
+    per_try: Tick,
     /// When the service must have done the next thing.
     service_deadline: Tick,
     body_patience: Patience,
@@ -75,7 +82,32 @@ pub(crate) struct Exchange<'a> {
     seen: u64,
     /// The head of the response was passed on; from now on its body sets the service's deadline.
     body_began: bool,
+    /// Before this tick nobody looks at the client: most requests are over by then, and a look costs as much as
+    /// reading its request did.
+    watch_client: Tick,
     client_end: ClientEnd,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress {
+            response: None,
+            reusable: true,
+            upload_failed: false,
+            total: Tick::NEVER,
+            per_try: Tick::NEVER,
+            service_deadline: Tick::NEVER,
+            body_patience: Patience::default(),
+            send_patience: Patience::default(),
+            scan: HeadScan::default(),
+            interim: 0,
+            answered: false,
+            seen: 0,
+            body_began: false,
+            watch_client: Tick(0),
+            client_end: ClientEnd::Open,
+        }
+    }
 }
 
 /// What is known of a client that has said it will send nothing more. It may have gone, or it may be
@@ -102,39 +134,38 @@ const LEAVING: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: u64 = 20;
 
 impl<'a> Exchange<'a> {
-    #[allow(clippy::too_many_arguments, reason = "an exchange is where everything meets")]
-    pub(crate) fn new(
-        worker: &'a Worker,
-        listener: &'a Listener,
+    /// Begins an attempt that must have a response head by `per_try` and be done by `total`.
+    pub(crate) fn begin(
+        s: &'a mut Serving<'_>,
         timeouts: &'a ServiceTimeouts,
-        timer: &'a Timer,
-        down: &'a mut Connection,
         up: &'a mut Connection,
-        request: &'a mut Request,
-        upload: &'a mut Pump,
+        total: Tick,
+        per_try: Tick,
     ) -> Exchange<'a> {
+        let (limits, waits) = (&s.listener.limits, &s.listener.timeouts);
+        s.timer.want_tick(); // to look at the client, if the request takes that long
+        s.request.progress = Progress {
+            total,
+            per_try,
+            watch_client: Tick(s.timer.now().0 + 1),
+            body_patience: Patience::new(waits.body, limits.min_rate),
+            send_patience: Patience::new(waits.send, limits.min_rate),
+            ..Progress::default()
+        };
         Exchange {
-            worker,
+            worker: s.worker,
+            live: s.live,
             timeouts,
-            timer,
-            down,
+            timer: s.timer,
+            down: s.down,
             up,
-            request,
-            upload,
-            reusable: true,
-            upload_failed: false,
-            total: Tick::NEVER,
-            per_try: Tick::NEVER,
-            service_deadline: Tick::NEVER,
-            body_patience: Patience::new(listener.timeouts.body, listener.limits.min_rate),
-            send_patience: Patience::new(listener.timeouts.send, listener.limits.min_rate),
-            scan: HeadScan::default(),
-            interim: 0,
-            answered: false,
-            seen: 0,
-            body_began: false,
-            client_end: ClientEnd::Open,
+            request: s.request,
         }
+    }
+
+    /// Whether the connection to the client is to end with this request.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.worker.is_draining() || self.live.is_closing()
     }
 
     /// Sends the request and waits for the final response head.
@@ -142,7 +173,7 @@ impl<'a> Exchange<'a> {
         self.poll_upload(cx).map_err(Failure::Final)?;
         loop {
             if let Some(meta) = self.parse_head()? {
-                if self.request.response.status >= 200 || self.request.response.status == 101 {
+                if self.status() >= 200 || self.status() == 101 {
                     return Poll::Ready(Ok(meta));
                 }
                 self.relay_interim(&meta)?;
@@ -151,11 +182,11 @@ impl<'a> Exchange<'a> {
             match self.up.poll_fill(cx) {
                 Poll::Ready(Ok(0)) if !self.up.ended => return Poll::Ready(Err(self.head_too_large())),
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Err(self.closed_early())),
-                Poll::Ready(Ok(_)) => self.answered = true,
+                Poll::Ready(Ok(_)) => self.request.progress.answered = true,
                 Poll::Pending => break,
             }
         }
-        if let Poll::Ready(Err(_)) = self.down.poll_flush(cx, &mut 0) {
+        if let Poll::Ready(Err(_)) = self.down.poll_flush(cx) {
             return Poll::Ready(Err(Failure::Final(Fault::ClientGone)));
         }
         self.poll_client(cx, false, 0).map_err(Failure::Final)?;
@@ -170,7 +201,12 @@ impl<'a> Exchange<'a> {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let Some(end) = self.scan.find_end(bytes, &RESPONSE_LIMITS, Kind::Response).map_err(|_| malformed)?
+        let Some(end) = self
+            .request
+            .progress
+            .scan
+            .find_end(bytes, &RESPONSE_LIMITS, Kind::Response)
+            .map_err(|_| malformed)?
         else {
             if let Some(buffer) = &mut self.up.inbox.buffer
                 && buffer.is_full()
@@ -180,15 +216,21 @@ impl<'a> Exchange<'a> {
             return Ok(None);
         };
         let head_request = self.request.head.method == message::Method::Head;
-        let parsed = wire::parse_response(
-            bytes.get(..end).unwrap_or_default(),
-            &RESPONSE_LIMITS,
-            head_request,
-            &mut self.request.response,
-        );
+        // Heads live for as long as one poll, so all connections of a worker use the same few, which stay in
+        // its processor's cache.
+        let mut response =
+            self.request.progress.response.take().unwrap_or_else(|| self.worker.take_response());
+        let bytes = bytes.get(..end).unwrap_or_default();
+        let parsed = wire::parse_response(bytes, &RESPONSE_LIMITS, head_request, &mut response);
+        self.request.progress.response = Some(response);
         self.up.inbox.consume(end);
-        self.scan.reset();
+        self.request.progress.scan.reset();
         parsed.map(Some).map_err(|_| malformed)
+    }
+
+    /// The status of the response whose head was read last.
+    pub(crate) fn status(&self) -> u16 {
+        self.request.progress.response.as_ref().map_or(0, |response| response.status)
     }
 
     fn head_too_large(&self) -> Failure {
@@ -197,7 +239,7 @@ impl<'a> Exchange<'a> {
 
     /// The service closed the connection without a head: before any byte, or in the middle of one.
     fn closed_early(&self) -> Failure {
-        if self.answered || self.interim > 0 {
+        if self.request.progress.answered || self.request.progress.interim > 0 {
             Failure::Final(Fault::UpstreamMalformed)
         } else {
             Failure::Reset
@@ -206,32 +248,34 @@ impl<'a> Exchange<'a> {
 
     /// Passes a 1xx on to a client that can understand it (RFC 9110 §15.2).
     fn relay_interim(&mut self, meta: &ResponseMeta) -> Result<(), Failure> {
-        self.interim += 1;
-        self.reusable &= meta.keep_alive;
-        if self.interim > MOST_INTERIM {
+        self.request.progress.interim += 1;
+        self.request.progress.reusable &= meta.keep_alive;
+        if self.request.progress.interim > MOST_INTERIM {
             return Err(Failure::Final(Fault::UpstreamMalformed));
         }
-        self.service_deadline = self.timer.now().after(self.timeouts.response);
-        let wanted = (self.request.response.status != 100 || self.request.meta.expect_continue)
+        self.request.progress.service_deadline = self.timer.now().after(self.timeouts.response);
+        let Some(mut response) = self.request.progress.response.take() else { return Ok(()) };
+        let wanted = (response.status != 100 || self.request.meta.expect_continue)
             // A client that does not read gets no more of them.
             && self.down.outgoing.waiting() < RESPONSE_LIMITS.bytes;
         if wanted && self.request.head.version == Version::Http11 {
-            let options = message::ConnectionOptions::of(&self.request.response.headers);
-            self.request.response.headers.strip_response(options);
+            let options = message::ConnectionOptions::of(&response.headers);
+            response.headers.strip_response(options);
             let framing = wire::ResponseFraming {
                 body: wire::ResponseBody::None,
                 connection: wire::ConnectionHeader::None,
                 date: &[],
             };
-            wire::write_response(self.down.head_mut(), &self.request.response, &framing);
+            wire::write_response(self.down.head_mut(), &response, &framing);
         }
+        self.worker.give_back_response(response);
         Ok(())
     }
 
     /// Passes the body of the response on, after its head was put into `down.outgoing`.
-    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>, download: &mut Pump) -> Poll<Ending> {
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let uploaded = self.poll_upload(cx);
-        match download.poll(cx, self.up, self.down) {
+        match self.request.download.poll(cx, self.up, self.down) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ending::Complete),
             Poll::Ready(Err(PumpError::Sender(_))) => return Poll::Ready(Ending::Cut(Fault::UpstreamCut)),
             Poll::Ready(Err(PumpError::Receiver)) => {
@@ -247,11 +291,10 @@ impl<'a> Exchange<'a> {
                 Ending::Cut(fault)
             });
         }
-        self.note_download(download);
-        let waits = download.waits_for;
-        if let Err(fault) = self
-            .poll_client(cx, true, download.passed)
-            .and_then(|()| self.check_client_end(Some((download.passed, waits))))
+        self.note_download();
+        let (passed, waits) = (self.request.download.passed, self.request.download.waits_for);
+        if let Err(fault) =
+            self.poll_client(cx, true, passed).and_then(|()| self.check_client_end(Some((passed, waits))))
         {
             return Poll::Ready(Ending::ClientGone(fault));
         }
@@ -263,60 +306,61 @@ impl<'a> Exchange<'a> {
     }
 
     /// Whom the body of the response waits for, and since when.
-    fn note_download(&mut self, download: &Pump) {
+    fn note_download(&mut self) {
         let now = self.timer.now();
-        self.send_patience.progress(now, download.sent);
+        let Request { download, progress, .. } = &mut *self.request;
+        progress.send_patience.progress(now, download.sent);
         if download.waits_for == Waits::Write {
-            self.send_patience.wait(now);
-            self.service_deadline = Tick::NEVER;
+            progress.send_patience.wait(now);
+            progress.service_deadline = Tick::NEVER;
         } else {
-            self.send_patience.rest(now);
-            if self.service_deadline == Tick::NEVER || self.seen != download.passed {
-                self.service_deadline = now.after(self.timeouts.stream);
+            progress.send_patience.rest(now);
+            if progress.service_deadline == Tick::NEVER || progress.seen != download.passed {
+                progress.service_deadline = now.after(self.timeouts.stream);
             }
         }
-        self.seen = download.passed;
+        progress.seen = download.passed;
     }
 
     /// The response head is there: from now on the service has to keep the body coming.
     pub(crate) fn begin_body(&mut self) {
-        self.per_try = Tick::NEVER;
-        self.service_deadline = Tick::NEVER;
-        self.body_began = true;
+        self.request.progress.per_try = Tick::NEVER;
+        self.request.progress.service_deadline = Tick::NEVER;
+        self.request.progress.body_began = true;
     }
 
     /// Moves the body of the request. Errors are the client's.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if self.upload.done || self.upload_failed {
+        if self.request.upload.done || self.request.progress.upload_failed {
             return Ok(());
         }
-        let (before, sent) = (self.upload.passed, self.upload.sent);
-        let polled = self.upload.poll(cx, self.down, self.up);
+        let (before, sent) = (self.request.upload.passed, self.request.upload.sent);
+        let polled = self.request.upload.poll(cx, self.down, self.up);
         let now = self.timer.now();
-        if self.upload.passed != before {
-            self.body_patience.progress(now, self.upload.passed);
+        if self.request.upload.passed != before {
+            self.request.progress.body_patience.progress(now, self.request.upload.passed);
         }
-        if self.upload.sent != sent {
+        if self.request.upload.sent != sent {
             self.expect_from_service(Tick::NEVER);
         }
         match polled {
             Poll::Ready(Ok(())) => {
-                self.body_patience.rest(now);
+                self.request.progress.body_patience.rest(now);
                 self.expect_from_service(now.after(self.timeouts.response));
             }
             Poll::Ready(Err(PumpError::Receiver)) => {
-                self.upload_failed = true;
-                self.body_patience.rest(now);
+                self.request.progress.upload_failed = true;
+                self.request.progress.body_patience.rest(now);
                 self.expect_from_service(now.after(self.timeouts.response));
             }
             Poll::Ready(Err(PumpError::Sender(fault))) => return Err(fault),
-            Poll::Pending if self.upload.waits_for == Waits::Read => {
-                self.body_patience.wait(now);
+            Poll::Pending if self.request.upload.waits_for == Waits::Read => {
+                self.request.progress.body_patience.wait(now);
                 self.expect_from_service(Tick::NEVER);
             }
             Poll::Pending => {
-                self.body_patience.rest(now);
-                if self.service_deadline == Tick::NEVER {
+                self.request.progress.body_patience.rest(now);
+                if self.request.progress.service_deadline == Tick::NEVER {
                     self.expect_from_service(now.after(self.timeouts.response));
                 }
             }
@@ -326,16 +370,19 @@ impl<'a> Exchange<'a> {
 
     /// Sets when the service must have answered, as long as it has not.
     fn expect_from_service(&mut self, deadline: Tick) {
-        if !self.body_began {
-            self.service_deadline = deadline;
+        if !self.request.progress.body_began {
+            self.request.progress.service_deadline = deadline;
         }
     }
 
     /// Looks whether the client is still there. Bytes that it sends ahead (pipelining) are kept, up to
     /// one buffer; when that is full, nobody looks any more until the response is done.
     fn poll_client(&mut self, cx: &mut Context<'_>, begun: bool, passed: u64) -> Result<(), Fault> {
-        if !self.upload.is_received() && !self.upload_failed {
+        if !self.request.upload.is_received() && !self.request.progress.upload_failed {
             return Ok(()); // what comes now is the body, and the upload reads it
+        }
+        if self.timer.now() < self.request.progress.watch_client {
+            return Ok(());
         }
         while !self.down.ended {
             match self.down.poll_fill(cx) {
@@ -344,9 +391,9 @@ impl<'a> Exchange<'a> {
                 Poll::Ready(Err(_)) => return Err(Fault::ClientGone),
             }
         }
-        if self.down.ended && self.client_end == ClientEnd::Open {
+        if self.down.ended && self.request.progress.client_end == ClientEnd::Open {
             let now = self.timer.now();
-            self.client_end =
+            self.request.progress.client_end =
                 if begun { ClientEnd::Leaving { since: now, passed } } else { ClientEnd::Closed(now) };
         }
         Ok(())
@@ -356,11 +403,11 @@ impl<'a> Exchange<'a> {
     /// `body` is how far the body of the response has come, and what it waits for; `None` before its head.
     fn check_client_end(&mut self, body: Option<(u64, Waits)>) -> Result<(), Fault> {
         let now = self.timer.now();
-        match (self.client_end, body) {
+        match (self.request.progress.client_end, body) {
             (ClientEnd::Open, _) => {}
             (ClientEnd::Closed(since), None) if now < since.after(ASK_AFTER) => {}
             (ClientEnd::Closed(_), asked) => {
-                self.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + 1), pause: 1 };
+                self.request.progress.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + 1), pause: 1 };
                 if asked.is_none() && self.request.head.version == Version::Http11 {
                     // RFC 9110 §15.2: a client must be able to take an interim response it did not ask for.
                     self.down.head_mut().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -372,12 +419,12 @@ impl<'a> Exchange<'a> {
                     return Err(Fault::ClientGone);
                 }
                 let pause = (pause * 2).min(LONGEST_PAUSE);
-                self.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + pause), pause };
+                self.request.progress.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + pause), pause };
             }
             (ClientEnd::Leaving { since, passed: before }, body) => {
                 let (passed, waits) = body.unwrap_or((before, Waits::Nothing));
                 if passed != before || waits == Waits::Write {
-                    self.client_end = ClientEnd::Leaving { since: now, passed };
+                    self.request.progress.client_end = ClientEnd::Leaving { since: now, passed };
                 } else if now >= since.after(LEAVING) {
                     return Err(Fault::ClientGone);
                 }
@@ -388,7 +435,7 @@ impl<'a> Exchange<'a> {
 
     /// When to look at the client again.
     fn next_look(&self, now: Tick) -> Tick {
-        match self.client_end {
+        match self.request.progress.client_end {
             ClientEnd::Open => Tick::NEVER,
             ClientEnd::Closed(since) => since.after(ASK_AFTER).max(Tick(now.0 + 1)),
             ClientEnd::HalfClosed { look, .. } => look,
@@ -400,11 +447,11 @@ impl<'a> Exchange<'a> {
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         let now = self.timer.now();
         let deadlines = [
-            (self.total, Failure::Final(Fault::RequestTimeout)),
-            (self.per_try, Failure::TryTimeout),
-            (self.service_deadline, Failure::TryTimeout),
-            (self.body_patience.deadline(), Failure::Final(Fault::BodyTimeout)),
-            (self.send_patience.deadline(), Failure::Final(Fault::SendTimeout)),
+            (self.request.progress.total, Failure::Final(Fault::RequestTimeout)),
+            (self.request.progress.per_try, Failure::TryTimeout),
+            (self.request.progress.service_deadline, Failure::TryTimeout),
+            (self.request.progress.body_patience.deadline(), Failure::Final(Fault::BodyTimeout)),
+            (self.request.progress.send_patience.deadline(), Failure::Final(Fault::SendTimeout)),
         ];
         let mut nearest = self.next_look(now);
         for (deadline, failure) in deadlines {
@@ -422,12 +469,6 @@ impl<'a> Exchange<'a> {
 
     /// Whether the request was passed on as a whole.
     pub(crate) fn is_request_done(&self) -> bool {
-        self.upload.done && !self.upload_failed
+        self.request.upload.done && !self.request.progress.upload_failed
     }
-}
-
-/// The pump for the body of a request.
-pub(crate) fn upload(request: &Request) -> Pump {
-    let chunked = matches!(request.meta.body, BodyLength::Chunked);
-    Pump::new(request.meta.body, chunked, request.state.body_limit)
 }

@@ -1,55 +1,51 @@
 //! Forwards one request: pick an endpoint, try, look at the outcome, maybe try again.
 
 use std::future::poll_fn;
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use message::{Blame, Fault, write_forwarding_headers};
+use message::{Blame, Fault};
 use policy::{Chain, Permitted};
 
-use crate::answer;
 use crate::attempt::{Failed, attempt};
-use crate::exchange;
 use crate::live::{LiveService, Member};
 use crate::plan::{MOST_TRIED, Plan};
 use crate::pump::Pump;
 use crate::serving::{BodyState, Outcome, Serving};
 use crate::timer::Tick;
 
-/// A request that passed this gateway this often already goes in a circle.
-const MOST_LOOPS: usize = 8;
-/// Forwards a request to a service. Takes the proof that every policy let it pass.
+/// Forwards a request to a service. Takes the proof that every policy let it pass. What it could not be served
+/// for is left to the caller to answer.
 pub(crate) async fn forward(
     s: &mut Serving<'_>,
     _permitted: Permitted,
     service: &LiveService,
     chain: &Chain,
     route_timeout: Option<Duration>,
-) -> Outcome {
-    if let Err(fault) = prepare(s) {
-        return answer::fault(s, Some(chain), fault).await;
-    }
+) -> Result<Outcome, Fault> {
     let limit = route_timeout.or(service.settings.timeouts.request);
-    let mut plan = Plan {
-        service,
-        chain,
-        total: limit.map_or(Tick::NEVER, |limit| s.timer.now().after(limit)),
-        fresh: false,
-        waited: false,
-        attempts_left: service.settings.retries.attempts,
-        tried: Vec::new(),
-    };
-    let mut upload = exchange::upload(s.request);
+    let total = limit.map_or(Tick::NEVER, |limit| s.timer.now().after(limit));
+    let mut plan = Plan::new(service, chain, total, s.request.ready);
+    s.request.begin_upload();
     service.on_request(s.worker.now_millis());
     let mut last = Fault::NoEndpoint;
-    let mut address = None;
     loop {
         let picked = service.pick(&mut s.worker.rng.borrow_mut(), &plan.tried);
         let Some(member) = picked else { break };
-        address = Some(member.address);
-        let failed = match attempt(s, &mut plan, &mut upload, &member).await {
-            Ok(outcome) => return outcome,
+        s.request.member = Some(Rc::clone(&member));
+        if plan.failures > s.request.record.retries {
+            s.request.record.retries = plan.failures;
+            member.series.retries.add(1);
+            plan.began = Instant::now();
+        }
+        let failed = match attempt(s, &mut plan, &member).await {
+            Ok(outcome) => {
+                s.request.record.received += s.request.upload.taken;
+                return Ok(outcome);
+            }
             Err(failed) => failed,
         };
+        plan.failures += u32::from(!matches!(failed, Failed::Full));
         if matches!(failed, Failed::Full) && !plan.waited && !has_another(&plan, &member) {
             // A connection that another worker has just done with comes free at any moment.
             plan.waited = true;
@@ -58,23 +54,27 @@ pub(crate) async fn forward(
             poll_fn(|cx| s.timer.poll_expired(cx)).await;
             continue;
         }
-        match next_step(s, &mut plan, &upload, &member, failed) {
+        match next_step(s, &mut plan, &member, failed) {
             Ok(fault) => last = fault,
             Err(fault) => {
                 last = fault;
                 break;
             }
         }
-        upload = exchange::upload(s.request);
+        s.request.begin_upload();
     }
-    s.body = body_state(&upload);
+    s.request.record.received += s.request.upload.taken;
+    s.body = body_state(&s.request.upload);
     if last == Fault::ClientGone {
-        return Outcome::Gone;
+        s.request.record.fault = Some(last);
+        s.request.record.status = last.status();
+        return Ok(Outcome::Gone);
     }
     if last.blame() == Blame::Service || last == Fault::Overloaded {
+        let address = s.request.member.as_ref().map(|member| member.address);
         s.tell(&service.settings.name, address, last);
     }
-    answer::fault(s, Some(chain), last).await
+    Err(last)
 }
 
 /// Whether there is an address that was not tried, besides this one.
@@ -93,34 +93,15 @@ fn body_state(upload: &Pump) -> BodyState {
     }
 }
 
-/// Adds what the gateway says about the client and about itself.
-fn prepare(s: &mut Serving<'_>) -> Result<(), Fault> {
-    let head = &mut s.request.head;
-    if head.headers.add_via(head.version) > MOST_LOOPS {
-        return Err(Fault::LoopDetected);
-    }
-    // The authority may be part of the same text that the fields are added to.
-    s.request.scratch.clear();
-    s.request.scratch.extend_from_slice(head.client_authority().unwrap_or_default());
-    write_forwarding_headers(&mut head.headers, s.info, &s.request.scratch);
-    Ok(())
-}
-
 /// Whether there is another attempt. `Ok` goes on; both say what to answer if it was the last.
 ///
 /// Another attempt is safe when the service cannot have seen the request, or when seeing it twice is as good
 /// as once; and possible when nothing of the body is gone.
-fn next_step(
-    s: &Serving<'_>,
-    plan: &mut Plan<'_>,
-    upload: &Pump,
-    member: &Member,
-    failed: Failed,
-) -> Result<Fault, Fault> {
+fn next_step(s: &Serving<'_>, plan: &mut Plan<'_>, member: &Member, failed: Failed) -> Result<Fault, Fault> {
     let retries = &plan.service.settings.retries;
-    let untouched = upload.taken == 0;
+    let untouched = s.request.upload.taken == 0;
     let repeatable = untouched && !s.request.has_body();
-    let harmless = repeatable && retries.allows(s.request.head.method, s.request.head.method_bytes());
+    let harmless = untouched && s.request.may_be_repeated(retries);
     let (fault, goes_on) = match failed {
         Failed::Full if plan.tried.len() < MOST_TRIED => (Fault::Overloaded, true),
         Failed::Full => (Fault::Overloaded, false),
@@ -139,6 +120,9 @@ fn next_step(
         Failed::Status => (Fault::UpstreamReset, true), // paid for already
         Failed::Final(fault) => (fault, false),
     };
+    if fault.blame() == Blame::Service {
+        member.series.failed(fault);
+    }
     if !goes_on {
         return Err(fault);
     }

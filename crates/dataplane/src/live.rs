@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use balance::{Balancer, RetryBudget};
 use snapshot::{EndpointHost, Service};
+use telemetry::ServiceSeries;
 
+use crate::stage::Resolved;
 use crate::timer::Tick;
 use crate::transport::Connection;
 
@@ -27,9 +29,14 @@ pub struct ConnectionCounts {
 }
 
 impl ConnectionCounts {
-    fn of(&self, service: &str, address: SocketAddr) -> Arc<AtomicUsize> {
+    /// Forgets addresses that nobody uses any more.
+    pub(crate) fn prune(&self) {
         let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         counts.retain(|_, count| Arc::strong_count(count) > 1);
+    }
+
+    fn of(&self, service: &str, address: SocketAddr) -> Arc<AtomicUsize> {
+        let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(counts.entry((service.into(), address)).or_default())
     }
 }
@@ -43,6 +50,7 @@ pub(crate) struct LiveService {
     /// What each endpoint of the configuration stands for.
     resolved: RefCell<Vec<Vec<IpAddr>>>,
     counts: Arc<ConnectionCounts>,
+    series: Arc<ServiceSeries>,
     /// Unused connections to one address that this worker keeps: its share.
     idle_share: usize,
     /// Connections to one address that no other worker can want.
@@ -52,7 +60,13 @@ pub(crate) struct LiveService {
 /// One address of a service.
 pub(crate) struct Member {
     pub(crate) address: SocketAddr,
-    weight: u32,
+    /// The same as text, for the access log.
+    pub(crate) address_text: Box<str>,
+    /// What this worker has counted of the service.
+    pub(crate) series: Arc<ServiceSeries>,
+    weight: Cell<u32>,
+    /// No service chooses it any more: what comes back to it is closed.
+    retired: Cell<bool>,
     in_flight: Cell<u32>,
     /// Connections of this worker, in use or kept.
     own: Rc<Cell<usize>>,
@@ -61,7 +75,7 @@ pub(crate) struct Member {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     slot: OpenSlot,
     until: Tick,
 }
@@ -70,10 +84,12 @@ struct Idle {
 pub(crate) struct OpenSlot {
     all: Arc<AtomicUsize>,
     own: Rc<Cell<usize>>,
+    series: Arc<ServiceSeries>,
 }
 
 impl Drop for OpenSlot {
     fn drop(&mut self) {
+        self.series.open.add(-1);
         self.all.fetch_sub(1, Ordering::Relaxed);
         self.own.set(self.own.get().saturating_sub(1));
     }
@@ -85,6 +101,13 @@ pub(crate) struct InFlight(Rc<Member>);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+        self.0.series.in_flight.add(-1);
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.retire();
     }
 }
 
@@ -94,6 +117,7 @@ impl LiveService {
         settings: Service,
         old: Option<&LiveService>,
         counts: &Arc<ConnectionCounts>,
+        series: Arc<ServiceSeries>,
         workers: usize,
     ) -> LiveService {
         let resolved = settings
@@ -117,6 +141,7 @@ impl LiveService {
             budget: RefCell::new(budget),
             resolved: RefCell::new(resolved),
             counts: Arc::clone(counts),
+            series,
             idle_share: settings.idle_connections.div_ceil(workers.max(1)),
             open_share: if workers > 1 { settings.max_connections / workers } else { usize::MAX },
             settings,
@@ -125,31 +150,48 @@ impl LiveService {
         live
     }
 
-    /// Takes note of what a name stands for now. Addresses that stay keep their connections.
-    pub(crate) fn resolve(&self, name: &str, addresses: &[IpAddr]) {
+    /// Takes note of what names stand for now; `known` is sorted by name. Addresses that stay keep their connections.
+    pub(crate) fn resolve(&self, known: &[Resolved]) {
+        let mut changed = false;
         for (endpoint, resolved) in self.settings.endpoints.iter().zip(self.resolved.borrow_mut().iter_mut())
         {
-            if matches!(&endpoint.host, EndpointHost::Name(own) if **own == *name) {
-                resolved.clear();
-                resolved.extend_from_slice(addresses);
+            let EndpointHost::Name(name) = &endpoint.host else { continue };
+            let Ok(place) = known.binary_search_by(|one| (*one.name).cmp(name)) else { continue };
+            if let Some(one) = known.get(place).filter(|one| *one.addresses != **resolved) {
+                *resolved = one.addresses.to_vec();
+                changed = true;
             }
         }
-        let members = self.members.borrow().clone();
-        self.rebuild(&members);
+        if changed {
+            let members = self.members.borrow().clone();
+            self.rebuild(&members);
+        }
+    }
+
+    /// No request begins here any more: the service has left the configuration.
+    pub(crate) fn retire(&self) {
+        self.members.borrow().iter().for_each(|member| member.retire());
     }
 
     fn rebuild(&self, old: &[Rc<Member>]) {
         let mut members: Vec<Rc<Member>> = Vec::new();
+        let mut reweighed = false;
         for (endpoint, addresses) in self.settings.endpoints.iter().zip(self.resolved.borrow().iter()) {
             for address in addresses.iter().map(|ip| SocketAddr::new(*ip, endpoint.port)) {
                 if members.iter().any(|member| member.address == address) {
                     continue; // two names for one address are one member
                 }
-                let kept = old.iter().find(|m| m.address == address && m.weight == endpoint.weight);
+                let kept = old.iter().find(|member| member.address == address);
+                if let Some(member) = kept {
+                    reweighed |= member.weight.replace(endpoint.weight) != endpoint.weight;
+                }
                 members.push(kept.cloned().unwrap_or_else(|| {
                     Rc::new(Member {
                         address,
-                        weight: endpoint.weight,
+                        address_text: address.to_string().into(),
+                        series: Arc::clone(&self.series),
+                        weight: Cell::new(endpoint.weight),
+                        retired: Cell::new(false),
                         in_flight: Cell::new(0),
                         own: Rc::default(),
                         idle: RefCell::default(),
@@ -158,12 +200,15 @@ impl LiveService {
                 }));
             }
         }
-        let same = {
+        for member in old.iter().filter(|one| !members.iter().any(|member| Rc::ptr_eq(one, member))) {
+            member.retire();
+        }
+        let same = !reweighed && {
             let current = self.members.borrow();
             current.len() == members.len() && current.iter().zip(&members).all(|(a, b)| Rc::ptr_eq(a, b))
         };
         if !same {
-            let weights: Vec<u32> = members.iter().map(|member| member.weight).collect();
+            let weights: Vec<u32> = members.iter().map(|member| member.weight.get()).collect();
             let mut balancer = Balancer::new(self.settings.algorithm, &weights);
             // The workers would otherwise all begin with the same one.
             balancer.start_anywhere(&mut fastrand::Rng::new());
@@ -190,14 +235,16 @@ impl LiveService {
 
     /// Keeps a connection for the next request. The oldest goes when there are too many; this one, when all
     /// that may be open are open and another worker may be waiting for its turn.
-    pub(crate) fn checkin(&self, member: &Member, connection: Connection, slot: OpenSlot, until: Tick) {
+    pub(crate) fn checkin(&self, member: &Member, connection: Box<Connection>, slot: OpenSlot, until: Tick) {
         let is_full = member.open.load(Ordering::Relaxed) >= self.settings.max_connections;
-        if self.idle_share == 0 || (is_full && member.own.get() > self.open_share) {
+        if member.retired.get() || self.idle_share == 0 || (is_full && member.own.get() > self.open_share) {
             return;
         }
         let mut idle = member.idle.borrow_mut();
         if idle.len() >= self.idle_share {
             idle.remove(0);
+        } else {
+            member.series.idle.add(1);
         }
         idle.push(Idle { connection, slot, until });
     }
@@ -215,23 +262,35 @@ impl LiveService {
     /// Closes kept connections that were unused for too long, or on which something happened.
     pub(crate) fn sweep(&self, now: Tick) {
         for member in self.members.borrow().iter() {
-            member.idle.borrow_mut().retain(|idle| idle.until > now && idle.connection.transport.is_quiet());
+            let mut idle = member.idle.borrow_mut();
+            let before = idle.len();
+            idle.retain(|idle| idle.until > now && idle.connection.transport.is_quiet());
+            member.series.idle.add(idle.len() as i64 - before as i64);
         }
     }
 }
 
 impl Member {
+    /// Closes what is kept, and keeps nothing more.
+    fn retire(&self) {
+        self.retired.set(true);
+        let kept = std::mem::take(&mut *self.idle.borrow_mut());
+        self.series.idle.add(-(kept.len() as i64));
+    }
+
     /// Counts a request that is about to be sent here.
     pub(crate) fn begin(self: &Rc<Self>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
+        self.series.in_flight.add(1);
         InFlight(Rc::clone(self))
     }
 
     /// A kept connection on which nothing has happened, the most recently used first: it is the one
     /// least likely to be closed by the service at this moment.
-    pub(crate) fn checkout(&self) -> Option<(Connection, OpenSlot)> {
+    pub(crate) fn checkout(&self) -> Option<(Box<Connection>, OpenSlot)> {
         let mut idle = self.idle.borrow_mut();
         while let Some(entry) = idle.pop() {
+            self.series.idle.add(-1);
             if entry.connection.transport.is_quiet() {
                 return Some((entry.connection, entry.slot));
             }
@@ -246,7 +305,12 @@ impl Member {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < most).then_some(open + 1));
         reserved.ok().map(|_| {
             self.own.set(self.own.get() + 1);
-            OpenSlot { all: Arc::clone(&self.open), own: Rc::clone(&self.own) }
+            self.series.open.add(1);
+            OpenSlot {
+                all: Arc::clone(&self.open),
+                own: Rc::clone(&self.own),
+                series: Arc::clone(&self.series),
+            }
         })
     }
 }

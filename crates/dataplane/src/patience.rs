@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::timer::{TICK, Tick, ticks};
 
 /// The credit of one direction of one request.
+#[derive(Default)]
 pub(crate) struct Patience {
     /// Full credit, in ticks.
     full: u64,

@@ -52,6 +52,13 @@ pub(crate) enum PumpError {
     Receiver,
 }
 
+impl Default for Pump {
+    /// For no body.
+    fn default() -> Pump {
+        Pump::new(BodyLength::Empty, false, None)
+    }
+}
+
 impl Pump {
     /// For a body of the given length; the receiver gets chunks if `chunked`.
     pub(crate) fn new(length: BodyLength, chunked: bool, limit: Option<u64>) -> Pump {
@@ -85,7 +92,10 @@ impl Pump {
                 self.stage_piece(from, to)?;
             }
             if !to.outgoing.is_empty() {
-                match to.poll_flush(cx, &mut self.sent) {
+                let before = to.sent;
+                let flushed = to.poll_flush(cx);
+                self.sent += to.sent - before;
+                match flushed {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(PumpError::Receiver)),
                     Poll::Pending => {

@@ -1,14 +1,23 @@
-//! What one request owns while it is served: heads, captures, what policies remember.
+//! What one request owns while it is served: its head, captures, what policies remember, its record.
 //!
 //! These are large and needed only while a request is under way, so they live in a box that goes back to
 //! the worker: an idle connection does not own one, and a busy worker allocates none.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::time::Instant;
 
-use message::{RequestHead, ResponseHead};
+use message::RequestHead;
 use policy::RequestState;
 use router::Captures;
+use snapshot::Retries;
+use telemetry::Record;
 use wire::{BodyLength, RequestMeta};
+
+use crate::exchange::Progress;
+use crate::live::Member;
+use crate::pump::Pump;
+use crate::worker::LiveRoute;
 
 /// The parts of one request.
 pub(crate) struct Request {
@@ -16,8 +25,6 @@ pub(crate) struct Request {
     pub(crate) head: RequestHead,
     /// What the codec found out about it.
     pub(crate) meta: RequestMeta,
-    /// The head of the response, or of the reply.
-    pub(crate) response: ResponseHead,
     /// What the path pattern captured.
     pub(crate) captures: Captures,
     /// What policies remember.
@@ -26,6 +33,20 @@ pub(crate) struct Request {
     pub(crate) client: IpAddr,
     /// Room for texts that are made on the way (rewrites).
     pub(crate) scratch: Vec<u8>,
+    /// The route it has taken, and which of its ways.
+    pub(crate) route: Option<(Rc<LiveRoute>, usize)>,
+    /// The address that was asked last.
+    pub(crate) member: Option<Rc<Member>>,
+    /// What will be known of it when it is over.
+    pub(crate) record: Record,
+    /// When its head was complete.
+    pub(crate) ready: Instant,
+    /// Its body, on the way to the service.
+    pub(crate) upload: Pump,
+    /// The body of the response, on the way to the client.
+    pub(crate) download: Pump,
+    /// How far the attempt under way has come.
+    pub(crate) progress: Progress,
 }
 
 /// The most bytes that a pooled request may hold on to.
@@ -33,14 +54,21 @@ const KEEP_BYTES: usize = 32 * 1024;
 
 impl Default for Request {
     fn default() -> Self {
+        let now = Instant::now();
         Request {
             head: RequestHead::default(),
             meta: RequestMeta::default(),
-            response: ResponseHead::default(),
             captures: Captures::default(),
             state: RequestState::default(),
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             scratch: Vec::new(),
+            route: None,
+            member: None,
+            record: Record::begin(now),
+            ready: now,
+            upload: Pump::default(),
+            download: Pump::default(),
+            progress: Progress::default(),
         }
     }
 }
@@ -49,12 +77,29 @@ impl Request {
     /// Ready for the next request. Returns false if it has grown too large to be kept.
     pub(crate) fn reset(&mut self) -> bool {
         self.head.clear();
-        self.response.clear();
         self.state.clear();
         self.scratch.clear();
         self.meta = RequestMeta::default();
-        self.head.headers.capacity() + self.response.headers.capacity() + self.scratch.capacity()
-            <= KEEP_BYTES
+        self.route = None;
+        self.member = None;
+        self.upload = Pump::default();
+        self.download = Pump::default();
+        self.progress.response = None;
+        self.head.headers.capacity() + self.scratch.capacity() <= KEEP_BYTES
+    }
+
+    /// It takes this way of a route.
+    pub(crate) fn begin(&mut self, route: &Rc<LiveRoute>, way: usize) {
+        if let Some(series) = route.series(way) {
+            series.begin();
+        }
+        self.route = Some((Rc::clone(route), way));
+    }
+
+    /// Its body is about to be sent, from its begin.
+    pub(crate) fn begin_upload(&mut self) {
+        let chunked = matches!(self.meta.body, BodyLength::Chunked);
+        self.upload = Pump::new(self.meta.body, chunked, self.state.body_limit);
     }
 
     /// The length of the body where it is known.
@@ -64,6 +109,11 @@ impl Request {
             BodyLength::Exact(length) => Some(length),
             BodyLength::Chunked | BodyLength::UntilClose => None,
         }
+    }
+
+    /// Whether it can be sent again, and a service that sees it twice does the same as for once.
+    pub(crate) fn may_be_repeated(&self, retries: &Retries) -> bool {
+        !self.has_body() && retries.allows(self.head.method, self.head.method_bytes())
     }
 
     /// Whether there is a body.

@@ -6,14 +6,17 @@ use std::rc::Rc;
 use message::{Fault, ForwardingInfo};
 use snapshot::Listener;
 
+use crate::listener::LiveListener;
 use crate::request::Request;
 use crate::timer::Timer;
 use crate::transport::Connection;
+use crate::tunnel::Upgraded;
 use crate::worker::Worker;
 
 /// Everything that serving one request needs.
 pub(crate) struct Serving<'a> {
     pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) live: &'a LiveListener,
     pub(crate) listener: &'a Listener,
     pub(crate) info: &'a ForwardingInfo,
     pub(crate) timer: &'a Timer,
@@ -21,9 +24,16 @@ pub(crate) struct Serving<'a> {
     pub(crate) request: &'a mut Request,
     /// How much of the request's body was taken from the connection.
     pub(crate) body: BodyState,
+    /// What the connection has become, if the service switched protocols.
+    pub(crate) upgraded: Option<Box<Upgraded>>,
 }
 
 impl Serving<'_> {
+    /// Whether the connection is to end with this request, because the worker or the listener is about to.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.worker.is_draining() || self.live.is_closing()
+    }
+
     /// The id of the request; made now if nobody has needed one before.
     pub(crate) fn request_id(&mut self) -> &str {
         let id = &mut self.request.state.id;
@@ -57,6 +67,8 @@ pub(crate) enum BodyState {
 pub(crate) enum Outcome {
     /// The next request may come.
     KeepAlive,
+    /// From now on bytes pass both ways.
+    Upgraded,
     /// Everything was sent, nothing is expected: close.
     Close,
     /// Everything was sent, but the client may still be sending: close so that it can read the answer.

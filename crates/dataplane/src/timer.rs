@@ -43,6 +43,8 @@ pub(crate) fn ticks(wait: Duration) -> u64 {
 pub(crate) struct Wheel {
     now: Cell<u64>,
     slots: Box<[RefCell<Vec<Rc<Entry>>>]>,
+    /// Entries that asked for the next tick, apart from their deadline.
+    next: RefCell<Vec<Rc<Entry>>>,
     /// Every entry there is; as many as there were connections at a time.
     entries: RefCell<Vec<Rc<Entry>>>,
     /// Entries without a timer. One may still sit in a slot, which is harmless: the wheel asks for its
@@ -54,13 +56,30 @@ struct Entry {
     deadline: Cell<u64>,
     /// The tick at which the wheel looks at this entry next; `NEVER` if it is in no slot.
     queued: Cell<u64>,
+    /// Whether to wake the task at the next tick, and whether the entry is in the list for it already.
+    wants_tick: Cell<bool>,
+    listed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+}
+
+impl Entry {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
 }
 
 impl Default for Wheel {
     fn default() -> Self {
         let slots = (0..SLOTS).map(|_| RefCell::default()).collect();
-        Wheel { now: Cell::new(0), slots, entries: RefCell::default(), free: RefCell::default() }
+        Wheel {
+            now: Cell::new(0),
+            slots,
+            next: RefCell::default(),
+            entries: RefCell::default(),
+            free: RefCell::default(),
+        }
     }
 }
 
@@ -74,9 +93,13 @@ impl Wheel {
     /// A new timer without deadline.
     pub(crate) fn timer(self: &Rc<Self>) -> Timer {
         let entry = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            let entry =
-                Entry { deadline: Cell::new(NEVER), queued: Cell::new(NEVER), waker: RefCell::new(None) };
-            let entry = Rc::new(entry);
+            let entry = Rc::new(Entry {
+                deadline: Cell::new(NEVER),
+                queued: Cell::new(NEVER),
+                wants_tick: Cell::new(false),
+                listed: Cell::new(false),
+                waker: RefCell::new(None),
+            });
             self.entries.borrow_mut().push(Rc::clone(&entry));
             entry
         });
@@ -96,25 +119,25 @@ impl Wheel {
                 entry.queued.set(NEVER);
                 let deadline = entry.deadline.get();
                 if deadline <= tick {
-                    if let Some(waker) = entry.waker.borrow().as_ref() {
-                        waker.wake_by_ref();
-                    }
+                    entry.wake();
                 } else {
                     self.queue(entry);
                 }
             }
             // Nothing is queued for the tick that is now, so the slot is empty and may have its memory back.
             *self.slot(tick).borrow_mut() = due;
+            for entry in self.next.borrow_mut().drain(..) {
+                entry.listed.set(false);
+                if entry.wants_tick.take() {
+                    entry.wake();
+                }
+            }
         }
     }
 
     /// Wakes every task that has a timer, so that it looks at the state of the worker again.
     pub(crate) fn wake_all(&self) {
-        for entry in self.entries.borrow().iter() {
-            if let Some(waker) = entry.waker.borrow().as_ref() {
-                waker.wake_by_ref();
-            }
-        }
+        self.entries.borrow().iter().for_each(|entry| entry.wake());
     }
 
     fn slot(&self, tick: u64) -> &RefCell<Vec<Rc<Entry>>> {
@@ -157,6 +180,22 @@ impl Timer {
         }
     }
 
+    /// Wakes the task at the next tick, unless [`Timer::skip_tick`] comes before. Costs nothing that is kept: most
+    /// requests are over by then, and a deadline for each would wander through the wheel.
+    #[inline]
+    pub(crate) fn want_tick(&self) {
+        self.entry.wants_tick.set(true);
+        if !self.entry.listed.replace(true) {
+            self.wheel.next.borrow_mut().push(Rc::clone(&self.entry));
+        }
+    }
+
+    /// The next tick is not waited for any more.
+    #[inline]
+    pub(crate) fn skip_tick(&self) {
+        self.entry.wants_tick.set(false);
+    }
+
     /// Ready when the deadline has come; otherwise wakes the task then.
     #[inline]
     pub(crate) fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -171,6 +210,7 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         self.entry.deadline.set(NEVER);
+        self.entry.wants_tick.set(false);
         self.entry.waker.borrow_mut().take();
         self.wheel.free.borrow_mut().push(Rc::clone(&self.entry));
     }
@@ -236,6 +276,26 @@ mod tests {
         assert!(timer.poll_expired(&mut Context::from_waker(&waker)).is_ready());
         timer.arm(Tick::NEVER);
         wheel.advance(Tick(5000));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn the_next_tick_can_be_asked_for_and_given_up() {
+        let wheel = Rc::new(Wheel::default());
+        let (timer, count, _waker) = watched(&wheel);
+        let (other, skipped, _other_waker) = watched(&wheel);
+        timer.want_tick();
+        timer.want_tick();
+        other.want_tick();
+        other.skip_tick();
+        assert_eq!(wheel.next.borrow().len(), 2);
+        wheel.advance(Tick(wheel.now().0 + 1));
+        assert_eq!((count.0.load(Ordering::Relaxed), skipped.0.load(Ordering::Relaxed)), (1, 0));
+        wheel.advance(Tick(wheel.now().0 + 1));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "once only");
+        timer.want_tick();
+        drop(timer);
+        wheel.advance(Tick(wheel.now().0 + 1));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 

@@ -4,11 +4,12 @@
 //! fail. Lines leave through a bounded queue; when nobody takes them they are counted with the next one.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use message::Fault;
+use snapshot::Service;
 use tokio::sync::mpsc;
 
 use crate::timer::Tick;
@@ -67,6 +68,12 @@ struct Said {
 impl Troubles {
     pub(crate) fn new(queue: mpsc::Sender<Trouble>) -> Troubles {
         Troubles { queue, said: RefCell::default() }
+    }
+
+    /// Forgets services that have left the configuration.
+    pub(crate) fn keep(&self, services: &[Service]) {
+        let names: HashSet<&str> = services.iter().map(|service| &*service.name).collect();
+        self.said.borrow_mut().retain(|(service, _), _| names.contains(&**service));
     }
 
     /// Says that a service failed, unless the same was said a moment ago.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use wire::BodyLength;
 
+use crate::live::{InFlight, OpenSlot};
 use crate::pump::{Pump, PumpError};
 use crate::serving::{Outcome, Serving};
 use crate::transport::Connection;
@@ -21,13 +22,24 @@ struct Direction {
     ended: bool,
 }
 
-/// Passes bytes until both sides have ended, one of them breaks, or nothing passes for `idle`. When one side has
-/// ended, the other has a moment for what is still on its way.
-pub(crate) async fn run(s: &mut Serving<'_>, up: &mut Connection, idle: Duration) -> Outcome {
+/// What a connection to a service has become.
+pub(crate) struct Upgraded {
+    pub(crate) up: Box<Connection>,
+    /// How long nothing may pass.
+    pub(crate) idle: Duration,
+    pub(crate) _slot: OpenSlot,
+    pub(crate) _in_flight: InFlight,
+}
+
+/// Passes bytes until both sides have ended, one of them breaks, or nothing passes for as long as may be. When one
+/// side has ended, the other has a moment for what is still on its way.
+pub(crate) async fn run(s: &mut Serving<'_>, mut upgraded: Box<Upgraded>) -> Outcome {
+    let Upgraded { up, idle, .. } = &mut *upgraded;
+    let idle = *idle;
     let direction = || Direction { pump: Pump::new(BodyLength::UntilClose, false, None), ended: false };
     let (mut there, mut back) = (direction(), direction());
     let (mut deadline, mut passed, mut ending) = (s.timer.now().after(idle), 0, false);
-    poll_fn(|cx| {
+    let outcome = poll_fn(|cx| {
         let first = there.poll(cx, s, up, true);
         let second = back.poll(cx, s, up, false);
         match (first, second) {
@@ -43,7 +55,9 @@ pub(crate) async fn run(s: &mut Serving<'_>, up: &mut Connection, idle: Duration
         s.timer.arm(deadline);
         s.timer.poll_expired(cx).map(|()| Outcome::Gone)
     })
-    .await
+    .await;
+    s.request.record.received += there.pump.taken;
+    outcome
 }
 
 impl Direction {

@@ -4,22 +4,31 @@
 //! it belongs to (`thread.rs`).
 
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-use snapshot::{ServiceIndex, Snapshot};
+use message::ResponseHead;
+use router::RouteIndex;
+use snapshot::{Route, Snapshot};
+use telemetry::{LogBuffer, Metrics, RouteSeries, WorkerSeries};
 
 use crate::buffers::Buffers;
+use crate::listener::LiveListener;
 use crate::live::{ConnectionCounts, LiveService};
 use crate::request::Request;
+use crate::stage::{ListenerId, Resolved, Stage};
 use crate::timer::{TICK, Wheel};
 use crate::trouble::Troubles;
 
 /// Requests kept for reuse, per worker.
 const KEEP_REQUESTS: usize = 1024;
+/// Response heads kept for reuse, per worker; more than one is in use at a time only inside one poll.
+const KEEP_RESPONSES: usize = 4;
+/// The largest response head that is kept, in bytes.
+const KEEP_RESPONSE_BYTES: usize = 32 * 1024;
 
 /// What all workers share. Touched when connections come and go, not by requests.
 #[derive(Debug)]
@@ -27,27 +36,71 @@ pub struct Shared {
     counts: Arc<ConnectionCounts>,
     /// Open client connections of each worker.
     loads: Vec<AtomicUsize>,
-    /// Open client connections of each listener.
-    pub(crate) open: Vec<AtomicUsize>,
+    /// The generation of the snapshot that each worker uses.
+    generations: Vec<AtomicUsize>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Shared {
-    /// For this many workers and listeners.
-    pub fn new(workers: usize, listeners: usize) -> Arc<Shared> {
+    /// For all workers that are counted in `metrics`.
+    pub fn new(metrics: Arc<Metrics>) -> Arc<Shared> {
         let zeros = |count| (0..count).map(|_| AtomicUsize::new(0)).collect();
-        Arc::new(Shared { counts: Arc::default(), loads: zeros(workers), open: zeros(listeners) })
+        let workers = metrics.workers();
+        Arc::new(Shared {
+            counts: Arc::default(),
+            loads: zeros(workers),
+            generations: zeros(workers),
+            metrics,
+        })
     }
 }
 
-/// A snapshot with the live state of its services.
+/// A snapshot with the live state of what is in it.
 pub(crate) struct Current {
     pub(crate) snapshot: Arc<Snapshot>,
     services: Vec<Rc<LiveService>>,
+    routes: Vec<Rc<LiveRoute>>,
+    listeners: Vec<Rc<LiveListener>>,
+    /// For requests that found no route.
+    pub(crate) unrouted: Arc<RouteSeries>,
+}
+
+/// A route with the live state of where it leads. All that a request needs once it has found its way.
+pub(crate) struct LiveRoute {
+    pub(crate) route: Arc<Route>,
+    ways: Box<[Way]>,
+}
+
+struct Way {
+    service: Option<Rc<LiveService>>,
+    series: Arc<RouteSeries>,
 }
 
 impl Current {
-    pub(crate) fn service(&self, index: ServiceIndex) -> Option<&LiveService> {
-        self.services.get(index.0).map(|service| &**service)
+    /// The route of an index that the snapshot's router gave.
+    #[inline]
+    pub(crate) fn route(&self, index: RouteIndex) -> Option<Rc<LiveRoute>> {
+        self.routes.get(index.0 as usize).cloned()
+    }
+}
+
+impl LiveRoute {
+    /// Chooses one of the ways.
+    #[inline]
+    pub(crate) fn choose(&self, rng: &mut fastrand::Rng) -> usize {
+        self.route.action.choose(rng)
+    }
+
+    /// The service of a way.
+    #[inline]
+    pub(crate) fn service(&self, way: usize) -> Option<&LiveService> {
+        self.ways.get(way)?.service.as_deref()
+    }
+
+    /// What is counted of a way.
+    #[inline]
+    pub(crate) fn series(&self, way: usize) -> Option<&RouteSeries> {
+        self.ways.get(way).map(|way| &*way.series)
     }
 }
 
@@ -59,37 +112,45 @@ pub(crate) struct Worker {
     pub(crate) rng: RefCell<fastrand::Rng>,
     #[allow(clippy::vec_box, reason = "the boxes go to and fro; a request is too large to be moved")]
     requests: RefCell<Vec<Box<Request>>>,
+    #[allow(clippy::vec_box, reason = "as above")]
+    responses: RefCell<Vec<Box<ResponseHead>>>,
     current: RefCell<Rc<Current>>,
     date: Cell<[u8; 29]>,
+    /// A point in time by both clocks, set anew every second.
+    clocks: Cell<(Instant, SystemTime)>,
     draining: Cell<bool>,
     connections: Cell<usize>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) troubles: Troubles,
+    pub(crate) log: RefCell<Option<LogBuffer>>,
 }
 
 impl Worker {
-    /// A worker that has served nothing yet.
-    pub(crate) fn new(
-        index: usize,
-        snapshot: Arc<Snapshot>,
-        shared: Arc<Shared>,
-        troubles: Troubles,
-    ) -> Worker {
-        let worker = Worker {
+    /// A worker that serves nothing yet; it has to adopt its first snapshot.
+    pub(crate) fn new(index: usize, stage: &Stage, shared: Arc<Shared>, troubles: Troubles) -> Worker {
+        let nothing = Current {
+            snapshot: Arc::clone(&stage.snapshot),
+            services: Vec::new(),
+            routes: Vec::new(),
+            listeners: Vec::new(),
+            unrouted: Arc::clone(&stage.unrouted),
+        };
+        Worker {
             index,
             buffers: Rc::default(),
             wheel: Rc::default(),
             rng: RefCell::new(fastrand::Rng::new()),
             requests: RefCell::default(),
-            current: RefCell::new(Rc::new(Current { snapshot: Arc::clone(&snapshot), services: Vec::new() })),
+            responses: RefCell::default(),
+            current: RefCell::new(Rc::new(nothing)),
             date: Cell::new(date_now()),
+            clocks: Cell::new((Instant::now(), SystemTime::now())),
             draining: Cell::new(false),
             connections: Cell::new(0),
             shared,
             troubles,
-        };
-        worker.adopt(snapshot);
-        worker
+            log: RefCell::default(),
+        }
     }
 
     /// The snapshot in use, with its live services.
@@ -129,38 +190,146 @@ impl Worker {
         }
     }
 
-    /// Switches to a snapshot. Services that stay keep their live state.
-    pub(crate) fn adopt(&self, snapshot: Arc<Snapshot>) {
+    /// An empty response head, reused where possible.
+    pub(crate) fn take_response(&self) -> Box<ResponseHead> {
+        self.responses.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a response head back after it was written.
+    pub(crate) fn give_back_response(&self, mut response: Box<ResponseHead>) {
+        response.clear();
+        let mut responses = self.responses.borrow_mut();
+        if responses.len() < KEEP_RESPONSES && response.headers.capacity() <= KEEP_RESPONSE_BYTES {
+            responses.push(response);
+        }
+    }
+
+    /// Switches to a snapshot. Services and listeners that stay keep their live state. Returns the listeners that
+    /// are new here, with their sockets.
+    pub(crate) fn adopt(&self, stage: Stage) -> Vec<(Rc<LiveListener>, std::net::TcpListener)> {
         let old = self.current();
-        let services = snapshot
+        let Stage { snapshot, routes, unrouted, services, listeners, log, resolved, generation } = stage;
+        let mut before: HashMap<&str, &Rc<LiveService>> =
+            old.services.iter().map(|live| (&*live.settings.name, live)).collect();
+        let services: Vec<Rc<LiveService>> = snapshot
             .services
             .iter()
-            .map(|service| {
-                let before = old.services.iter().find(|live| live.settings.name == service.name);
-                match before {
-                    Some(live) if live.settings == *service => Rc::clone(live),
-                    _ => Rc::new(LiveService::new(
-                        service.clone(),
-                        before.map(|live| &**live),
-                        &self.shared.counts,
-                        self.shared.loads.len(),
-                    )),
-                }
+            .zip(services)
+            .map(|(service, series)| match before.remove(&*service.name) {
+                Some(live) if live.settings == *service => Rc::clone(live),
+                changed => Rc::new(LiveService::new(
+                    service.clone(),
+                    changed.map(|live| &**live),
+                    &self.shared.counts,
+                    series,
+                    self.shared.loads.len(),
+                )),
             })
             .collect();
-        *self.current.borrow_mut() = Rc::new(Current { snapshot, services });
+        before.values().for_each(|gone| gone.retire());
+        services.iter().for_each(|service| service.resolve(&resolved));
+        self.shared.counts.prune();
+        self.troubles.keep(&snapshot.services);
+        let live_route = |(route, series): (&Arc<Route>, Vec<Arc<RouteSeries>>)| {
+            let way = |(way, series)| Way {
+                service: route.action.service(way).and_then(|index| services.get(index.0).cloned()),
+                series,
+            };
+            let ways = series.into_iter().enumerate().map(way).collect();
+            Rc::new(LiveRoute { route: Arc::clone(route), ways })
+        };
+        let routes = snapshot.routes.iter().zip(routes).map(live_route).collect();
+        let mut fresh = Vec::new();
+        let mut live = Vec::new();
+        for (settings, staged) in snapshot.listeners.iter().zip(listeners) {
+            let before = old.listeners.iter().find(|one| one.id == staged.id);
+            let listener = match before {
+                Some(listener) => {
+                    listener.set(settings.clone());
+                    Rc::clone(listener)
+                }
+                None => Rc::new(LiveListener::new(staged.id, settings.clone(), staged.series)),
+            };
+            fresh.extend(staged.socket.map(|socket| (Rc::clone(&listener), socket)));
+            live.push(listener);
+        }
+        let gone = |one: &&Rc<LiveListener>| !live.iter().any(|other| other.id == one.id);
+        // A connection that another worker has accepted on one of them may still be on its way to this one, so
+        // they are known until the next snapshot, or until their last connection has ended.
+        let gone: Vec<Rc<LiveListener>> =
+            old.listeners.iter().filter(gone).filter(|one| one.is_open()).cloned().collect();
+        let wake = gone.iter().any(|listener| !listener.is_closing());
+        gone.iter().for_each(|listener| listener.close());
+        live.extend(gone);
+        *self.current.borrow_mut() =
+            Rc::new(Current { snapshot, services, routes, listeners: live, unrouted });
+        // Dropping a buffer hands over what is in it.
+        *self.log.borrow_mut() = log;
+        if let Some(own) = self.shared.generations.get(self.index) {
+            own.store(generation, Ordering::Relaxed);
+        }
+        if wake {
+            self.wheel.wake_all();
+        }
+        fresh
+    }
+
+    /// The listener of an id.
+    pub(crate) fn listener(&self, id: ListenerId) -> Option<Rc<LiveListener>> {
+        self.current().listeners.iter().find(|listener| listener.id == id).cloned()
+    }
+
+    /// Accepts no more connections.
+    pub(crate) fn close_listeners(&self) {
+        self.current().listeners.iter().for_each(|listener| listener.close());
+    }
+
+    /// What is counted of this worker itself.
+    #[inline]
+    pub(crate) fn series(&self) -> Option<&WorkerSeries> {
+        self.shared.metrics.worker(self.index)
+    }
+
+    /// The time of day at an instant, as far as the clock was not set since.
+    pub(crate) fn time_of_day(&self, at: Instant) -> SystemTime {
+        let (instant, time) = self.clocks.get();
+        let shifted = match at.checked_duration_since(instant) {
+            Some(later) => time.checked_add(later),
+            None => time.checked_sub(instant.saturating_duration_since(at)),
+        };
+        shifted.unwrap_or(time)
     }
 
     /// Takes note of what a name of endpoints stands for now.
-    pub(crate) fn resolve(&self, name: &str, addresses: &[IpAddr]) {
+    pub(crate) fn resolve(&self, resolved: &Resolved) {
         for service in &self.current().services {
-            service.resolve(name, addresses);
+            service.resolve(std::slice::from_ref(resolved));
+        }
+    }
+
+    /// What is done with every tick: lines of the log leave, and others see that the worker lives.
+    pub(crate) fn every_tick(&self) {
+        if let Some(log) = &mut *self.log.borrow_mut() {
+            log.flush();
+        }
+        if let Some(series) = self.series() {
+            series.alive.set(self.shared.metrics.uptime().as_millis() as i64);
+        }
+    }
+
+    /// What is done at the end, as it was told to: this is not hanging. What is left of the log leaves with the
+    /// buffer.
+    pub(crate) fn retire(&self) {
+        self.log.take();
+        if let Some(series) = self.series() {
+            series.alive.set(i64::MAX);
         }
     }
 
     /// What is done once a second: the date, and unused connections to services.
     pub(crate) fn every_second(&self) {
         self.date.set(date_now());
+        self.clocks.set((Instant::now(), SystemTime::now()));
         for service in &self.current().services {
             service.sweep(self.wheel.now());
         }
@@ -185,20 +354,29 @@ impl Worker {
         }
     }
 
-    /// A worker with clearly fewer connections than this one.
+    /// A worker with clearly fewer connections than this one, and the same snapshot.
     pub(crate) fn lighter_sibling(&self) -> Option<usize> {
-        let loads: Vec<usize> = self.shared.loads.iter().map(|load| load.load(Ordering::Relaxed)).collect();
-        let mean = loads.iter().sum::<usize>() / loads.len().max(1);
+        let Shared { loads, generations, .. } = &*self.shared;
+        if loads.len() == 1 {
+            return None;
+        }
+        let load_of = |load: &AtomicUsize| load.load(Ordering::Relaxed);
+        let mean = loads.iter().map(load_of).sum::<usize>() / loads.len().max(1);
         if self.connections.get() <= mean + mean / 4 + 1 {
             return None;
         }
-        let (lightest, load) = loads.iter().enumerate().min_by_key(|(_, load)| **load)?;
-        (lightest != self.index && *load < self.connections.get()).then_some(lightest)
+        let own = generations.get(self.index).map(load_of);
+        let (lightest, load) = loads.iter().map(load_of).enumerate().min_by_key(|(_, load)| *load)?;
+        let knows_the_listener = generations.get(lightest).map(load_of) == own;
+        (lightest != self.index && load < self.connections.get() && knows_the_listener).then_some(lightest)
     }
 }
 
 /// The text of a Date field for now.
 pub(crate) fn date_now() -> [u8; 29] {
-    let text = httpdate::fmt_http_date(SystemTime::now());
-    text.as_bytes().try_into().unwrap_or(*b"Thu, 01 Jan 1970 00:00:00 GMT")
+    use std::io::Write;
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    // It is exactly as long; a year beyond 9999 is not our trouble.
+    let _ = write!(&mut text[..], "{}", httpdate::HttpDate::from(SystemTime::now()));
+    text
 }

@@ -3,11 +3,12 @@
 //! Three steps, each usable alone: [`parse()`] makes a [`Node`] of YAML (JSON is a part of it), [`interpolate()`]
 //! fills in `${env:…}` and `${file:…}`, and [`Decode`] makes typed values. The macros [`section!`] and
 //! [`keywords!`] write a `Decode` from a declaration with doc comments; the same declaration becomes a JSON
-//! Schema ([`json_schema`]) and a reference page ([`reference()`]).
+//! Schema ([`json_schema`]), a reference page ([`reference()`]), and the JSON of what holds ([`effective()`]).
 //!
 //! This crate knows nothing of listeners, routes or services: the language itself is declared above it.
 
 mod decode;
+mod effective;
 mod environment;
 mod interpolate;
 mod keywords;
@@ -22,6 +23,7 @@ mod value;
 
 pub use decode::{Decode, Int, Map, OneOrMany};
 pub use diagnostics::{Code, Diagnostic, Diagnostics, SourceId, Sources, Span, Spanned};
+pub use effective::effective;
 pub use environment::{Environment, MAX_FILE, MAX_SECRET, MemoryEnvironment, SystemEnvironment, reason};
 pub use interpolate::interpolate;
 pub use keywords::decode_keyword;

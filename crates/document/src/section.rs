@@ -95,6 +95,7 @@ macro_rules! section {
                         default: $crate::__default!($($default)?),
                     } ),* ],
                     not_built: Self::NOT_BUILT,
+                    short: $crate::__short!($($short)?),
                 }
             }
         }
@@ -133,6 +134,18 @@ macro_rules! __key {
     };
     ($field:ident $key:literal) => {
         $key
+    };
+}
+
+/// The key that a single value stands for, if the section has a short form.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __short {
+    () => {
+        None::<&'static str>
+    };
+    ($short:ident) => {
+        Some(stringify!($short))
     };
 }
 
@@ -283,8 +296,8 @@ fn unknown_key(entry: &Entry, keys: &[Key]) -> Diagnostic {
         .did_you_mean(&entry.key.value, names())
 }
 
-/// A default as a node, at the place of the section that lacks the key.
-fn written(default: &str, span: Span, diagnostics: &mut Diagnostics) -> Option<Node> {
+/// A default as a node, at the place of the section that lacks the key. `None` if it cannot be read.
+pub(crate) fn written(default: &str, span: Span, diagnostics: &mut Diagnostics) -> Option<Node> {
     // Parsing costs more than all the rest of a small section: it is needed for brackets only.
     if !default.starts_with(['[', '{']) {
         return Some(Node::plain(default, span));

@@ -39,6 +39,9 @@ impl Shape {
     /// Text without a form of its own.
     pub const TEXT: Self = Self::Text { format: "text", example: "" };
 
+    /// The format of text that is never shown.
+    pub(crate) const SECRET: &'static str = "secret";
+
     /// In a few words, for a table: `list of duration`.
     pub fn in_words(&self) -> String {
         match self {
@@ -70,6 +73,8 @@ pub struct SectionInfo {
     pub keys: Vec<KeyInfo>,
     /// Keys of the language that this version refuses, with what they are for.
     pub not_built: &'static [(&'static str, &'static str)],
+    /// The key that a single value stands for where no section is written.
+    pub short: Option<&'static str>,
 }
 
 /// A key of a section.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::explain::ask;
+
 /// An API gateway: one binary, one file, one door in front of your services.
 #[derive(Parser)]
 #[command(name = "gateward", version, max_term_width = 100)]
@@ -12,6 +14,7 @@ Begin here:
   gateward demo                 see it work: three sample services behind a gateway
   gateward check                is ./gateward.yaml right? every mistake at once
   gateward run                  serve ./gateward.yaml
+  gateward explain URL          what becomes of a request, and why?
 
 Exit codes: 0 fine, 1 the answer is no, 2 wrong usage.")]
 pub(crate) struct Arguments {
@@ -24,9 +27,11 @@ pub(crate) enum Command {
     /// Serve a configuration until SIGTERM or Ctrl-C
     ///
     /// Checks the configuration first, and does not start if it has an error. Says in three lines what
-    /// it listens on, what it serves, and where the admin page will be. SIGTERM or Ctrl-C stops
+    /// it listens on, what it serves, and where the admin listener is. SIGTERM or Ctrl-C stops
     /// accepting, lets requests finish (`shutdown.drain`, 30 s by default) and ends with code 0; a
-    /// second signal ends it at once.
+    /// second signal ends it at once. When a file of the configuration changes, or at SIGHUP, the
+    /// configuration is read again; one with a mistake is reported, and the one before stays in use.
+    /// SIGHUP and SIGUSR1 open the access log anew.
     #[command(after_help = "\
 Examples:
   gateward run                       serve ./gateward.yaml
@@ -37,13 +42,28 @@ Examples:
     /// Check a configuration, and report every mistake at once
     ///
     /// Each diagnostic has a code, a place, and what to do. Ends with 0 if the configuration can be
-    /// served (warnings allowed), with 1 if it cannot.
+    /// served (warnings allowed), with 1 if it cannot. As JSON it is one object with `ok`, `errors`, `warnings`
+    /// and `diagnostics`.
     #[command(after_help = "\
 Examples:
   gateward check
   gateward check -c api.yaml --format json      for editors and CI
   gateward check --deny-warnings                warnings count as errors")]
     Check(CheckOptions),
+
+    /// Explain what becomes of a request, and why
+    ///
+    /// Sends nothing: it runs the code that serves requests over a request that you write down. Says which route
+    /// takes it and why others do not, the policies in order and what each does, what the service gets, and which
+    /// limits and timeouts hold. Ends with 0 if the request gets through, with 1 if it is refused or the
+    /// configuration is wrong.
+    #[command(after_help = "\
+Examples:
+  gateward explain http://api.example.com/orders/42
+  gateward explain POST http://api.example.com/orders -H 'x-api-version: 2' --body 2MiB
+  gateward explain /orders/42 --client 10.0.0.7 -H 'x-forwarded-for: 203.0.113.9'
+  gateward explain /orders/42 --format json      for programs")]
+    Explain(ExplainOptions),
 
     /// Start three sample services and a gateway in front of them
     ///
@@ -97,6 +117,30 @@ pub(crate) struct RunOptions {
     /// How many workers to start, in place of what the configuration says (default: one per core)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
+
+    /// Where those who run the gateway are answered, in place of what the configuration says: an address, or `off`
+    #[arg(long, value_name = "ADDRESS|off", env = "GATEWARD_ADMIN")]
+    pub(crate) admin: Option<AdminAddress>,
+}
+
+/// Where the admin listener is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AdminAddress {
+    Off,
+    At(std::net::SocketAddr),
+}
+
+impl std::str::FromStr for AdminAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(AdminAddress::Off);
+        }
+        let address =
+            text.parse().map_err(|_| "write an address such as 127.0.0.1:9901, or `off`".to_owned());
+        address.map(AdminAddress::At)
+    }
 }
 
 #[derive(Args)]
@@ -113,11 +157,50 @@ pub(crate) struct CheckOptions {
     pub(crate) deny_warnings: bool,
 }
 
+#[derive(Args)]
+#[command(allow_missing_positional = true)]
+pub(crate) struct ExplainOptions {
+    /// The method (default: GET)
+    #[arg(value_name = "METHOD", value_parser = ask::method)]
+    pub(crate) method: Option<String>,
+
+    /// A URL, or a path that begins with `/`
+    #[arg(value_name = "URL")]
+    pub(crate) url: ask::Target,
+
+    /// A header of the request; may be given more than once
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<ask::HeaderLine>,
+
+    /// The request announces a body of so many bytes, such as 2MiB
+    #[arg(long, value_name = "BYTES", value_parser = ask::length)]
+    pub(crate) body: Option<u64>,
+
+    /// The address that the connection comes from
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) client: std::net::IpAddr,
+
+    /// The listener that it comes to, by address or port (default: that of the URL's port, or the first)
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listener: Option<String>,
+
+    /// Show every route, also those that do not come close
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    #[command(flatten)]
+    pub(crate) source: Source,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people
     Text,
-    /// For programs: one object with `ok`, `errors`, `warnings` and `diagnostics`
+    /// For programs: one JSON object
     Json,
 }
 

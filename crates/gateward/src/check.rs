@@ -1,5 +1,7 @@
 //! `gateward check`
 
+use diagnostics::counted;
+
 use crate::arguments::{CheckOptions, Format};
 use crate::{No, configuration, output};
 
@@ -9,7 +11,7 @@ pub(crate) fn check(options: &CheckOptions) -> Result<(), No> {
     if options.format == Format::Text && configuration::explain_how_to_begin(path) {
         return Err(No);
     }
-    let outcome = configuration::load(path);
+    let outcome = control::load(path);
     let diagnostics = &outcome.diagnostics;
     let warned = options.deny_warnings && diagnostics.warnings() > 0;
     let fine = outcome.snapshot.is_some() && !warned;
@@ -32,9 +34,9 @@ pub(crate) fn check(options: &CheckOptions) -> Result<(), No> {
                     output::line(&format!(
                         "{} is fine{warnings}: {}, {}, {}",
                         path.display(),
-                        count(snapshot.listeners.len(), "listener"),
-                        count(snapshot.services.len(), "service"),
-                        count(snapshot.routes.len(), "route"),
+                        counted(snapshot.listeners.len(), "listener"),
+                        counted(snapshot.services.len(), "service"),
+                        counted(snapshot.routes.len(), "route"),
                     ));
                 }
                 _ => output::line(&format!("{}: {}", path.display(), diagnostics.summary_line())),
@@ -42,9 +44,4 @@ pub(crate) fn check(options: &CheckOptions) -> Result<(), No> {
         }
     }
     if fine { Ok(()) } else { Err(No) }
-}
-
-/// `1 route`, `2 routes`
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -1,28 +1,6 @@
-//! Loading, compiling and reporting a configuration: what `run`, `check` and `demo` have in common.
+//! How to begin, where there is no configuration yet.
 
 use std::path::Path;
-use std::sync::Arc;
-
-use diagnostics::{Diagnostics, Sources};
-use snapshot::Snapshot;
-
-/// What became of a configuration.
-pub(crate) struct Outcome {
-    pub(crate) sources: Sources,
-    pub(crate) diagnostics: Diagnostics,
-    /// There if nothing stands against serving it.
-    pub(crate) snapshot: Option<Arc<Snapshot>>,
-}
-
-/// Reads and compiles a configuration. This is all that `check` does, and the first thing that `run` does.
-pub(crate) fn load(path: &Path) -> Outcome {
-    let config::Loaded { sources, config, mut diagnostics, secrets } =
-        config::load(path, &document::SystemEnvironment);
-    let snapshot = config.and_then(|config| compile::compile(&config, &mut diagnostics));
-    diagnostics.hide(&secrets);
-    let snapshot = snapshot.filter(|_| !diagnostics.has_errors()).map(Arc::new);
-    Outcome { sources, diagnostics, snapshot }
-}
 
 /// The smallest useful configuration, to begin with.
 pub(crate) const STARTER: &str = "\

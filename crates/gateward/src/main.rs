@@ -6,6 +6,8 @@ mod arguments;
 mod check;
 mod configuration;
 mod demo;
+mod explain;
+mod operator;
 mod output;
 mod run;
 mod schema;
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options),
+        Command::Explain(options) => return explain::explain(&options),
         Command::Demo(options) => demo::demo(&options),
         Command::Schema => {
             schema::schema();

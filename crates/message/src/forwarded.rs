@@ -70,13 +70,13 @@ pub fn write_forwarding_headers(headers: &mut Headers, info: &ForwardingInfo, ho
             append_to_list(headers, Name::Forwarded, element.as_bytes());
         }
     } else {
-        headers.push(b"x-forwarded-for", peer);
+        headers.push_known(Name::XForwardedFor, peer);
     }
     if !info.trusted || !headers.has(Name::XForwardedProto) {
-        headers.push(b"x-forwarded-proto", info.scheme.as_bytes());
+        headers.push_known(Name::XForwardedProto, info.scheme.as_bytes());
     }
     if !host.is_empty() && (!info.trusted || !headers.has(Name::XForwardedHost)) {
-        headers.push(b"x-forwarded-host", host);
+        headers.push_known(Name::XForwardedHost, host);
     }
 }
 
@@ -109,7 +109,7 @@ impl Headers {
         if self.has(Name::Via) {
             append_to_list(self, Name::Via, element);
         } else {
-            self.push(b"via", element);
+            self.push_known(Name::Via, element);
         }
         seen
     }

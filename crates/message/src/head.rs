@@ -26,6 +26,7 @@ pub struct RequestHead {
     /// The header fields.
     pub headers: Headers,
     path: Span,
+    asked: Span,
     query: Option<Span>,
     host: Option<Span>,
     authority: Option<Span>,
@@ -41,6 +42,7 @@ impl Default for RequestHead {
             version: Version::Http11,
             headers: Headers::default(),
             path: Span::default(),
+            asked: Span::default(),
             query: None,
             host: None,
             authority: None,
@@ -67,6 +69,12 @@ impl RequestHead {
     #[inline]
     pub fn path(&self) -> &[u8] {
         self.headers.slice(self.path)
+    }
+
+    /// The canonical path that the client asked for, whatever it was rewritten to since.
+    #[inline]
+    pub fn asked_path(&self) -> &[u8] {
+        self.headers.slice(self.asked)
     }
 
     /// The query without its question mark.
@@ -99,6 +107,7 @@ impl RequestHead {
     /// RFC 3986 §6.2.2. Errors are the client's faults; nothing of such a request may be forwarded.
     pub fn normalize(&mut self) -> Result<(), Fault> {
         let authority = self.split_target()?;
+        self.asked = self.path;
         self.settle_host(authority)
     }
 

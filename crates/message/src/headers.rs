@@ -82,9 +82,22 @@ impl Headers {
 
     /// Adds a field at the end. The caller vouches for valid bytes (see [`Headers::is_valid_value`]).
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let field =
-            Field { known: Name::of(name), name: self.append_text(name), value: self.append_text(value) };
-        self.fields.push(field);
+        self.push_as(Name::of(name), name, value);
+    }
+
+    /// Adds a field of a known name at the end. The caller vouches for valid bytes.
+    pub fn push_known(&mut self, known: Name, value: &[u8]) {
+        self.push_as(known, known.as_str().as_bytes(), value);
+    }
+
+    /// In the text a field stands as it will be written, so that the codec can copy it with its neighbours.
+    fn push_as(&mut self, known: Name, name: &[u8], value: &[u8]) {
+        self.text.reserve(name.len() + value.len() + 4);
+        let name = self.append_text(name);
+        self.text.extend_from_slice(b": ");
+        let value = self.append_text(value);
+        self.text.extend_from_slice(b"\r\n");
+        self.fields.push(Field { known, name, value });
     }
 
     /// Number of fields.

@@ -26,6 +26,31 @@ pub struct Authority {
     pub is_canonical: bool,
 }
 
+/// What a byte means for a name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum ByteClass {
+    /// It may stand in a canonical name.
+    Canonical,
+    /// A capital.
+    Upper,
+    /// It may stand in no name.
+    Bad,
+}
+
+const CLASSES: [ByteClass; 256] = {
+    let mut table = [ByteClass::Bad; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = match b as u8 {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => ByteClass::Canonical,
+            b'A'..=b'Z' => ByteClass::Upper,
+            _ => ByteClass::Bad,
+        };
+        b += 1;
+    }
+    table
+};
+
 /// Checks an authority. Userinfo, lists, paths and escapes are refused: a Host that can be read in
 /// two ways is the beginning of a bypass.
 pub fn parse_authority(text: &[u8]) -> Result<Authority, HostError> {
@@ -40,23 +65,19 @@ pub fn parse_authority(text: &[u8]) -> Result<Authority, HostError> {
         return Err(HostError::Empty);
     }
     // Without this `a..` would be `a.` here and `a` for the next reader.
-    if labels.starts_with(b".") || labels.ends_with(b".") || memchr::memmem::find(labels, b"..").is_some() {
+    let has_empty_label = labels.windows(2).any(|pair| pair == b"..");
+    if labels.starts_with(b".") || labels.ends_with(b".") || has_empty_label {
         return Err(HostError::EmptyLabel);
     }
     if host.len() > 254 {
         return Err(HostError::TooLong);
     }
-    let mut is_canonical = true;
-    for &b in host {
-        match b {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {}
-            b'A'..=b'Z' => is_canonical = false,
-            _ => return Err(HostError::BadByte),
-        }
+    // The worst of all bytes.
+    let class = host.iter().fold(ByteClass::Canonical, |worst, b| worst.max(CLASSES[usize::from(*b)]));
+    if class == ByteClass::Bad {
+        return Err(HostError::BadByte);
     }
-    if host.last() == Some(&b'.') {
-        is_canonical = false;
-    }
+    let is_canonical = class == ByteClass::Canonical && host.last() != Some(&b'.');
     Ok(Authority { host_len, is_canonical })
 }
 

@@ -64,11 +64,17 @@ impl Chain {
         guards(self) == guards(other)
     }
 
-    /// Runs the policies over a request.
+    /// Runs the policies over a request. `watch` sees each of them, what it said, and the request after it.
     #[inline]
-    pub fn run_request(&self, cx: &mut RequestCx<'_>) -> Result<Permitted, Refusal> {
+    pub fn run_request(
+        &self,
+        cx: &mut RequestCx<'_>,
+        mut watch: impl FnMut(&Flow, &RequestCx<'_>),
+    ) -> Result<Permitted, Refusal> {
         for link in &self.links {
-            match link.policy.on_request(cx) {
+            let flow = link.policy.on_request(cx);
+            watch(&flow, cx);
+            match flow {
                 Flow::Continue => {}
                 Flow::Reply(reply) => return Err(Refusal::Reply(reply)),
                 Flow::Fault(fault) => return Err(Refusal::Fault(fault)),

@@ -9,7 +9,10 @@ mod service;
 mod template;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+
+use document::Secret;
 
 pub use route::{Action, Redirect, Route, Split, Target};
 pub use service::{Endpoint, EndpointHost, Retries, RetryOn, Service, ServiceIndex, ServiceTimeouts};
@@ -22,8 +25,9 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// Finds the route of a request; its indices point into `routes`.
     pub router: router::Router,
-    /// The routes, in the order of the configuration.
-    pub routes: Vec<Route>,
+    /// The routes, in the order of the configuration. A request holds on to its route alone, so that a long one
+    /// does not keep a whole snapshot.
+    pub routes: Vec<Arc<Route>>,
     /// The policies of the gateway, for answers to requests that no route took.
     pub gateway: policy::Chain,
     /// The services, by index.
@@ -32,10 +36,27 @@ pub struct Snapshot {
     pub trusted_proxies: TrustedProxies,
     /// How many workers to start; `None` for one per core.
     pub workers: Option<usize>,
-    /// How long requests may go on when the process is told to stop.
+    /// How long connections are still accepted when the process is told to stop.
+    pub delay: Duration,
+    /// How long requests may go on after that.
     pub drain: Duration,
+    /// Where those who run the gateway are answered.
+    pub admin: Admin,
+    /// Where a line for each request goes; `None` for nowhere.
+    pub access_log: Option<telemetry::Target>,
     /// Name servers to ask; empty for those of the system.
     pub name_servers: Vec<SocketAddr>,
+}
+
+/// Where those who run the gateway are answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// The address; `None` for none.
+    pub address: Option<SocketAddr>,
+    /// What has to be shown; `None` where nothing has to.
+    pub token: Option<Secret>,
+    /// Whether the address was written down. One that was not may be taken: then there is none.
+    pub explicit: bool,
 }
 
 /// An address that accepts connections, with what holds for each of them.

@@ -49,10 +49,36 @@ pub enum Action {
 }
 
 impl Action {
-    /// The chain of a request that would take this route; for a split, of its first target.
-    pub fn chain(&self) -> Option<&Chain> {
+    /// How many ways there are to go on: the services of a split, otherwise one.
+    pub fn ways(&self) -> usize {
         match self {
-            Action::Forward { split, .. } => split.targets().first().map(|target| &target.chain),
+            Action::Forward { split, .. } => split.targets().len(),
+            Action::Redirect { .. } | Action::Respond { .. } => 1,
+        }
+    }
+
+    /// Chooses one of the ways.
+    #[inline]
+    pub fn choose(&self, rng: &mut fastrand::Rng) -> usize {
+        match self {
+            Action::Forward { split, .. } => split.choose(rng),
+            Action::Redirect { .. } | Action::Respond { .. } => 0,
+        }
+    }
+
+    /// The service that one of the ways leads to.
+    pub fn service(&self, way: usize) -> Option<ServiceIndex> {
+        match self {
+            Action::Forward { split, .. } => split.targets().get(way).map(|target| target.service),
+            Action::Redirect { .. } | Action::Respond { .. } => None,
+        }
+    }
+
+    /// The policies that hold on one of the ways.
+    #[inline]
+    pub fn chain(&self, way: usize) -> Option<&Chain> {
+        match self {
+            Action::Forward { split, .. } => split.targets().get(way).map(|target| &target.chain),
             Action::Redirect { chain, .. } | Action::Respond { chain, .. } => Some(chain),
         }
     }
@@ -88,19 +114,19 @@ impl Split {
         &self.targets
     }
 
-    /// Chooses one by weight.
+    /// Chooses one by weight: its position.
     #[inline]
-    pub fn choose(&self, rng: &mut fastrand::Rng) -> &Target {
+    pub fn choose(&self, rng: &mut fastrand::Rng) -> usize {
         if self.targets.len() > 1 {
             let mut ticket = rng.u64(0..self.total);
-            for target in &self.targets {
+            for (position, target) in self.targets.iter().enumerate() {
                 match ticket.checked_sub(u64::from(target.weight)) {
-                    None => return target,
+                    None => return position,
                     Some(rest) => ticket = rest,
                 }
             }
         }
-        &self.targets[0]
+        0
     }
 }
 
@@ -126,11 +152,7 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(7);
         let mut counts = [0u32; 3];
         for _ in 0..10_000 {
-            match split.choose(&mut rng).weight {
-                90 => counts[0] += 1,
-                0 => counts[1] += 1,
-                _ => counts[2] += 1,
-            }
+            counts[split.choose(&mut rng)] += 1;
         }
         assert!((8800..9200).contains(&counts[0]) && counts[1] == 0, "{counts:?}");
     }

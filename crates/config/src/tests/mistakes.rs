@@ -64,6 +64,59 @@ fn values_of_every_section() {
 }
 
 #[test]
+fn values_of_the_sections_for_those_who_run_it() {
+    for (text, wanted) in [
+        ("admin:", &["GW0103 "][..]),
+        ("admin: false", &["GW0103 false"]),
+        ("admin: 9901", &["GW0206 9901"]),
+        ("admin: [127.0.0.1:1]", &["GW0103 [127.0.0.1:1]"]),
+        ("admin: 0.0.0.0:9901", &["GW0406 0.0.0.0:9901"]),
+        ("admin: { address: '[::]:1' }", &["GW0406 '[::]:1'"]),
+        ("admin: { address: 10.0.0.1:1, tokn: 0123456789abcdef }", &["GW0406 10.0.0.1:1", "GW0101 tokn"]),
+        // A token that is wrong is one mistake, not two.
+        ("admin: { address: 0.0.0.0:1, token: }", &["GW0103 "]),
+        ("admin: { address: 0.0.0.0:1, token: [a] }", &["GW0103 [a]"]),
+        ("admin: { address: 0.0.0.0:1, token: 0123456789abcde }", &["GW0201 0123456789abcde"]),
+        ("admin: { token: '' }", &["GW0201 ''"]),
+        ("admin: { token: 0123456789 abcdef }", &["GW0201 0123456789 abcdef"]),
+        ("admin: { token: 0123456789abcdeé }", &["GW0201 0123456789abcdeé"]),
+        // What could not be filled in is the only mistake.
+        ("admin: { address: 0.0.0.0:1, token: '${env:NOPE}' }", &["GW0305 ${env:NOPE}"]),
+        ("admin: 'x${env:NOPE}'", &["GW0305 ${env:NOPE}"]),
+        ("telemetry: { traces: {}, metrics: {} }", &["GW0104 traces", "GW0101 metrics"]),
+        ("telemetry: { access_log: { where: sample(0.1) } }", &["GW0104 where"]),
+        ("telemetry: { access_log: '' }", &["GW0201 ''"]),
+        ("telemetry: { access_log: logs/ }", &["GW0201 logs/"]),
+        ("telemetry: { access_log: true }", &["GW0201 true"]),
+        ("telemetry: { access_log: stderr }", &["GW0201 stderr"]),
+        ("telemetry: { access_log: { to: off } }", &["GW0201 off"]),
+        ("telemetry: { access_log: { to: [stdout] } }", &["GW0103 [stdout]"]),
+        ("telemetry: { access_log: { format: common } }", &["GW0201 common"]),
+        ("telemetry: off", &["GW0103 off"]),
+        ("shutdown: { delay: 5 }", &["GW0202 5"]),
+    ] {
+        let (loaded, said) = loaded(text);
+        assert_eq!(said, wanted, "{text}: {}", render_text(&loaded.diagnostics, &loaded.sources, false));
+    }
+}
+
+#[test]
+fn an_exposed_admin_listener_is_explained() {
+    let (loaded, _) = loaded("admin: { address: 0.0.0.0:9901 }\n");
+    let wanted = "\
+error[GW0406]: the admin listener can be reached by others
+ --> gateward.yaml:1:19
+  |
+1 | admin: { address: 0.0.0.0:9901 }
+  |                   ^^^^^^^^^^^^ not a loopback address, and there is no token
+  |
+  = help: add a token, `admin: { address: …, token: \"${env:GATEWARD_ADMIN_TOKEN}\" }`, or use a loopback address such as `127.0.0.1:9901`
+
+";
+    assert_eq!(render_text(&loaded.diagnostics, &loaded.sources, false), wanted);
+}
+
+#[test]
 fn endpoint_urls() {
     for (url, wanted) in [
         ("10.0.0.1:80", "GW0205 10.0.0.1:80"),

@@ -1,5 +1,6 @@
 //! The language as a whole: what is read, what is refused, and what is said then.
 
+mod effective;
 mod files;
 mod mistakes;
 mod model;
@@ -33,6 +34,7 @@ fn said(diagnostics: &Diagnostics, sources: &Sources) -> Vec<String> {
 fn every_key_of_the_tour_is_read_or_not_built_yet() {
     let environment = MemoryEnvironment::new()
         .with_var("OIDC_SECRET", "x")
+        .with_var("GATEWARD_ADMIN_TOKEN", "0123456789abcdef")
         .with_file("conf.d/more.yaml", "services: { more: { endpoints: [http://more] } }");
     let text = include_str!("tour.yaml");
     let Loaded { sources, diagnostics, .. } = load_text("gateward.yaml", text, &environment);

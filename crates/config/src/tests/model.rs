@@ -1,16 +1,18 @@
 //! What right files become.
 
-use super::fine;
-use crate::{Balance, Condition, PolicySetting, RetryCondition};
+use std::path::Path;
 
-const FILE: &str = r#"
+use super::fine;
+use crate::{Admin, AdminSetting, Balance, Condition, LogFormat, LogTarget, PolicySetting, RetryCondition};
+
+pub(super) const FILE: &str = r#"
 listen:
   - 0.0.0.0:8080
   - address: "[::1]:8081"
     limits: { connections: 10, header_bytes: 1KiB, min_rate: 0 }
     timeouts: { idle: 5s }
 workers: 4
-shutdown: { drain: 0s }
+shutdown: { drain: 0s, delay: 5s }
 trusted_proxies: [10.0.0.0/8, "fd00::/8"]
 dns: { servers: 10.0.0.53:53 }
 
@@ -62,7 +64,10 @@ fn listeners_and_the_whole() {
         (second.timeouts.idle.to_string(), second.timeouts.header.to_string()),
         ("5s".into(), "10s".into())
     );
-    assert_eq!((config.workers.count(), config.drain().as_secs()), (Some(4), 0));
+    assert_eq!(
+        (config.workers.count(), config.drain().as_secs(), config.shutdown_delay().as_secs()),
+        (Some(4), 0, 5)
+    );
     assert_eq!(config.name_servers(), ["10.0.0.53:53".parse().unwrap()]);
     assert_eq!(
         config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -131,4 +136,55 @@ fn the_smallest_useful_file() {
          routes:\n  - { path: /orders/*, service: orders }\n",
     );
     assert_eq!((config.services.len(), config.routes.len(), config.workers.count()), (1, 1, None));
+}
+
+#[test]
+fn where_the_gateway_answers_those_who_run_it() {
+    for (text, address, token) in [
+        ("admin: 127.0.0.2:1", "127.0.0.2:1", None),
+        ("admin: {}", "127.0.0.1:9901", None),
+        ("admin: '[::1]:0'", "[::1]:0", None),
+        ("admin: '[::ffff:127.0.0.1]:1'", "[::ffff:127.0.0.1]:1", None),
+        ("admin: { token: 0123456789abcdef }", "127.0.0.1:9901", Some("0123456789abcdef")),
+        ("admin: { address: 0.0.0.0:1, token: 'abcdefghijklmnop=' }", "0.0.0.0:1", Some("abcdefghijklmnop=")),
+    ] {
+        let Some(AdminSetting::On(admin)) = fine(text).admin else { panic!("{text}") };
+        assert_eq!(admin.address.to_string(), address, "{text}");
+        assert_eq!(admin.token.as_ref().map(|token| token.expose()), token, "{text}");
+    }
+    for text in ["admin: off", "admin: 'off'", "{ \"admin\": \"off\" }"] {
+        assert!(matches!(fine(text).admin, Some(AdminSetting::Off)), "{text}");
+    }
+    assert!(fine("workers: 1").admin.is_none());
+    let Some(AdminSetting::On(admin)) = fine("admin: {}").admin else { panic!("a section") };
+    assert_eq!(admin.address.0, Admin::DEFAULT_ADDRESS);
+}
+
+#[test]
+fn the_access_log() {
+    let file = |path: &str| Some(LogTarget::File(Path::new(path).to_path_buf()));
+    for (text, target) in [
+        ("workers: 1", None),
+        ("telemetry: {}", None),
+        ("telemetry: { access_log: off }", None),
+        ("telemetry: { access_log: stdout }", Some(LogTarget::Stdout)),
+        ("telemetry: { access_log: {} }", Some(LogTarget::Stdout)),
+        ("telemetry: { access_log: { format: json } }", Some(LogTarget::Stdout)),
+        ("telemetry: { access_log: logs/access.log }", file("logs/access.log")),
+        ("telemetry: { access_log: { to: /var/log/a, format: json } }", file("/var/log/a")),
+        ("telemetry: { access_log: ./off }", file("./off")),
+    ] {
+        let config = fine(text);
+        assert_eq!(config.access_log().map(|log| log.to.clone()), target, "{text}");
+        assert!(config.access_log().is_none_or(|log| log.format == LogFormat::Json), "{text}");
+    }
+}
+
+/// In JSON every word stands in quotes.
+#[test]
+fn off_is_off_in_quotes_too() {
+    let config = fine("{ \"policies\": { \"a\": \"off\", \"b\": {} } }");
+    let policies = config.policies.unwrap();
+    assert!(matches!(policies.get("a"), Some(PolicySetting::Off)));
+    assert!(matches!(policies.get("b"), Some(PolicySetting::On(_))));
 }

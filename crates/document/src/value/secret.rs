@@ -42,6 +42,6 @@ impl Decode for Secret {
     }
 
     fn shape() -> Shape {
-        Shape::Text { format: "secret", example: "${env:NAME}" }
+        Shape::Text { format: Shape::SECRET, example: "${env:NAME}" }
     }
 }

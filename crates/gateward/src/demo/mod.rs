@@ -7,8 +7,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::arguments::DemoOptions;
-use crate::run::{self, Stop};
-use crate::{No, configuration, output};
+use control::{Gateway, Report};
+use telemetry::Metrics;
+
+use crate::run;
+use crate::{No, output};
 
 /// The configuration, with `@NAME@` where addresses go.
 const TEMPLATE: &str = include_str!("gateward.yaml");
@@ -24,7 +27,7 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<(), No> {
     let port = options.port;
     let quiet = options.quiet;
     run::on_control_runtime(async move {
-        let mut stop = Stop::listen()?;
+        let mut signals = run::listen_for_signals()?;
         let services = services::start(port)
             .await
             .map_err(|error| failed("cannot start the sample services", &error))?;
@@ -33,18 +36,23 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<(), No> {
         let listen = SocketAddr::from(([127, 0, 0, 1], port));
         std::fs::write(&file, configuration_text(listen, services))
             .map_err(|error| failed("cannot write the configuration", &error))?;
-        let outcome = configuration::load(&file);
+        let outcome = control::load(&file);
         let Some(snapshot) = outcome.snapshot else {
             output::note(&diagnostics::render_text(&outcome.diagnostics, &outcome.sources, false));
             return Err(No);
         };
-        let gateway = run::start(&snapshot, None).await?;
+        let report: Report = std::rc::Rc::new(|text| output::note(&format!("gateward: {text}")));
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), run::workers_of(&snapshot, None));
+        let gateway = Gateway::start(snapshot, metrics, &report).await.map_err(|error| {
+            output::note(&format!("gateward: {error}"));
+            No
+        })?;
         let Some(address) = gateway.addresses().first().copied() else { return Err(No) };
         output::line(&welcome(address, services, &file.display().to_string()));
         if !quiet {
             tokio::task::spawn_local(load::draw(address));
         }
-        stop.told().await;
+        signals.stop().await;
         output::line("\nStopping.");
         gateway.stop(std::time::Duration::from_secs(2)).await;
         drop(folder);
@@ -122,7 +130,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let file = folder.join("gateward.yaml");
         std::fs::write(&file, text).unwrap();
-        let outcome = configuration::load(&file);
+        let outcome = control::load(&file);
         let rendered = diagnostics::render_text(&outcome.diagnostics, &outcome.sources, false);
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(outcome.snapshot.is_some() && rendered.is_empty(), "{rendered}");

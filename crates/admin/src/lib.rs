@@ -1,0 +1,12 @@
+//! The admin listener: health, metrics, and what the configuration in use says.
+//!
+//! It runs on the control thread, answers those who run the gateway, and never those who use it. It only reads: from
+//! [`control::View`]. Entry points: [`bind`], [`serve`]; the pages are in `pages.rs`.
+
+mod access;
+mod listen;
+mod pages;
+mod routes;
+mod services;
+
+pub use listen::{AdminError, bind, serve, serve_fixed};

@@ -1,0 +1,124 @@
+//! What the admin listener answers.
+//!
+//! Every page is a function from the view to a text. Entry point: [`answer`].
+
+use std::net::IpAddr;
+
+use control::{Phase, View};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use telemetry::Metrics;
+
+use crate::access::{self, Denied};
+use crate::{routes, services};
+
+/// What there is, and what it says.
+const PAGES: &[(&str, &str)] = &[
+    ("/livez", "200 while every worker lives; needs no token"),
+    ("/readyz", "200 while it serves, 503 from the moment it is told to stop; needs no token"),
+    ("/metrics", "all numbers, in the Prometheus text format"),
+    ("/config", "the configuration in use, with defaults and without secrets, and how the last reload went"),
+    ("/routes", "the routes in use, where they lead and what they have counted"),
+    ("/services", "the services in use, their endpoints, connections and counts"),
+];
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Answers one request that came to the listener at an address.
+pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    let open = matches!(path, "/livez" | "/readyz");
+    match access::check(&view.active().snapshot.admin, at, request.headers(), open) {
+        Ok(()) => {}
+        Err(Denied::Origin) => {
+            return text(StatusCode::FORBIDDEN, "This address answers requests for this machine only.\n");
+        }
+        Err(Denied::Token) => {
+            let mut reply =
+                text(StatusCode::UNAUTHORIZED, "A token is needed: authorization: Bearer TOKEN\n");
+            reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return reply;
+        }
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "Everything here is asked for with GET.\n");
+        reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return reply;
+    }
+    match path {
+        "/" => text(StatusCode::OK, &index()),
+        "/livez" => live(view),
+        "/readyz" => ready(view),
+        "/metrics" => reply(StatusCode::OK, Metrics::CONTENT_TYPE, view.metrics.render()),
+        "/config" => json_reply(&config(view)),
+        "/routes" => json_reply(&routes::page(view)),
+        "/services" => json_reply(&services::page(view)),
+        _ => text(StatusCode::NOT_FOUND, &format!("There is no such page. There are:\n\n{}", index())),
+    }
+}
+
+fn index() -> String {
+    PAGES.iter().map(|(path, what)| format!("{path:<10} {what}\n")).collect()
+}
+
+fn live(view: &View) -> Response<Full<Bytes>> {
+    let hanging = view.hanging_workers();
+    if hanging.is_empty() {
+        return text(StatusCode::OK, "live\n");
+    }
+    let names: Vec<String> = hanging.iter().map(|index| format!("worker-{index}")).collect();
+    text(StatusCode::SERVICE_UNAVAILABLE, &format!("not live: {} hangs\n", names.join(", ")))
+}
+
+fn ready(view: &View) -> Response<Full<Bytes>> {
+    match view.phase() {
+        Phase::Serving => text(StatusCode::OK, "ready\n"),
+        Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting\n"),
+        Phase::Stopping => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: stopping\n"),
+    }
+}
+
+/// The configuration in use, and how it got there.
+fn config(view: &View) -> Value {
+    let active = view.active();
+    let rejected = view.rejected().map(|rejected| json!({ "at": seconds(rejected.at), "why": rejected.why }));
+    let files: Vec<&str> = active.sources.names().collect();
+    json!({
+        "loaded_at": seconds(active.since),
+        "files": files,
+        "rejected": rejected,
+        "config": effective(view),
+    })
+}
+
+/// The configuration with defaults and without secrets.
+pub(crate) fn effective(view: &View) -> Value {
+    let shape = |kind: &str| {
+        let known = policy::KINDS.iter().find(|known| known.name == kind)?;
+        Some(document::Shape::Section(known.section))
+    };
+    view.active().tree.as_ref().map_or(Value::Null, |tree| config::effective(tree, &shape))
+}
+
+fn seconds(time: std::time::SystemTime) -> u64 {
+    time.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn json_reply(value: &Value) -> Response<Full<Bytes>> {
+    reply(StatusCode::OK, "application/json", format!("{value:#}\n"))
+}
+
+fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
+    reply(status, TEXT, body.to_owned())
+}
+
+fn reply(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}

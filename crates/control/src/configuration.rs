@@ -1,0 +1,36 @@
+//! Loading and compiling a configuration: what `run`, `check`, `explain` and every reload have in common.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use diagnostics::{Diagnostics, Sources};
+use document::Node;
+use snapshot::Snapshot;
+
+use crate::watched::{Recorder, Watched};
+
+/// What became of a configuration.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Every text that was read, for showing places.
+    pub sources: Sources,
+    /// Everything there is to say.
+    pub diagnostics: Diagnostics,
+    /// What was written, joined and filled in.
+    pub tree: Option<Node>,
+    /// There if nothing stands against serving it.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// The files and folders that were looked at.
+    pub watched: Watched,
+}
+
+/// Reads and compiles a configuration. This is all that `gateward check` does, and the first thing that
+/// `gateward run` and a reload do.
+pub fn load(path: &Path) -> Outcome {
+    let recorder = Recorder::default();
+    let config::Loaded { sources, config, mut diagnostics, secrets, tree } = config::load(path, &recorder);
+    let snapshot = config.and_then(|config| compile::compile(&config, &mut diagnostics));
+    diagnostics.hide(&secrets);
+    let snapshot = snapshot.filter(|_| !diagnostics.has_errors()).map(Arc::new);
+    Outcome { sources, diagnostics, tree, snapshot, watched: recorder.into_watched() }
+}

@@ -1,0 +1,138 @@
+//! What others may know of a running gateway: the configuration in use, how it got there, and all numbers.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use diagnostics::Sources;
+use document::Node;
+use snapshot::Snapshot;
+use telemetry::Metrics;
+
+use crate::names::Known;
+
+/// A worker that was not seen for so long hangs.
+const HANGS: Duration = Duration::from_secs(5);
+
+/// Where a gateway is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// It does not accept connections yet.
+    Starting,
+    /// It serves.
+    Serving,
+    /// It was told to stop.
+    Stopping,
+}
+
+/// The configuration in use.
+#[derive(Debug)]
+pub struct Active {
+    /// Its compiled form.
+    pub snapshot: Arc<Snapshot>,
+    /// The texts it was read from, for showing places.
+    pub sources: Sources,
+    /// What was written, joined and filled in.
+    pub tree: Option<Node>,
+    /// When it was loaded.
+    pub since: SystemTime,
+}
+
+/// A configuration that was refused.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// When it was read.
+    pub at: SystemTime,
+    /// What is wrong with it, as `gateward check` says it.
+    pub why: String,
+}
+
+/// What others may know of a running gateway. It belongs to the control thread.
+#[derive(Debug)]
+pub struct View {
+    /// All numbers.
+    pub metrics: Arc<Metrics>,
+    phase: Cell<Phase>,
+    active: RefCell<Rc<Active>>,
+    rejected: RefCell<Option<Rejected>>,
+    changed: tokio::sync::watch::Sender<()>,
+    names: RefCell<Known>,
+}
+
+impl View {
+    /// Of a gateway that is about to start with this configuration.
+    pub fn new(active: Active, metrics: Arc<Metrics>) -> Rc<View> {
+        Rc::new(View {
+            metrics,
+            phase: Cell::new(Phase::Starting),
+            active: RefCell::new(Rc::new(active)),
+            rejected: RefCell::default(),
+            changed: tokio::sync::watch::Sender::new(()),
+            names: RefCell::default(),
+        })
+    }
+
+    /// Where the gateway is in its life.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// The configuration in use.
+    pub fn active(&self) -> Rc<Active> {
+        Rc::clone(&self.active.borrow())
+    }
+
+    /// The last configuration that was read, if it was refused.
+    pub fn rejected(&self) -> Option<Rejected> {
+        self.rejected.borrow().clone()
+    }
+
+    /// Hears of every configuration that comes into use.
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// What a name of endpoints stands for now.
+    pub fn addresses_of(&self, name: &str) -> Vec<IpAddr> {
+        let known = Rc::clone(&self.names.borrow());
+        let known = known.borrow();
+        known.get(name).map(|resolved| resolved.addresses.to_vec()).unwrap_or_default()
+    }
+
+    /// The workers that hang.
+    pub fn hanging_workers(&self) -> Vec<usize> {
+        let now = self.metrics.uptime();
+        let hangs = |index: &usize| {
+            let alive = self.metrics.worker(*index).map_or(0, |worker| worker.alive.get());
+            now.saturating_sub(Duration::from_millis(u64::try_from(alive).unwrap_or(0))) > HANGS
+        };
+        (0..self.metrics.workers()).filter(hangs).collect()
+    }
+
+    pub(crate) fn share_names(&self, names: Known) {
+        *self.names.borrow_mut() = names;
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+    }
+
+    /// Returns what was in use before.
+    pub(crate) fn applied(&self, active: Active) -> Rc<Active> {
+        let before = self.active.replace(Rc::new(active));
+        *self.rejected.borrow_mut() = None;
+        self.changed.send_replace(());
+        before
+    }
+
+    pub(crate) fn refused(&self, why: String) {
+        *self.rejected.borrow_mut() = Some(Rejected { at: SystemTime::now(), why });
+    }
+
+    /// The last configuration that was read is the one in use.
+    pub(crate) fn unchanged(&self) {
+        *self.rejected.borrow_mut() = None;
+    }
+}

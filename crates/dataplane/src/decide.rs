@@ -1,0 +1,185 @@
+//! What becomes of a request: the decisions, without any waiting.
+//!
+//! [`find`] leads from a head to a route, [`permit`] from there to a service or to an answer. They know neither
+//! sockets nor workers, so that [`crate::explain()`] runs the very code that serves.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use message::{
+    Fault, ForwardingInfo, Method, Name, Reply, RequestHead, client_address, write_forwarding_headers,
+};
+use policy::{Chain, Flow, Permitted, Refusal, RequestCx};
+use router::RouteIndex;
+use snapshot::{Action, Redirect, Route, Snapshot};
+
+use crate::request::{Request, Subject};
+
+/// A request that passed this gateway this often already goes in a circle.
+const MOST_LOOPS: usize = 8;
+
+/// How a request goes on after its policies let it pass.
+pub(crate) enum Onward<'r> {
+    /// To the service of the route.
+    Forward(Permitted),
+    /// Back to the client, with this.
+    Reply(Cow<'r, Reply>),
+}
+
+/// Finds the route of a request whose head was parsed, or what is answered without one.
+pub(crate) fn find(
+    request: &mut Request,
+    info: &ForwardingInfo,
+    snapshot: &Snapshot,
+) -> Result<RouteIndex, Refusal> {
+    request.head.normalize().map_err(Refusal::Fault)?;
+    admit(request, info, snapshot);
+    if let Some(reply) = answer_as_last_recipient(&mut request.head) {
+        return Err(Refusal::Reply(reply));
+    }
+    let Request { head, captures, .. } = &mut *request;
+    let found = snapshot.router.find(&Subject { head, path: head.path() }, captures);
+    let index = found.ok_or(Refusal::Fault(Fault::NoRoute))?;
+    let route = snapshot.routes.get(index.0 as usize).ok_or(Refusal::Fault(Fault::Internal))?;
+    if matches!(route.action, Action::Forward { .. }) && dodge(&request.head, snapshot, route).is_some() {
+        return Err(Refusal::Fault(Fault::AmbiguousPath));
+    }
+    Ok(index)
+}
+
+/// Runs the policies on one way of a route, and prepares the request for the service. `watch` sees the request
+/// after each policy: serving does not look.
+pub(crate) fn permit<'r>(
+    request: &mut Request,
+    info: &ForwardingInfo,
+    route: &'r Route,
+    chain: &Chain,
+    rng: &mut fastrand::Rng,
+    watch: impl FnMut(&Flow, &RequestCx<'_>),
+) -> Result<Onward<'r>, Refusal> {
+    let body_length = request.body_length();
+    let mut cx = RequestCx {
+        head: &mut request.head,
+        body_length,
+        client: request.client,
+        trusted_peer: info.trusted,
+        state: &mut request.state,
+        rng,
+    };
+    let permitted = chain.run_request(&mut cx, watch)?;
+    match &route.action {
+        Action::Forward { rewrite, .. } => {
+            if let Some(template) = rewrite {
+                rewrite_path(request, template).map_err(Refusal::Fault)?;
+            }
+            prepare(request, info).map_err(Refusal::Fault)?;
+            Ok(Onward::Forward(permitted))
+        }
+        Action::Redirect { redirect, .. } => Ok(Onward::Reply(Cow::Owned(redirect_reply(request, redirect)))),
+        Action::Respond { reply, .. } => Ok(Onward::Reply(Cow::Borrowed(reply))),
+    }
+}
+
+/// Settles who is calling and removes what must not travel on, before anybody looks at the fields.
+fn admit(request: &mut Request, info: &ForwardingInfo, snapshot: &Snapshot) {
+    request.head.headers.strip_request(request.meta.connection, info.trusted);
+    request.client = client_address(&request.head.headers, info, |address: IpAddr| {
+        snapshot.trusted_proxies.contains(address)
+    });
+}
+
+/// Adds what the gateway says about the client and about itself.
+fn prepare(request: &mut Request, info: &ForwardingInfo) -> Result<(), Fault> {
+    let head = &mut request.head;
+    if head.headers.add_via(head.version) > MOST_LOOPS {
+        return Err(Fault::LoopDetected);
+    }
+    // The authority may be part of the same text that the fields are added to.
+    request.scratch.clear();
+    request.scratch.extend_from_slice(head.client_authority().unwrap_or_default());
+    write_forwarding_headers(&mut head.headers, info, &request.scratch);
+    Ok(())
+}
+
+/// `OPTIONS *` and `OPTIONS` with `Max-Forwards: 0` are for the gateway itself (RFC 9110 §7.6.2, §9.3.7).
+fn answer_as_last_recipient(head: &mut RequestHead) -> Option<Reply> {
+    if head.method != Method::Options {
+        return None;
+    }
+    let hops = head
+        .headers
+        .first(Name::MaxForwards)
+        .map(|value| std::str::from_utf8(value).ok().and_then(|text| text.parse::<u32>().ok()));
+    match hops {
+        _ if head.path() == b"*" => {}
+        None | Some(None) => return None,
+        Some(Some(0)) => {}
+        Some(Some(hops)) => {
+            head.headers.set(b"max-forwards", (hops - 1).to_string().as_bytes());
+            return None;
+        }
+    }
+    Some(Reply::status(204).header("allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"))
+}
+
+/// How a path could be read so that a rule does not hold.
+pub(crate) enum Dodge<'s> {
+    /// With dot segments, which lead anywhere.
+    Traversal,
+    /// As this path, which is under the rules of this route.
+    Reading(Vec<u8>, &'s Route),
+}
+
+/// How a service that reads the path less strictly than RFC 3986 would be reached in a way that
+/// other rules forbid or guard. Such a path is refused instead of guessed at.
+pub(crate) fn dodge<'s>(head: &RequestHead, snapshot: &'s Snapshot, route: &Route) -> Option<Dodge<'s>> {
+    let Ok(readings) = message::lax_readings(head.path()) else { return Some(Dodge::Traversal) };
+    readings.into_iter().find_map(|path| {
+        let mut captures = router::Captures::default();
+        let found = snapshot.router.find(&Subject { head, path: &path }, &mut captures)?;
+        let other = snapshot.routes.get(found.0 as usize)?;
+        let dodges = !std::ptr::eq(&**other, route) && !guards_like(route, other);
+        dodges.then(|| Dodge::Reading(path, other))
+    })
+}
+
+/// Whether two routes let the same requests through to some service.
+fn guards_like(one: &Route, other: &Route) -> bool {
+    let (Action::Forward { split: one, .. }, Action::Forward { split: other, .. }) =
+        (&one.action, &other.action)
+    else {
+        return false;
+    };
+    let all =
+        |split: &snapshot::Split, chain: &Chain| split.targets().iter().all(|t| t.chain.guards_like(chain));
+    one.targets().iter().all(|target| all(other, &target.chain))
+}
+
+fn rewrite_path(request: &mut Request, template: &snapshot::Template) -> Result<(), Fault> {
+    request.scratch.clear();
+    template.render(request.head.path(), &request.captures, &mut request.scratch);
+    let (path, query) = match memchr::memchr(b'?', &request.scratch) {
+        Some(mark) => (&request.scratch[..mark], Some(&request.scratch[mark + 1..])),
+        None => (&request.scratch[..], None),
+    };
+    // Captures are parts of a canonical path; putting them together can still make dot segments, and
+    // those are resolved like everywhere else. What comes out must not have a second reading either.
+    request.head.rewrite(path, query).map_err(|_| Fault::BadTarget)?;
+    message::lax_readings(request.head.path()).map(|_| ()).map_err(|()| Fault::AmbiguousPath)
+}
+
+fn redirect_reply(request: &Request, redirect: &Redirect) -> Reply {
+    let mut to = Vec::new();
+    redirect.to.render(request.head.path(), &request.captures, &mut to);
+    // A path that begins with two slashes would be another site.
+    while to.starts_with(b"//") {
+        to.remove(0);
+    }
+    if let Some(query) = request.head.query()
+        && !to.contains(&b'?')
+    {
+        to.push(b'?');
+        to.extend_from_slice(query);
+    }
+    Reply::status(redirect.status).header("location", String::from_utf8_lossy(&to).into_owned())
+}

@@ -1,0 +1,62 @@
+//! The end of a request: what was learned of it becomes numbers and a line, once.
+
+use message::ForwardingInfo;
+use telemetry::Line;
+
+use crate::request::Request;
+use crate::worker::Worker;
+
+/// Counts a request that is over, and logs it.
+pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Request) {
+    if !request.head.method_bytes().is_empty() {
+        request.record.method = Some(request.head.method);
+    }
+    let total = request.record.started.elapsed();
+    match &request.route {
+        Some((route, way)) => {
+            if let Some(series) = route.series(*way) {
+                series.finish(&request.record, total);
+            }
+        }
+        None => {
+            let current = worker.current();
+            current.unrouted.begin();
+            current.unrouted.finish(&request.record, total);
+        }
+    }
+    if let (Some(fault), Some(series)) = (request.record.fault, worker.series()) {
+        series.fault(fault);
+    }
+    let mut log = worker.log.borrow_mut();
+    let Some(log) = &mut *log else { return };
+    if request.state.id.is_empty() {
+        request.state.id.generate(&mut worker.rng.borrow_mut());
+    }
+    // Most clients are the peer, whose text was made with the connection.
+    let other_client;
+    let client = if request.client == info.peer {
+        &*info.peer_text
+    } else {
+        other_client = request.client.to_string();
+        &other_client
+    };
+    let (route, service) = match &request.route {
+        Some((route, way)) => {
+            (&*route.route.name, route.service(*way).map_or("", |service| &*service.settings.name))
+        }
+        None => ("", ""),
+    };
+    let line = Line {
+        request_id: request.state.id.as_str(),
+        client,
+        method: request.head.method_bytes(),
+        host: request.head.host().unwrap_or_default().as_bytes(),
+        path: request.head.asked_path(),
+        route,
+        service,
+        endpoint: request.member.as_ref().map_or("", |member| &*member.address_text),
+        total,
+        record: &request.record,
+    };
+    log.add(worker.time_of_day(request.record.started), &line);
+}

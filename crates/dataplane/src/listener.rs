@@ -1,0 +1,205 @@
+//! Listeners in one worker: accepting connections, counting them, closing.
+//!
+//! A listener lives for as long as its address stands in the configuration; its settings can change under it.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use snapshot::Listener;
+use telemetry::ListenerSeries;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use crate::client::{self, Client};
+use crate::stage::ListenerId;
+use crate::thread::Order;
+use crate::worker::{Worker, date_now};
+
+/// How long to wait before accepting again when the system is out of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A listener in one worker.
+pub(crate) struct LiveListener {
+    pub(crate) id: ListenerId,
+    settings: RefCell<Rc<Listener>>,
+    series: Arc<ListenerSeries>,
+    closing: Cell<bool>,
+    /// Connections of this worker.
+    connections: Cell<usize>,
+    /// The task that accepts.
+    acceptor: RefCell<Option<Waker>>,
+}
+
+impl LiveListener {
+    pub(crate) fn new(id: ListenerId, settings: Listener, series: Arc<ListenerSeries>) -> LiveListener {
+        LiveListener {
+            id,
+            settings: RefCell::new(Rc::new(settings)),
+            series,
+            closing: Cell::new(false),
+            connections: Cell::new(0),
+            acceptor: RefCell::default(),
+        }
+    }
+
+    /// What holds for its connections now.
+    #[inline]
+    pub(crate) fn settings(&self) -> Rc<Listener> {
+        Rc::clone(&self.settings.borrow())
+    }
+
+    /// From now on other settings hold, from the next request of each connection on.
+    pub(crate) fn set(&self, settings: Listener) {
+        if **self.settings.borrow() != settings {
+            *self.settings.borrow_mut() = Rc::new(settings);
+        }
+    }
+
+    /// Accepts no more. Its connections end after the request that is under way.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        if let Some(waker) = self.acceptor.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether its connections are about to end.
+    #[inline]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Whether it accepts, or has connections.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closing.get() || self.connections.get() > 0
+    }
+
+    fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+        socket: &TcpListener,
+    ) -> Poll<Option<std::io::Result<(TcpStream, SocketAddr)>>> {
+        if self.closing.get() {
+            return Poll::Ready(None);
+        }
+        let polled = socket.poll_accept(cx);
+        if polled.is_pending() {
+            *self.acceptor.borrow_mut() = Some(cx.waker().clone());
+        }
+        polled.map(Some)
+    }
+}
+
+/// Accepts connections until the listener closes, and then those that wait already.
+pub(crate) async fn accept(
+    worker: Rc<Worker>,
+    listener: Rc<LiveListener>,
+    socket: TcpListener,
+    siblings: Rc<[mpsc::Sender<Order>]>,
+) {
+    while let Some(accepted) = poll_fn(|cx| listener.poll_accept(cx, &socket)).await {
+        match accepted {
+            Ok((stream, peer)) => match worker.lighter_sibling().and_then(|lighter| siblings.get(lighter)) {
+                None => start(&worker, &listener, stream, peer),
+                Some(sibling) => hand_over(&worker, &listener, sibling, stream, peer),
+            },
+            // The client gave up before it was accepted, or the system is out of something: neither
+            // is a reason to stop, and only the second one to wait.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+    // Whoever is in the queue has a connection already, and would see a reset. Asked of the system itself: the
+    // runtime may not have heard of them yet.
+    if let Ok(socket) = socket.into_std() {
+        loop {
+            match socket.accept() {
+                Ok((stream, peer)) => {
+                    if stream.set_nonblocking(true).is_ok()
+                        && let Ok(stream) = TcpStream::from_std(stream)
+                    {
+                        start(&worker, &listener, stream, peer);
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+                Err(_) => break, // nobody waits, or nobody can be let in
+            }
+        }
+    }
+}
+
+/// Gives a connection to another worker.
+fn hand_over(
+    worker: &Rc<Worker>,
+    listener: &Rc<LiveListener>,
+    queue: &mpsc::Sender<Order>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    // A full queue is no reason to lose a client: then this worker serves it after all.
+    match queue.try_reserve() {
+        Err(_) => start(worker, listener, stream, peer),
+        Ok(place) => {
+            if let Ok(stream) = stream.into_std() {
+                place.send(Order::Serve(stream, peer, listener.id));
+            }
+        }
+    }
+}
+
+/// Begins to serve a connection, unless its listener has as many as it may.
+pub(crate) fn start(worker: &Rc<Worker>, listener: &Rc<LiveListener>, stream: TcpStream, peer: SocketAddr) {
+    let Some(open) = OpenConnection::begin(worker, listener) else { return refuse(&stream) };
+    tokio::task::spawn_local(client::run(Client::new(open, stream, peer.ip())));
+}
+
+/// One open client connection, counted for as long as it lives.
+pub(crate) struct OpenConnection {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) listener: Rc<LiveListener>,
+}
+
+impl OpenConnection {
+    /// `None` if the listener has as many as it may.
+    fn begin(worker: &Rc<Worker>, listener: &Rc<LiveListener>) -> Option<OpenConnection> {
+        if !listener.series.begin(listener.settings.borrow().limits.connections) {
+            return None;
+        }
+        worker.count_connection(1);
+        listener.connections.set(listener.connections.get() + 1);
+        Some(OpenConnection { worker: Rc::clone(worker), listener: Rc::clone(listener) })
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.worker.count_connection(-1);
+        self.listener.connections.set(self.listener.connections.get().saturating_sub(1));
+        self.listener.series.end();
+    }
+}
+
+/// Tells a client that there is no room, if that can be said without waiting.
+fn refuse(stream: &TcpStream) {
+    let reply = message::Reply::fault(message::Fault::Overloaded, "");
+    let mut head = message::ResponseHead { status: reply.status, ..message::ResponseHead::default() };
+    for (name, value) in &reply.headers {
+        head.headers.push(name.as_bytes(), value.as_bytes());
+    }
+    let framing = wire::ResponseFraming {
+        body: wire::ResponseBody::Exact(reply.body.len() as u64),
+        connection: wire::ConnectionHeader::Close,
+        date: &date_now(),
+    };
+    let mut text = Vec::new();
+    wire::write_response(&mut text, &head, &framing);
+    text.extend_from_slice(&reply.body);
+    // Straight to the socket: the runtime does not know yet whether it can be written to. If it cannot, the
+    // client learns from the close.
+    let _ = socket2::SockRef::from(stream).send(&text);
+}

@@ -1,0 +1,186 @@
+//! A proxied keep-alive request allocates nothing in the steady state.
+//!
+//! Every allocation of the process is counted: a worker on its own thread, a service and a client that allocate
+//! nothing themselves.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::alloc::System;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataplane::{ListenerId, Order, Part, Setup, Shared, Stage, StagedListener};
+use router::{Builder, Match, PathPattern, RouteIndex};
+use snapshot::{
+    Action, Admin, Endpoint, EndpointHost, Listener, ListenerLimits, ListenerTimeouts, Retries, RetryOn,
+    Route, Service, ServiceIndex, ServiceTimeouts, Snapshot, Split, Target, TrustedProxies,
+};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use telemetry::{LogBuffer, Metrics, Sink};
+
+#[global_allocator]
+static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const REQUEST: &[u8] =
+    b"GET /items/42?page=1 HTTP/1.1\r\nHost: api.test\r\nUser-Agent: test\r\nAccept: */*\r\n\
+                         Accept-Encoding: gzip, br\r\nCookie: session=0123456789abcdef\r\n\r\n";
+const POST: &[u8] = b"POST /items HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n\
+                      5\r\nhello\r\n0\r\n\r\n";
+const RESPONSE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nServer: test\r\nContent-Length: 5\r\n\r\nhello";
+const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n\
+                         5\r\nhello\r\n0\r\n\r\n";
+
+/// A service that answers every read, as its requests come one at a time.
+fn service(response: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.set_nodelay(true).unwrap();
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while stream.read(&mut buffer).is_ok_and(|count| count > 0) {
+                    stream.write_all(response).unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+fn snapshot(service: SocketAddr) -> Snapshot {
+    let long = Duration::from_secs(60);
+    let mut builder = Builder::new();
+    let of = Match { path: Some(PathPattern::parse("/items/*").unwrap()), ..Match::default() };
+    builder.add(RouteIndex(0), of);
+    let target = Target { service: ServiceIndex(0), weight: 1, chain: policy::Chain::default() };
+    let action = Action::Forward { split: Split::new(vec![target]).unwrap(), rewrite: None };
+    Snapshot {
+        listeners: vec![Listener {
+            address: "127.0.0.1:0".parse().unwrap(),
+            limits: ListenerLimits {
+                connections: 100,
+                header_bytes: 8192,
+                headers: 100,
+                uri: 4096,
+                min_rate: 512,
+            },
+            timeouts: ListenerTimeouts { header: long, idle: long, body: long, send: long },
+        }],
+        router: builder.build(),
+        routes: vec![Arc::new(Route {
+            name: "items".into(),
+            action,
+            timeout: None,
+            source: diagnostics::Span::new(diagnostics::SourceId(0), 0, 0),
+        })],
+        gateway: policy::Chain::default(),
+        services: vec![Service {
+            name: "items".into(),
+            endpoints: vec![Endpoint {
+                host: EndpointHost::Address(service.ip()),
+                port: service.port(),
+                weight: 1,
+                authority: service.to_string().into(),
+            }],
+            algorithm: balance::Algorithm::RoundRobin,
+            timeouts: ServiceTimeouts {
+                connect: long,
+                response: long,
+                stream: long,
+                idle: long,
+                request: None,
+                tunnel: long,
+            },
+            max_connections: 100,
+            idle_connections: 100,
+            retries: Retries {
+                attempts: 1,
+                on: RetryOn { connect_failure: true, ..RetryOn::default() },
+                methods: Vec::new(),
+                per_try: None,
+                budget: 20,
+            },
+        }],
+        trusted_proxies: TrustedProxies::default(),
+        workers: Some(1),
+        delay: Duration::ZERO,
+        drain: Duration::ZERO,
+        admin: Admin { address: None, token: None, explicit: true },
+        access_log: None,
+        name_servers: Vec::new(),
+    }
+}
+
+/// A worker in front of a service. Returns its address and the queue of its orders.
+fn gateway(
+    service: SocketAddr,
+    log: Option<LogBuffer>,
+) -> (SocketAddr, tokio::sync::mpsc::Sender<Order>, std::thread::JoinHandle<std::io::Result<()>>) {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let metrics = Metrics::new("test", 1);
+    let listener = StagedListener { id: ListenerId(0), series: Arc::default(), socket: Some(socket) };
+    let part = Part { listeners: vec![listener], log };
+    let snapshot = Arc::new(snapshot(service));
+    let stage = Stage::all(&snapshot, 1, &metrics, &[], &[], vec![part]).pop().unwrap();
+    let (queue, orders) = dataplane::orders();
+    let (troubles, _told) = dataplane::troubles();
+    let shared = Shared::new(metrics);
+    let setup = Setup { index: 0, stage, shared, orders, troubles, siblings: vec![queue.clone()] };
+    let thread = std::thread::spawn(move || dataplane::run(setup));
+    (address, queue, thread)
+}
+
+/// Sends a request so many times over each connection, one after another.
+fn ask(connections: &mut [TcpStream], request: &[u8], times: usize, end: &[u8]) {
+    let mut buffer = [0; 4096];
+    for _ in 0..times {
+        for stream in &mut *connections {
+            stream.write_all(request).unwrap();
+            let mut length = 0;
+            while !buffer[..length].ends_with(end) {
+                let count = stream.read(&mut buffer[length..]).unwrap();
+                assert!(count > 0, "the gateway closed the connection");
+                length += count;
+            }
+            assert!(buffer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        }
+    }
+}
+
+/// Allocations of the whole process during 8,000 requests, after it has warmed up.
+fn allocations(request: &[u8], response: &'static [u8], log: Option<LogBuffer>) -> usize {
+    let (address, queue, thread) = gateway(service(response), log);
+    let mut connections: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(address).unwrap()).collect();
+    connections.iter().for_each(|stream| stream.set_nodelay(true).unwrap());
+    let end = if response == CHUNKED { &b"0\r\n\r\n"[..] } else { b"hello" };
+    ask(&mut connections, request, 250, end);
+    let region = Region::new(COUNTED);
+    ask(&mut connections, request, 1000, end);
+    let change = region.change();
+    drop(connections);
+    queue.blocking_send(Order::Drain(Duration::from_secs(5))).unwrap();
+    thread.join().unwrap().unwrap();
+    change.allocations + change.reallocations
+}
+
+/// One test, as everything in the process is counted.
+#[test]
+fn a_proxied_request_allocates_nothing() {
+    for (request, response) in [(REQUEST, RESPONSE), (REQUEST, CHUNKED), (POST, RESPONSE)] {
+        let count = allocations(request, response, None);
+        assert_eq!(count, 0, "allocations in 8,000 requests");
+    }
+    // With an access log, a buffer more may be made now and then, as many as there may be; requests make none.
+    let (trouble, _told) = tokio::sync::mpsc::channel(1);
+    let target = telemetry::Target::File("/dev/null".into());
+    let sink = Sink::open(target, 1, Arc::default(), trouble).unwrap();
+    let count = allocations(REQUEST, RESPONSE, Some(sink.buffer()));
+    assert!(count <= 32, "{count} allocations in 8,000 requests with an access log");
+    sink.close(Duration::from_secs(5));
+}

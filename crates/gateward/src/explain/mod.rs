@@ -1,0 +1,116 @@
+//! `gateward explain`: what becomes of a request, and why.
+//!
+//! The request is written down as a client would send it (`ask.rs`), the data plane says what becomes of it
+//! ([`dataplane::explain()`]), and it is told to people (`text.rs`) or programs (`json.rs`). Entry point:
+//! [`explain()`].
+
+pub(crate) mod ask;
+mod fields;
+mod json;
+mod limits;
+mod mask;
+mod page;
+mod report;
+mod routes;
+mod text;
+
+use std::process::ExitCode;
+
+use dataplane::explain::Question;
+use serde_json::json;
+use snapshot::{Listener, Snapshot};
+
+use self::ask::Ask;
+use self::mask::Mask;
+use self::report::Report;
+use crate::arguments::{ExplainOptions, Format};
+use crate::{configuration, output};
+use diagnostics::counted;
+
+/// The command line names what is not there.
+const WRONG_USAGE: u8 = 2;
+
+/// Explains a request. Ends with 0 if it is forwarded or gets the answer that its route is for, with 1 if it is
+/// refused or the configuration is wrong.
+pub(crate) fn explain(options: &ExplainOptions) -> ExitCode {
+    let path = &options.source.path;
+    if options.format == Format::Text && configuration::explain_how_to_begin(path) {
+        return ExitCode::FAILURE;
+    }
+    let outcome = control::load(path);
+    let Some(snapshot) = &outcome.snapshot else { return refuse(options, &outcome) };
+    let warnings = outcome.diagnostics.warnings();
+    let ask = Ask::new(options);
+    let listener = match choose(snapshot, options.listener.as_deref(), ask.port) {
+        Ok(listener) => listener,
+        Err(message) => {
+            output::note(&message);
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
+    let explanation = dataplane::explain(&Question { head: &ask.head, listener, peer: ask.peer }, snapshot);
+    let mask = Mask::of(outcome.tree.as_ref());
+    let sources = &outcome.sources;
+    let report = Report { ask: &ask, listener, snapshot, sources, explanation: &explanation, mask: &mask };
+    match options.format {
+        Format::Json => output::line(&format!("{:#}", json::render(&report, warnings))),
+        Format::Text => {
+            output::bytes(text::render(&report, options.all, output::stdout_takes_colour()).as_bytes());
+            if warnings > 0 {
+                let (path, warnings) = (path.display(), counted(warnings, "warning"));
+                output::note(&format!("{path} has {warnings}: `gateward check` shows more"));
+            }
+        }
+    }
+    if report.is_fine() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says what is wrong with a configuration.
+fn refuse(options: &ExplainOptions, outcome: &control::Outcome) -> ExitCode {
+    let diagnostics = &outcome.diagnostics;
+    match options.format {
+        Format::Json => {
+            let report = json!({
+                "ok": false,
+                "errors": diagnostics.errors(),
+                "warnings": diagnostics.warnings(),
+                "diagnostics": diagnostics::render_json(diagnostics, &outcome.sources),
+            });
+            output::line(&format!("{report:#}"));
+        }
+        Format::Text => {
+            let colour = output::stderr_takes_colour();
+            let text = diagnostics::render_text(diagnostics, &outcome.sources, colour);
+            output::note(text.trim_end());
+            let path = options.source.path.display();
+            output::note(&format!("\n{path}: {}; nothing can be explained", diagnostics.summary_line()));
+        }
+    }
+    ExitCode::FAILURE
+}
+
+/// The listener that a request comes by: the one that was named, or that of the port in the URL, or the first.
+fn choose<'s>(
+    snapshot: &'s Snapshot,
+    named: Option<&str>,
+    port: Option<u16>,
+) -> Result<&'s Listener, String> {
+    let listeners = &snapshot.listeners;
+    let chosen = match named {
+        Some(named) => listeners.iter().find(|listener| {
+            let address = listener.address;
+            address.to_string() == named || address.port().to_string() == named.trim_start_matches(':')
+        }),
+        None => {
+            let by_port = |listener: &&Listener| port == Some(listener.address.port());
+            listeners.iter().find(by_port).or(listeners.first())
+        }
+    };
+    let all = listeners.iter().map(|listener| listener.address.to_string());
+    chosen.ok_or_else(|| match named {
+        Some(named) => {
+            format!("gateward: there is no listener {named}; there is {}", report::list(all, "and"))
+        }
+        None => "gateward: the configuration has no listener".to_owned(),
+    })
+}

@@ -1,0 +1,245 @@
+//! The report for people, in the order in which a request meets things.
+//!
+//! It decides nothing, and says only what is in the report. Entry point: [`render`].
+
+use dataplane::explain::{Answer, Decider, End, Next, Reading, Said, Step, Way};
+use message::{Blame, reason_phrase};
+
+use super::limits;
+use super::page::{Page, row};
+use super::report::{Report, algorithm, endpoints, kind, share, size};
+use super::{fields, routes};
+
+/// Longer bodies are shown by their beginning, in characters.
+const SHOWN_BODY: usize = 60;
+
+/// More endpoints of a service are only counted.
+const MOST_ENDPOINTS: usize = 8;
+
+/// The whole page.
+pub(crate) fn render(report: &Report<'_>, all: bool, colour: bool) -> String {
+    let mut page = Page::new(colour);
+    page.title(&format!("{} {}", report.ask.method, report.ask.url));
+    headline(report, &mut page);
+    for note in &report.ask.notes {
+        page.line(note);
+    }
+    request(report, &mut page);
+    routes::section(report, all, &mut page);
+    let ways = report.ways();
+    if let Some(answer) = report.answer() {
+        page.title("Answer");
+        answer_rows(report, answer, &[], &mut page);
+    }
+    section_per_way(report, &ways, "Policies, in the order in which they run", policies, &mut page);
+    for way in &ways {
+        end(report, way, ways.len() > 1, &mut page);
+    }
+    section_per_way(report, &ways, "Headers on the way to the service", fields::section, &mut page);
+    limits::section(report, &ways, all, &mut page);
+    page.into_text()
+}
+
+/// What becomes of the request, in a sentence.
+fn headline(report: &Report<'_>, page: &mut Page) {
+    let by_route = report.explanation.route.map_or_else(String::new, |route| {
+        format!(" by route {} ({})", route.name, report.place(route.source))
+    });
+    if let Some(answer) = report.answer() {
+        page.line(&format!("{}.", answered(report, answer, &[])));
+        return;
+    }
+    match report.ways()[..] {
+        [way] => match (&way.end, way.service) {
+            (End::Forward(_), Some(service)) => {
+                page.line(&format!("Forwarded to service {}{by_route}.", service.name));
+            }
+            (End::Forward(_), None) => {}
+            (End::Answer(answer), _) => page.line(&format!("{}.", answered(report, answer, &way.steps))),
+        },
+        ref ways => {
+            page.line(&format!("Forwarded to one of {} services{by_route}:", ways.len()));
+            let rows = ways.iter().map(|way| {
+                let name = way.service.map_or("", |service| &service.name);
+                match &way.end {
+                    End::Forward(_) => row![share(way), name, ""],
+                    End::Answer(answer) => row![share(way), name, answered(report, answer, &way.steps)],
+                }
+            });
+            page.table(&rows.collect::<Vec<_>>());
+        }
+    }
+}
+
+/// `Refused with 413 Content Too Large (body-too-large) by policy size_limit (gateward.yaml:9)`
+fn answered(report: &Report<'_>, answer: &Answer, steps: &[Step<'_>]) -> String {
+    let status = status(answer.status);
+    let decider = report.decider(answer, steps);
+    match (answer.fault, answer.by) {
+        (None, _) => format!("Answered with {status} by {decider}"),
+        (Some(fault), Decider::Policy(_)) => format!("Refused with {status} ({}) by {decider}", fault.code()),
+        (Some(fault), _) => format!("Refused with {status} ({}) while {decider}", fault.code()),
+    }
+}
+
+fn status(status: u16) -> String {
+    format!("{status} {}", reason_phrase(status)).trim_end().to_owned()
+}
+
+/// What was understood of the request.
+fn request(report: &Report<'_>, page: &mut Page) {
+    page.title("Request");
+    let (place, peer) = (report.listener.address, report.ask.peer.to_canonical());
+    let others = report.snapshot.listeners.len() - 1;
+    let which = if others > 0 { format!("one of {}: --listener chooses", others + 1) } else { String::new() };
+    let mut rows = vec![row!["listener", place.to_string(), which]];
+    let Some(understood) = &report.explanation.understood else {
+        rows.push(row!["client", peer.to_string()]);
+        page.table(&rows);
+        return;
+    };
+    let claims = understood.trusted.then(|| format!("seen through the trusted proxy {peer}"));
+    let claims = claims.filter(|_| understood.client != peer);
+    let trusted = understood.trusted.then(|| "a trusted proxy".to_owned());
+    rows.push(row!["client", understood.client.to_string(), claims.or(trusted).unwrap_or_default()]);
+    rows.push(row!["host", understood.host.as_deref().unwrap_or("none")]);
+    let asked = report.ask.path();
+    let changed = if asked == understood.path { String::new() } else { format!("canonical form of {asked}") };
+    rows.push(row!["path", understood.path.as_str(), changed]);
+    if let Some(query) = &understood.query {
+        rows.push(row!["query", query.as_str()]);
+    }
+    match understood.body {
+        Some(0) => {}
+        Some(length) => rows.push(row!["body", size(length)]),
+        None => rows.push(row!["body", "in chunks, of unknown length"]),
+    }
+    page.table(&rows);
+}
+
+/// Writes a section once if it is the same for all ways, and otherwise for each.
+fn section_per_way(
+    report: &Report<'_>,
+    ways: &[&Way<'_>],
+    title: &str,
+    section: fn(&Report<'_>, &Way<'_>, &mut Page) -> bool,
+    page: &mut Page,
+) {
+    let texts = ways.iter().map(|way| {
+        let mut part = Page::new(false);
+        let says_something = section(report, way, &mut part);
+        says_something.then(|| part.into_text())
+    });
+    let texts: Vec<Option<String>> = texts.collect();
+    let same = texts.windows(2).all(|pair| pair.first() == pair.last());
+    for (way, text) in ways.iter().zip(&texts).take(if same { 1 } else { ways.len() }) {
+        let Some(text) = text else { continue };
+        let to = way.service.filter(|_| !same).map(|service| format!(" ({})", service.name));
+        page.title(&format!("{title}{}", to.unwrap_or_default()));
+        text.lines().for_each(|line| page.line(line));
+    }
+}
+
+/// The policies of a way, and what each says.
+fn policies(report: &Report<'_>, way: &Way<'_>, page: &mut Page) -> bool {
+    if way.steps.is_empty() {
+        page.line("  none");
+        return true;
+    }
+    let rows = way.steps.iter().map(|step| {
+        let says = match step.said {
+            Some(Said::Stop) => "refuses".to_owned(),
+            None => "not asked any more".to_owned(),
+            Some(Said::Continue) => passes(step),
+        };
+        row![step.link.policy.stage().as_str(), kind(step), report.place(step.link.source), says]
+    });
+    page.table(&rows.collect::<Vec<_>>());
+    let back: Vec<&str> = way.steps.iter().rev().map(kind).collect();
+    match back[..] {
+        [] | [_] => {}
+        _ => page.line(&format!("  on the way back: {}", back.join(", "))),
+    }
+    true
+}
+
+/// What a policy does to a request that it lets pass.
+fn passes(step: &Step<'_>) -> String {
+    let limit = step.body_limit.map(|limit| format!("allows bodies up to {}", size(limit)));
+    let edits = Some(fields::summary(&step.changes)).filter(|edits| !edits.is_empty());
+    let parts: Vec<String> = limit.into_iter().chain(edits).collect();
+    if parts.is_empty() { "lets it pass".to_owned() } else { parts.join(", ") }
+}
+
+/// The service of a way, or the answer.
+fn end(report: &Report<'_>, way: &Way<'_>, several: bool, page: &mut Page) {
+    let name = way.service.map_or("", |service| &service.name);
+    match (&way.end, way.service) {
+        (End::Forward(upstream), Some(service)) => {
+            let of = if several { format!(", {} of the requests", share(way)) } else { String::new() };
+            page.title(&format!("Service {name}{of}"));
+            let target = report.mask.hide(&upstream.target);
+            let mut shown: Vec<(String, u32)> = endpoints(service).collect();
+            let same = shown.iter().all(|(_, weight)| *weight == 1);
+            let more = shown.len().saturating_sub(MOST_ENDPOINTS);
+            shown.truncate(MOST_ENDPOINTS);
+            let rows = shown.iter().map(|(authority, weight)| {
+                let weight = if same { String::new() } else { format!("weight {weight}") };
+                row![format!("{} http://{authority}{target}", upstream.method), weight]
+            });
+            page.table(&rows.collect::<Vec<_>>());
+            if service.endpoints.len() > 1 {
+                let others = if more > 0 { format!("and {more} more; ") } else { String::new() };
+                page.line(&format!("  {others}one of them, chosen by {}", algorithm(service)));
+            }
+            page.line(&format!("  host: {}", report.mask.hide(&upstream.host)));
+            if upstream.websocket {
+                page.line("  The client wants a WebSocket: after 101 bytes pass both ways.");
+            }
+        }
+        (End::Forward(_), None) => {}
+        (End::Answer(answer), _) => {
+            let of =
+                if several { format!(", {}, {} of the requests", name, share(way)) } else { String::new() };
+            page.title(&format!("Answer{of}"));
+            answer_rows(report, answer, &way.steps, page);
+        }
+    }
+}
+
+/// What the gateway answers, and why.
+fn answer_rows(report: &Report<'_>, answer: &Answer, steps: &[Step<'_>], page: &mut Page) {
+    let mut rows = vec![row!["status", status(answer.status)]];
+    if let Some(fault) = answer.fault {
+        rows.push(row!["code", fault.code()]);
+        rows.push(row!["meaning", fault.detail()]);
+        let whose = match fault.blame() {
+            Blame::Client => "the client",
+            Blame::Gateway => "the gateway: its configuration or its limits",
+            Blame::Service => "the service",
+        };
+        rows.push(row!["fault of", whose]);
+    }
+    rows.push(row!["decided by", report.decider(answer, steps)]);
+    if let Next::Ambiguous(_, reading) = &report.explanation.next {
+        let other = match reading {
+            Reading::Traversal => "a service could take it for a path with `..` or `.` segments".to_owned(),
+            Reading::Path(path, route) => {
+                let (name, place) = (&route.name, report.place(route.source));
+                format!("a service could take it for {path}, where route {name} ({place}) holds")
+            }
+        };
+        rows.push(row!["reading", other]);
+    }
+    for (name, value) in &answer.fields {
+        rows.push(row!["header", format!("{name}: {}", report.value(value, answer.generated.as_deref()))]);
+    }
+    // A fault is described above, and its body says the same in JSON.
+    if answer.fault.is_none() && !answer.body.is_empty() {
+        let body = report.mask.hide(&String::from_utf8_lossy(&answer.body));
+        let first: String = body.lines().next().unwrap_or_default().chars().take(SHOWN_BODY).collect();
+        let rest = if first.len() < body.trim_end().len() { " …" } else { "" };
+        rows.push(row!["body", format!("{} bytes: {first}{rest}", answer.body.len())]);
+    }
+    page.table(&rows);
+}

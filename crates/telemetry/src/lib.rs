@@ -1,0 +1,26 @@
+//! The record of a request, metrics, and the access log.
+//!
+//! The data plane fills in a [`Record`] while it serves and hands it over once, when the request is over. Here
+//! it becomes numbers ([`Metrics`]) and a line ([`LogBuffer`]). Whoever writes never waits: numbers are cells
+//! that only one worker writes, lines gather in the worker's own buffer and are dropped and counted when the
+//! sink is slow. It must not know snapshots or sockets. Entry points: [`Metrics::attach`], [`Sink::open`].
+
+mod cell;
+mod exposition;
+mod histogram;
+mod line;
+mod metrics;
+mod process;
+mod record;
+mod series;
+mod sink;
+mod writer;
+
+pub use cell::{Counter, Gauge};
+pub use exposition::Family;
+pub use histogram::Histogram;
+pub use line::Line;
+pub use metrics::{Attached, Metrics, Reload, RouteKey};
+pub use record::Record;
+pub use series::{ListenerSeries, RouteSeries, RouteTotals, ServiceSeries, ServiceTotals, WorkerSeries};
+pub use sink::{LogBuffer, LogCounts, Sink, Target};
