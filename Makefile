@@ -103,6 +103,14 @@ fuzz: fuzz-build ## fuzz one target: make fuzz TARGET=request_head FUZZ_SECONDS=
 	$(FUZZ_BIN)/$(TARGET) -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
 		-artifact_prefix=fuzz/artifacts/$(TARGET)/ fuzz/corpus/$(TARGET) $(wildcard fuzz/seeds)
 
+##@ Measure
+.PHONY: bench
+bench: build ## measure it beside other proxies: make bench BENCH='--scenarios a,b --rounds 3'
+	$(call step,benchmark (bench/README.md says how to read it))
+	@command -v python3 >/dev/null || { echo "bench: install python3 first"; exit 1; }
+	python3 -m unittest discover -q bench
+	python3 bench/bench.py $(BENCH)
+
 ##@ Work
 .PHONY: generate fmt clean help tools tools-build
 generate: tools-build ## write the generated references under docs/reference

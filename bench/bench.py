@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""Gateward beside other reverse proxies, on one machine. README.md says what it measures, and why so.
+
+This file is the order of things: options, the rounds, progress, the report. What is asked stands in
+scenarios.py, who is asked in peers.py, how it is measured in measure.py, what must hold in bounds.py.
+"""
+import argparse
+import fcntl
+import json
+import os
+import platform
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import measure
+import peers
+import report
+from processes import Processes, raise_priority
+from scenarios import LATENCY, MEMORY, SCENARIOS
+
+OUTPUT = os.path.join(peers.ROOT, "target", "bench")
+PROGRAMS = ("load", "pace", "origin", "floor")
+DEFAULT_PEERS = "nginx,haproxy,gateward"
+# Starting, settling, warming up and stopping, for the estimate.
+OVERHEAD_SECONDS = 2
+
+
+def say(text="", end="\n"):
+    """Prints at once, also into a pipe."""
+    print(text, end=end, flush=True)
+
+
+def read_options():
+    """The command line, checked."""
+    parser = argparse.ArgumentParser(description="Measures Gateward beside other reverse proxies.")
+    parser.add_argument("--scenarios", type=names_of(SCENARIOS), default=list(SCENARIOS), metavar="a,b",
+                        help="which ones, and in which order (default: all; see --list)")
+    parser.add_argument("--peers", type=names_of(peers.PEERS), default=DEFAULT_PEERS, metavar="A,B",
+                        help=f"of {', '.join(peers.PEERS)} (default: {DEFAULT_PEERS})")
+    parser.add_argument("--rounds", type=positive(int), default=5, metavar="N", help="default: 5")
+    parser.add_argument("--seconds", type=positive(float), default=2, metavar="S",
+                        help="of load in a round (default: 2)")
+    parser.add_argument("--gateward", type=programs_of, default=[], metavar="PATH[,PATH]",
+                        help="builds to measure, as gateward, gateward2 (default: target/release/gateward)")
+    parser.add_argument("--program", type=named_program, action="append", default=[], metavar="PEER=PATH",
+                        help="the program of a peer, if it is not on PATH")
+    parser.add_argument("--cores", type=cores_of, default=None, metavar="PEER,LOAD[,ORIGIN]",
+                        help="which cores to use (default: the first ones)")
+    parser.add_argument("--out", metavar="FILE",
+                        help="raw results (default: a new file in target/bench/results)")
+    parser.add_argument("--report", nargs="+", metavar="FILE",
+                        help="only print the tables of earlier results, taken together")
+    parser.add_argument("--list", action="store_true", help="only list the scenarios")
+    options = parser.parse_args()
+    options.cores = options.cores or default_cores(parser)
+    return options
+
+
+def names_of(known):
+    """A type for options: names of `known`, separated by commas, each once."""
+    def parse(text):
+        names = list(dict.fromkeys(filter(None, text.split(","))))
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown) or text!r} is none of {', '.join(known)}")
+        return names
+    return parse
+
+
+def positive(kind):
+    """A type for options: a number above 0."""
+    def parse(text):
+        value = kind(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError("must be more than 0")
+        return value
+    return parse
+
+
+def programs_of(text):
+    """A type for options: paths of programs, separated by commas."""
+    paths = [peers.executable(path) for path in text.split(",")]
+    if None in paths:
+        raise argparse.ArgumentTypeError(f"no program at {text.split(',')[paths.index(None)]!r}")
+    return paths
+
+
+def named_program(text):
+    """A type for options: PEER=PATH."""
+    name, _, path = text.partition("=")
+    if name not in peers.PEERS or not peers.executable(path):
+        raise argparse.ArgumentTypeError(f"{text!r} names no known peer, or no program")
+    return name, peers.executable(path)
+
+
+def cores_of(text):
+    """A type for options: two or three numbers of cores that this process may use."""
+    cores = [int(core) for core in text.split(",")]
+    if len(cores) not in (2, 3) or not set(cores) <= os.sched_getaffinity(0):
+        raise argparse.ArgumentTypeError(f"give two or three of {sorted(os.sched_getaffinity(0))}")
+    return (*cores, cores[-1])[:3]
+
+
+def default_cores(parser):
+    """The peer on the first core, the load and the origin together on the second."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        parser.error("two cores are needed: one for the peer, one for the load")
+    return cores[0], cores[1], cores[1]
+
+
+def compile_programs():
+    """Compiles the C programs that are older than their source; returns name: path."""
+    folder = os.path.join(OUTPUT, "bin")
+    os.makedirs(folder, exist_ok=True)
+    paths = {}
+    for name in PROGRAMS:
+        source, paths[name] = os.path.join(peers.HERE, "programs", f"{name}.c"), os.path.join(folder, name)
+        if os.path.exists(paths[name]) and os.path.getmtime(paths[name]) > os.path.getmtime(source):
+            continue
+        compiler = os.environ.get("CC", "gcc")
+        try:
+            subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", paths[name], source], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            sys.exit(f"bench: {name}.c could not be compiled: {error}")
+    return paths
+
+
+def processor():
+    """The name of the processor."""
+    with open("/proc/cpuinfo") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def plan(options, chosen):
+    """Everything to measure, in order: (round, scenario, peer). Peers take turns within a scenario."""
+    groups = []
+    for name in options.scenarios:
+        if SCENARIOS[name].beside not in options.scenarios:
+            beside = [other for other in options.scenarios if SCENARIOS[other].beside == name]
+            groups.append([SCENARIOS[member] for member in (name, *beside)])
+    steps = []
+    for round_number in range(options.rounds):
+        for group in groups:
+            if group[0].kind == LATENCY:
+                steps.append((round_number, group[0], None))
+            for peer in chosen:
+                steps += [(round_number, scenario, peer) for scenario in group
+                          if peers.can(peer, scenario) and not (scenario.once and round_number)]
+    return steps
+
+
+def summary(figures):
+    """A few words about one result, for the progress."""
+    if "us" in figures:
+        return f"{figures['us']:8.2f} µs/request, {figures['rps']:,.0f} requests/s"
+    if "p99" in figures:
+        return f"p50 {figures['p50']:.0f} µs, p99 {figures['p99']:.0f} µs"
+    return f"{figures['start_mib']:.1f} MiB, {figures['connection_kib']:.2f} KiB per connection"
+
+
+def run_steps(steps, bench, options, log):
+    """Measures everything, printing each step before it and its result after it. Returns how many failed."""
+    failed = 0
+    for position, (round_number, scenario, peer) in enumerate(steps, 1):
+        name = peer.name if peer else peers.DIRECT
+        progress = f"{position:4}/{len(steps)}  round {round_number + 1}/{options.rounds}"
+        say(f"{progress}  {scenario.name:4} {name:10}", " ")
+        record = {"kind": "point", "scenario": scenario.name, "peer": name, "round": round_number,
+                  "at": round(time.time()), "load_average": os.getloadavg()[0]}
+        try:
+            figures = bench.measure(peer, scenario, options.seconds)
+            record.update(figures)
+            say(summary(figures))
+        except (peers.PeerFailed, RuntimeError, OSError, ValueError) as error:
+            failed += 1
+            record["failed"] = str(error)
+            say(f"failed: {error}")
+        log.write(json.dumps(record) + "\n")
+        log.flush()
+    return failed
+
+
+def header(options, chosen):
+    """The first line of the raw results: what the points that follow were measured with."""
+    return {"kind": "run", "at": round(time.time()), "rounds": options.rounds, "seconds": options.seconds,
+            "cores": ", ".join(map(str, options.cores)), "load_average": os.getloadavg()[0],
+            "machine": {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release()},
+            "versions": {peer.name: peers.version_of(peer) for peer in chosen if peer.version}}
+
+
+def lock():
+    """One benchmark at a time; the lock ends with this process."""
+    file = open(os.path.join(OUTPUT, "lock"), "w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        say("another benchmark is running; waiting for it to end")
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def allow_open_files():
+    """Raises the limit of open files as far as it goes, for this process and those it starts."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    connections = measure.idle_connections()
+    if connections < measure.scenarios.IDLE_CONNECTIONS:
+        say(f"the limit of open files is {hard}: mem uses {connections} connections")
+
+
+def interrupt(*_):
+    """SIGTERM ends a benchmark as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def estimate(steps, seconds):
+    """Minutes, roughly."""
+    each = {LATENCY: 1 + 2 * seconds + OVERHEAD_SECONDS, MEMORY: 3 + OVERHEAD_SECONDS}
+    return sum(each.get(scenario.kind, seconds + OVERHEAD_SECONDS) for _, scenario, _ in steps) / 60
+
+
+def benchmark(options):
+    """Measures what was asked for, prints the report, and returns the exit code."""
+    programs = compile_programs()
+    own_paths = {"floor": programs["floor"], **dict(options.program)}
+    chosen, missing = peers.choose_peers(options.peers, options.gateward, own_paths)
+    for line in missing:
+        say(line)
+    steps = plan(options, chosen)
+    if not chosen or not steps:
+        sys.exit("bench: there is nothing to measure")
+    folder = os.path.join(OUTPUT, "run")
+    os.makedirs(folder, exist_ok=True)
+    os.makedirs(os.path.join(OUTPUT, "results"), exist_ok=True)
+    out = options.out or os.path.join(OUTPUT, "results", time.strftime("%Y%m%d-%H%M%S.jsonl"))
+    _held = lock()
+    allow_open_files()
+    # The core of the peers is for the peers alone.
+    os.sched_setaffinity(0, os.sched_getaffinity(0) - {options.cores[0]})
+    say(f"{len(steps)} measurements, about {estimate(steps, options.seconds):.0f} min; raw results in {out}")
+    code = 130
+    with Processes() as processes, open(out, "w") as log:
+        log.write(json.dumps(header(options, chosen)) + "\n")
+        try:
+            raise_priority()
+            bench = measure.Bench(processes, programs, options.cores, folder)
+            code = 1 if run_steps(steps, bench, options, log) else 0
+        except KeyboardInterrupt:
+            say("\ninterrupted; this is what there is so far")
+    say(report.report([out]))
+    return code
+
+
+def main():
+    """Entry point."""
+    options = read_options()
+    if options.list:
+        for scenario in SCENARIOS.values():
+            say(f"{scenario.name:5} {scenario.title}")
+        return 0
+    if options.report:
+        say(report.report(options.report))
+        return 0
+    signal.signal(signal.SIGTERM, interrupt)
+    return benchmark(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""The three kinds of measurement. Each returns the figures of one round as a dict."""
+import json
+import os
+import resource
+import time
+
+import peers
+import scenarios
+from processes import core_busy_seconds, wait_until
+
+WARM_UP_SECONDS = 0.5
+SETTLE_SECONDS = 0.5
+# Beside the connections, a process needs descriptors for files and for the other side.
+SPARE_DESCRIPTORS = 1_000
+
+
+class Bench:
+    """What every measurement needs: the programs, the cores, the origin."""
+
+    def __init__(self, processes, programs, cores, folder):
+        self.processes = processes
+        self.programs = programs
+        self.peer_core, self.load_core, self.origin_core = cores
+        self.folder = folder
+        self.origin_port = peers.free_port()
+        log = os.path.join(folder, "origin.log")
+        command = [programs["origin"], self.origin_port]
+        self.origin = processes.start(command, self.origin_core, log, folder)
+        if not wait_until(lambda: peers.accepts(self.origin_port), peers.START_SECONDS):
+            raise RuntimeError(f"the origin did not start: {self.origin.last_words()}")
+
+    def measure(self, peer, scenario, seconds):
+        """Starts a peer, measures it once and stops it again. `peer` is nothing for the origin itself."""
+        kinds = {scenarios.THROUGHPUT: throughput, scenarios.LATENCY: latency, scenarios.MEMORY: memory}
+        if peer is None:
+            return kinds[scenario.kind](self, self.origin, self.origin_port, scenario, seconds)
+        folder = os.path.join(self.folder, peer.name)
+        realtime = scenario.kind == scenarios.LATENCY
+        process, port = peers.start(peer, scenario, self.processes, self.peer_core, self.origin_port, folder,
+                                    realtime)
+        try:
+            time.sleep(SETTLE_SECONDS)
+            figures = kinds[scenario.kind](self, process, port, scenario, seconds)
+        finally:
+            self.processes.stop(process)
+        if scenario.variant == "log" and peer.name.startswith("gateward"):
+            figures["log_lines"] = count_and_delete(os.path.join(folder, "access.log"))
+        return figures
+
+    def load(self, port, scenario, seconds):
+        """One run of the load generator. A peer that makes errors does other work: that gives no figure."""
+        command = [self.programs["load"], port, scenario.connections, seconds, *scenario.options]
+        output = self.processes.run(command, self.load_core, self.folder, seconds + 20)
+        result = json_line(output)
+        if result["errors"] or not result["requests"]:
+            remark = next((line for line in output.splitlines() if line.startswith("first error")), "")
+            counts = f"{result['errors']} errors, {result['requests']} requests"
+            raise peers.PeerFailed(f"{counts}; {remark}")
+        return result
+
+
+def throughput(bench, process, port, scenario, seconds):
+    """Requests per second, and the processor time of the peer for each of them."""
+    warm_up = bench.load(port, scenario, WARM_UP_SECONDS)
+    cpu, busy, start = process.cpu_time(), core_busy_seconds(bench.peer_core), time.monotonic()
+    load = bench.load(port, scenario, seconds)
+    user, system = process.cpu_time().since(cpu)
+    wall = time.monotonic() - start
+    others = core_busy_seconds(bench.peer_core) - busy - (user + system)
+    requests = load["requests"]
+    return {
+        "requests": requests,
+        "all_requests": requests + warm_up["requests"],
+        "rps": requests / load["seconds"],
+        "us": (user + system) / requests * 1e6,
+        "user_us": user / requests * 1e6,
+        "system_us": system / requests * 1e6,
+        # Shares of the peer's core while the load ran.
+        "busy": (user + system) / wall,
+        "others": max(0.0, others) / wall,
+    }
+
+
+def latency(bench, _process, port, _scenario, seconds):
+    """Percentiles in microseconds at a fixed rate."""
+    whole_seconds = 1 + max(1, round(2 * seconds))  # the first one does not count
+    command = [bench.programs["pace"], port, scenarios.LATENCY_RATE, scenarios.LATENCY_CONNECTIONS,
+               whole_seconds]
+    bench.processes.prefer(bench.origin, realtime=True)
+    try:
+        output = bench.processes.run(command, bench.load_core, bench.folder, whole_seconds + 20, True)
+    finally:
+        bench.processes.prefer(bench.origin, realtime=False)
+    return json_line(output)
+
+
+def memory(_bench, process, port, _scenario, _seconds):
+    """Memory after start, and what each idle keep-alive connection adds after one request over it."""
+    count = idle_connections()
+    before = process.memory_kib()
+    connections = []
+    try:
+        for _ in range(count):
+            connections.append(peers.request(port, "/"))
+        time.sleep(2 * SETTLE_SECONDS)
+        after = process.memory_kib()
+    finally:
+        for connection in connections:
+            connection.close()
+    return {"connections": count, "start_mib": before / 1024, "full_mib": after / 1024,
+            "connection_kib": (after - before) / count}
+
+
+def idle_connections():
+    """How many the limit of open files allows; a proxy may need two descriptors for each."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return min(scenarios.IDLE_CONNECTIONS, (limit - SPARE_DESCRIPTORS) // 2)
+
+
+def json_line(text):
+    """The figures among what load and pace print."""
+    return json.loads(next(line for line in text.splitlines() if line.startswith("{")))
+
+
+def count_and_delete(path):
+    """How many lines an access log has; it is large, so it does not stay."""
+    try:
+        with open(path, "rb") as file:
+            lines = sum(1 for _ in file)
+    except OSError:
+        return 0
+    os.remove(path)
+    return lines

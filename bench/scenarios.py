@@ -1,0 +1,56 @@
+"""The table of scenarios: what is asked of every peer, under which name.
+
+A new scenario is one row of SCENARIOS. If the peers need another configuration for it, it names a variant:
+the templates distinguish it (see `templates.render`), and the peers that can do it list it in `peers.PEERS`.
+"""
+from dataclasses import dataclass
+
+THROUGHPUT, LATENCY, MEMORY = "throughput", "latency", "memory"
+
+ROUTES = 10_000
+# Ten prefixes spread over the table, so that where a route stands in it does not decide.
+ASKED_PREFIXES = tuple(f"/svc{number}/" for number in range(0, ROUTES, ROUTES // 10))
+ASKED_PATHS = tuple(option for prefix in ASKED_PREFIXES for option in ("-p", prefix + "item"))
+
+LATENCY_RATE = 2_000
+LATENCY_CONNECTIONS = 16
+IDLE_CONNECTIONS = 9_500
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One row: `options` are those of programs/load.c; an empty `peers` means all of them."""
+
+    name: str
+    title: str
+    kind: str = THROUGHPUT
+    connections: int = 64
+    options: tuple = ()
+    variant: str = "plain"
+    prefixes: tuple = ("/",)
+    peers: tuple = ()
+    # Measured directly after that one, peer by peer, because the two are compared with each other.
+    beside: str = ""
+    # Where a figure hardly varies, one round is enough.
+    once: bool = False
+
+
+SCENARIOS = {scenario.name: scenario for scenario in (
+    Scenario("a", "GET 128 B, 64 connections"),
+    Scenario("b", "GET 128 B, 512 connections", connections=512),
+    Scenario("c10", "GET 10 KiB, 64 connections", options=("-p", "/b10k")),
+    Scenario("c1m", "GET 1 MiB, 16 connections", connections=16, options=("-p", "/b1m")),
+    Scenario("d", "POST 10 KiB, 64 connections", options=("-b", "10240")),
+    Scenario("g", "GET 128 B, a new connection for each request, 32 at a time", connections=32,
+             options=("-n",)),
+    Scenario("k", "as a, 10,000 prefix routes of which 10 are asked for", options=ASKED_PATHS,
+             variant="routes", prefixes=tuple(f"/svc{number}/" for number in range(ROUTES))),
+    Scenario("k10", "as k, with only the 10 routes that are asked for", options=ASKED_PATHS,
+             variant="routes", prefixes=ASKED_PREFIXES, beside="k"),
+    Scenario("log", "as a, Gateward writes its access log to a file; nginx keeps its log off",
+             variant="log", peers=("nginx", "gateward")),
+    Scenario("lat", f"GET 128 B at {LATENCY_RATE:,} requests/s over {LATENCY_CONNECTIONS} connections",
+             kind=LATENCY),
+    Scenario("mem", f"memory after start, and with {IDLE_CONNECTIONS:,} idle keep-alive connections",
+             kind=MEMORY, once=True),
+)}
