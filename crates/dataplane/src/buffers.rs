@@ -15,12 +15,12 @@ const TAIL_ROOM: usize = 16;
 /// Bytes of an ordinary buffer: a request head and a body of 10 KiB fit in one read.
 const SMALL: usize = 16 * 1024;
 /// Bytes of a buffer for long bodies.
-const LARGE: usize = 256 * 1024;
+const LARGE: usize = 512 * 1024;
 /// Large buffers in use at a time, per worker.
 const MOST_LARGE: usize = 16;
 /// Unused buffers kept, per worker.
 const KEEP_SMALL: usize = 64;
-const KEEP_LARGE: usize = 4;
+const KEEP_LARGE: usize = 8;
 const KEEP_TEXTS: usize = 256;
 /// The longest text that is worth keeping.
 const LONGEST_TEXT: usize = 16 * 1024;
