@@ -14,6 +14,7 @@ mod process;
 mod record;
 mod series;
 mod sink;
+mod target;
 mod writer;
 
 pub use cell::{Counter, Gauge};
@@ -23,4 +24,5 @@ pub use line::Line;
 pub use metrics::{Attached, Metrics, Reload, RouteKey};
 pub use record::Record;
 pub use series::{ListenerSeries, RouteSeries, RouteTotals, ServiceSeries, ServiceTotals, WorkerSeries};
-pub use sink::{LogBuffer, LogCounts, Sink, Target};
+pub use sink::{LogBuffer, Sink};
+pub use target::{LogCounts, Target};

@@ -4,15 +4,14 @@
 //! thread (`writer.rs`) and comes back empty. A worker has [`BUFFERS`] of them: when all are on their way because
 //! the sink is slow, lines are dropped and counted. Nothing is allocated once the buffers are there.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 
 use crate::line::{LONGEST, Line, TimeText};
+use crate::target::{LogCounts, Target};
 use crate::writer::{self, Job, Writer};
 
 /// A buffer with so many bytes leaves: one write of this size costs hardly more than a small one.
@@ -20,46 +19,6 @@ const FULL: usize = 64 * 1024;
 /// Buffers of one worker. Together they hold some seven thousand lines: a tenth of a second of all that a core can
 /// serve, for a writer that has to wait for its turn.
 const BUFFERS: usize = 32;
-
-/// Where lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Standard output.
-    Stdout,
-    /// A file, which lines are appended to.
-    File(PathBuf),
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Target::Stdout => out.write_str("standard output"),
-            Target::File(path) => path.display().fmt(out),
-        }
-    }
-}
-
-/// What became of lines.
-#[derive(Debug, Default)]
-pub struct LogCounts {
-    written: AtomicU64,
-    dropped: AtomicU64,
-}
-
-impl LogCounts {
-    /// Lines that were written, and lines that were dropped.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.written.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn wrote(&self, lines: u64) {
-        self.written.fetch_add(lines, Ordering::Relaxed);
-    }
-
-    pub(crate) fn lost(&self, lines: u64) {
-        self.dropped.fetch_add(lines, Ordering::Relaxed);
-    }
-}
 
 /// An open sink. Its thread ends when it and all its buffers are gone.
 #[derive(Debug)]

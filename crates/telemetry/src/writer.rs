@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::sink::{LogCounts, Target};
+use crate::target::{LogCounts, Target};
 
 /// Between two lines to the operator about a sink that fails.
 const PAUSE: Duration = Duration::from_secs(10);
