@@ -11,19 +11,19 @@ import os
 import platform
 import resource
 import signal
-import subprocess
 import sys
 import time
 
+import certificate
 import measure
 import peers
+import programs
 import report
 from processes import Processes, raise_priority
 from scenarios import LATENCY, MEMORY, SCENARIOS
 
 OUTPUT = os.path.join(peers.ROOT, "target", "bench")
-PROGRAMS = ("load", "pace", "origin", "floor")
-DEFAULT_PEERS = "nginx,haproxy,gateward"
+DEFAULT_PEERS = "nginx,haproxy,envoy,gateward"
 # Starting, settling, warming up and stopping, for the estimate.
 OVERHEAD_SECONDS = 2
 
@@ -112,23 +112,6 @@ def default_cores(parser):
     return cores[0], cores[1], cores[1]
 
 
-def compile_programs():
-    """Compiles the C programs that are older than their source; returns name: path."""
-    folder = os.path.join(OUTPUT, "bin")
-    os.makedirs(folder, exist_ok=True)
-    paths = {}
-    for name in PROGRAMS:
-        source, paths[name] = os.path.join(peers.HERE, "programs", f"{name}.c"), os.path.join(folder, name)
-        if os.path.exists(paths[name]) and os.path.getmtime(paths[name]) > os.path.getmtime(source):
-            continue
-        compiler = os.environ.get("CC", "gcc")
-        try:
-            subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", paths[name], source], check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            sys.exit(f"bench: {name}.c could not be compiled: {error}")
-    return paths
-
-
 def processor():
     """The name of the processor."""
     with open("/proc/cpuinfo") as file:
@@ -154,6 +137,39 @@ def plan(options, chosen):
     return steps
 
 
+def without_part(options, chosen):
+    """Lines about peers that cannot do some of the scenarios."""
+    lines = []
+    for peer in chosen:
+        names = [name for name in options.scenarios if not peers.can(peer, SCENARIOS[name])]
+        if names:
+            lines.append(f"{peer.name} takes no part in {', '.join(names)}")
+    return lines
+
+
+def prepare(options):
+    """Makes what the scenarios need; those that cannot be had are left out, with a line each.
+
+    Returns the paths of the programs and of the certificate.
+    """
+    asked = [SCENARIOS[name] for name in options.scenarios]
+    paths, missing = programs.compile_needed(asked, os.path.join(OUTPUT, "bin"))
+    pem = {}
+    try:
+        if any(scenario.encrypted for scenario in asked):
+            pem = certificate.certificate(os.path.join(OUTPUT, "certificate"))
+    except certificate.NotMade as error:
+        missing["certificate"] = str(error)
+    for scenario in asked:
+        needed = {scenario.load, scenario.origin, "pace" if scenario.kind == LATENCY else "",
+                  "certificate" if scenario.encrypted else ""}
+        reasons = [missing[name] for name in sorted(needed & set(missing))]
+        if reasons:
+            options.scenarios.remove(scenario.name)
+            say(f"{scenario.name} is left out: {'; '.join(reasons)}")
+    return paths, pem
+
+
 def summary(figures):
     """A few words about one result, for the progress."""
     if "us" in figures:
@@ -164,12 +180,17 @@ def summary(figures):
 
 
 def run_steps(steps, bench, options, log):
-    """Measures everything, printing each step before it and its result after it. Returns how many failed."""
-    failed = 0
+    """Measures everything, printing each step before it and its result after it. Returns how many failed.
+
+    A scenario that a peer refuses once is not asked of it in the next rounds.
+    """
+    failed, refused = 0, set()
     for position, (round_number, scenario, peer) in enumerate(steps, 1):
         name = peer.name if peer else peers.DIRECT
+        if (name, scenario.name) in refused:
+            continue
         progress = f"{position:4}/{len(steps)}  round {round_number + 1}/{options.rounds}"
-        say(f"{progress}  {scenario.name:4} {name:10}", " ")
+        say(f"{progress}  {scenario.name:6} {name:10}", " ")
         record = {"kind": "point", "scenario": scenario.name, "peer": name, "round": round_number,
                   "at": round(time.time()), "load_average": os.getloadavg()[0]}
         try:
@@ -178,6 +199,8 @@ def run_steps(steps, bench, options, log):
             say(summary(figures))
         except (peers.PeerFailed, RuntimeError, OSError, ValueError) as error:
             failed += 1
+            if isinstance(error, peers.PeerRefused):
+                refused.add((name, scenario.name))
             record["failed"] = str(error)
             say(f"failed: {error}")
         log.write(json.dumps(record) + "\n")
@@ -204,13 +227,14 @@ def lock():
     return file
 
 
-def allow_open_files():
+def allow_open_files(options):
     """Raises the limit of open files as far as it goes, for this process and those it starts."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    connections = measure.idle_connections()
-    if connections < measure.scenarios.IDLE_CONNECTIONS:
-        say(f"the limit of open files is {hard}: mem uses {connections} connections")
+    for scenario in (SCENARIOS[name] for name in options.scenarios):
+        connections = measure.idle_connections(scenario)
+        if scenario.kind == MEMORY and connections < scenario.connections:
+            say(f"the limit of open files is {hard}: {scenario.name} uses {connections} connections")
 
 
 def interrupt(*_):
@@ -226,10 +250,10 @@ def estimate(steps, seconds):
 
 def benchmark(options):
     """Measures what was asked for, prints the report, and returns the exit code."""
-    programs = compile_programs()
-    own_paths = {"floor": programs["floor"], **dict(options.program)}
+    paths, pem = prepare(options)
+    own_paths = {"floor": paths.get("floor"), **dict(options.program)}
     chosen, missing = peers.choose_peers(options.peers, options.gateward, own_paths)
-    for line in missing:
+    for line in missing + without_part(options, chosen):
         say(line)
     steps = plan(options, chosen)
     if not chosen or not steps:
@@ -239,7 +263,7 @@ def benchmark(options):
     os.makedirs(os.path.join(OUTPUT, "results"), exist_ok=True)
     out = options.out or os.path.join(OUTPUT, "results", time.strftime("%Y%m%d-%H%M%S.jsonl"))
     _held = lock()
-    allow_open_files()
+    allow_open_files(options)
     # The core of the peers is for the peers alone.
     os.sched_setaffinity(0, os.sched_getaffinity(0) - {options.cores[0]})
     say(f"{len(steps)} measurements, about {estimate(steps, options.seconds):.0f} min; raw results in {out}")
@@ -248,7 +272,7 @@ def benchmark(options):
         log.write(json.dumps(header(options, chosen)) + "\n")
         try:
             raise_priority()
-            bench = measure.Bench(processes, programs, options.cores, folder)
+            bench = measure.Bench(processes, paths, pem, options.cores, folder)
             code = 1 if run_steps(steps, bench, options, log) else 0
         except KeyboardInterrupt:
             say("\ninterrupted; this is what there is so far")
@@ -261,7 +285,7 @@ def main():
     options = read_options()
     if options.list:
         for scenario in SCENARIOS.values():
-            say(f"{scenario.name:5} {scenario.title}")
+            say(f"{scenario.name:6} {scenario.title}")
         return 0
     if options.report:
         say(report.report(options.report))

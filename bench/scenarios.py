@@ -15,17 +15,22 @@ ASKED_PATHS = tuple(option for prefix in ASKED_PREFIXES for option in ("-p", pre
 LATENCY_RATE = 2_000
 LATENCY_CONNECTIONS = 16
 IDLE_CONNECTIONS = 9_500
+IDLE_TLS_CONNECTIONS = 2_000
+IDLE_WEBSOCKETS = 5_000
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One row: `options` are those of programs/load.c; an empty `peers` means all of them."""
+    """One row: `options` are those of the program `load`; an empty `peers` means all of them."""
 
     name: str
     title: str
     kind: str = THROUGHPUT
     connections: int = 64
     options: tuple = ()
+    # Names of programs.PROGRAMS.
+    load: str = "load"
+    origin: str = "origin"
     variant: str = "plain"
     prefixes: tuple = ("/",)
     peers: tuple = ()
@@ -33,6 +38,11 @@ class Scenario:
     beside: str = ""
     # Where a figure hardly varies, one round is enough.
     once: bool = False
+
+    @property
+    def encrypted(self):
+        """Whether the peers need a certificate."""
+        return self.variant in ("tls", "h2")
 
 
 SCENARIOS = {scenario.name: scenario for scenario in (
@@ -49,8 +59,19 @@ SCENARIOS = {scenario.name: scenario for scenario in (
              variant="routes", prefixes=ASKED_PREFIXES, beside="k"),
     Scenario("log", "as a, Gateward writes its access log to a file; nginx keeps its log off",
              variant="log", peers=("nginx", "gateward")),
+    Scenario("tls", "GET 128 B over TLS 1.3, 64 connections", load="load_tls", variant="tls"),
+    Scenario("tlsg", "as tls, a new connection with a full handshake (ECDSA P-256) for each request, 32 at a time",
+             connections=32, options=("-n",), load="load_tls", variant="tls"),
+    Scenario("h2", "GET 128 B over HTTP/2 and TLS 1.3, 32 connections of 8 streams, to a service with HTTP/1.1",
+             connections=32, options=("-m", "8"), load="load_h2_tls", variant="h2"),
+    Scenario("grpc", "gRPC calls with 128 B both ways over cleartext HTTP/2, 32 connections of 8 streams",
+             connections=32, options=("-m", "8", "-g"), load="load_h2", origin="origin_grpc", variant="grpc"),
     Scenario("lat", f"GET 128 B at {LATENCY_RATE:,} requests/s over {LATENCY_CONNECTIONS} connections",
              kind=LATENCY),
     Scenario("mem", f"memory after start, and with {IDLE_CONNECTIONS:,} idle keep-alive connections",
-             kind=MEMORY, once=True),
+             kind=MEMORY, connections=IDLE_CONNECTIONS, once=True),
+    Scenario("memtls", f"as mem, with {IDLE_TLS_CONNECTIONS:,} idle connections of TLS 1.3",
+             kind=MEMORY, connections=IDLE_TLS_CONNECTIONS, variant="tls", once=True),
+    Scenario("memws", f"as mem, with {IDLE_WEBSOCKETS:,} idle WebSockets",
+             kind=MEMORY, connections=IDLE_WEBSOCKETS, variant="websocket", once=True),
 )}

@@ -14,7 +14,7 @@ def render(template, variant, prefixes, values):
     """
     lines = []
     for line in template.splitlines():
-        condition = re.match(r"@if ([a-z,]+)@", line)
+        condition = re.match(r"@if ([a-z0-9,]+)@", line)
         if condition:
             if variant not in condition[1].split(","):
                 continue

@@ -10,18 +10,18 @@
  * One thread, made to be cheaper than any gateway, so that one core of load keeps one core of gateway busy.
  * Each connection sends its next request when the last reply is complete. Replies are delimited by their
  * Content-Length; anything but a 200 is an error. Prints one line of JSON, and the first error on stderr.
+ *
+ * Compiled with -DTLS it is load_tls, which does the same over TLS 1.3: with -n a full handshake for each
+ * request.
  */
 #define _GNU_SOURCE
+#include "channel.h"
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { EVENTS = 256, MAX_PATHS = 64, SOURCES = 16 };
 
@@ -31,7 +31,7 @@ struct request {
 };
 
 struct connection {
-    int fd;
+    struct channel channel;
     const struct request *request; /* under way; null before the first */
     size_t sent;                   /* of the request */
     long missing;                  /* bytes of the reply; -1 before its head */
@@ -72,20 +72,21 @@ static void open_connection(struct connection *c) {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
     int one = 1;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (c->fd < 0) fail("socket");
-    if (new_connections) choose_source(c->fd);
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(c->fd, (void *)&address, sizeof address) && errno != EINPROGRESS) fail("connect");
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (fd < 0) fail("socket");
+    if (new_connections) choose_source(fd);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(fd, (void *)&address, sizeof address) && errno != EINPROGRESS) fail("connect");
     struct epoll_event interest = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c };
-    epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &interest);
+    epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &interest);
+    open_channel(&c->channel, fd);
     c->request = 0;
     c->sent = 0;
     c->missing = -1;
 }
 
 static void reopen(struct connection *c) {
-    close(c->fd);
+    close_channel(&c->channel);
     open_connection(c);
 }
 
@@ -103,9 +104,9 @@ static void send_request(struct connection *c) {
         next_request = (next_request + 1) % request_count;
     }
     while (c->sent < c->request->length) {
-        ssize_t n = send(c->fd, c->request->bytes + c->sent, c->request->length - c->sent, MSG_NOSIGNAL);
-        if (n < 0) {
-            if (errno != EAGAIN && errno != ENOTCONN) reopen_after(c, strerror(errno));
+        ssize_t n = channel_send(&c->channel, c->request->bytes + c->sent, c->request->length - c->sent);
+        if (n <= 0) {
+            if (n == 0 || (errno != EAGAIN && errno != ENOTCONN)) reopen_after(c, channel_error());
             return;
         }
         c->sent += n;
@@ -121,6 +122,8 @@ static void read_head(struct connection *c, size_t n) {
         fprintf(stderr, "a reply without Content-Length: %.80s\n", buffer);
         exit(1);
     }
+    const char *fault = channel_fault(&c->channel);
+    if (fault) note_error(fault);
     if (memcmp(buffer + 8, " 200", 4)) {
         buffer[strcspn(buffer, "\r")] = 0;
         note_error(buffer);
@@ -130,10 +133,10 @@ static void read_head(struct connection *c, size_t n) {
 
 static void receive_reply(struct connection *c) {
     for (;;) {
-        ssize_t n = recv(c->fd, buffer, sizeof buffer - 1, 0);
+        ssize_t n = channel_receive(&c->channel, buffer, sizeof buffer - 1);
         if (n < 0 && errno == EAGAIN) return;
         if (n <= 0) {
-            reopen_after(c, n < 0 ? strerror(errno) : "the connection was closed before the reply was whole");
+            reopen_after(c, n < 0 ? channel_error() : "the connection was closed before the reply was whole");
             return;
         }
         if (c->missing < 0) read_head(c, n);
@@ -144,7 +147,7 @@ static void receive_reply(struct connection *c) {
             else send_request(c);
             return; /* edge-triggered: what comes next makes an event */
         }
-        if ((size_t)n < sizeof buffer - 1) return; /* the socket is empty */
+        if (is_drained(n, sizeof buffer - 1)) return;
     }
 }
 
@@ -198,6 +201,7 @@ int main(int argc, char **argv) {
     double seconds = atof(argv[3]);
     read_options(argc, argv);
 
+    prepare_channels(0);
     epoll = epoll_create1(0);
     struct connection *connections = calloc(count, sizeof *connections);
     double start = seconds_now();

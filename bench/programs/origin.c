@@ -5,6 +5,7 @@
  * One thread, on 127.0.0.1. It answers every request with a 200 and a body of a fixed size:
  *   /b10k...  10 KiB     /b1m...  1 MiB     anything else  128 bytes
  * Bodies of requests, with Content-Length or chunked, are read and dropped before the answer.
+ * A request to upgrade becomes a WebSocket that sends back each frame of up to 125 bytes.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BUFFER = 65536, EVENTS = 512, MAX_FD = 65536 };
+enum { BUFFER = 65536, EVENTS = 512, MAX_FD = 65536, FRAME_HEAD = 6, FRAME_MAX = 125 };
 enum flow { GO_ON, BLOCKED, CLOSED };
 
 struct reply {
@@ -30,6 +31,8 @@ struct connection {
     size_t in_length;
     long skip;   /* bytes of a body with Content-Length still to come */
     int chunked; /* a chunked body is coming */
+    int upgraded; /* to a WebSocket */
+    char frame[2 + FRAME_MAX];
     int close;   /* after this reply */
     int blocked; /* the reply waits for room in the socket */
     const char *out;
@@ -37,7 +40,7 @@ struct connection {
 };
 
 static struct connection *connections[MAX_FD];
-static struct reply small, ten_kib, one_mib;
+static struct reply small, ten_kib, one_mib, switching;
 static int epoll;
 
 static struct reply make_reply(size_t body) {
@@ -47,6 +50,13 @@ static struct reply make_reply(size_t body) {
     memset(r.bytes + n, 'x', body);
     r.length = n + body;
     return r;
+}
+
+/* The clients of a benchmark always send the key of RFC 6455, section 1.3; this is the answer to it. */
+static struct reply make_switching(void) {
+    static char bytes[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                          "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    return (struct reply){ bytes, sizeof bytes - 1 };
 }
 
 static const struct reply *reply_for(const char *path) {
@@ -91,7 +101,8 @@ static enum flow send_reply(int fd, struct connection *c) {
 static void take_head(struct connection *c, char *head, char *end) {
     end[0] = 0;
     char *space = strchr(head, ' ');
-    const struct reply *reply = reply_for(space ? space + 1 : head);
+    c->upgraded = strcasestr(head, "\r\nupgrade: websocket") != 0;
+    const struct reply *reply = c->upgraded ? &switching : reply_for(space ? space + 1 : head);
     c->out = reply->bytes;
     c->out_length = reply->length;
     if (head[0] != 'G') {
@@ -103,8 +114,22 @@ static void take_head(struct connection *c, char *head, char *end) {
     c->close = connection && !strncasecmp(connection + 13, " close", 6);
 }
 
+/* Takes a short frame of a WebSocket, and prepares the same frame without its mask. */
+static char *take_websocket_frame(struct connection *c, char *p, char *end) {
+    size_t length = end - p < FRAME_HEAD ? 0 : p[1] & 0x7f;
+    if (end - p < FRAME_HEAD || (size_t)(end - p) < FRAME_HEAD + length) return p;
+    c->close = length > FRAME_MAX || !(p[1] & 0x80);
+    c->frame[0] = p[0];
+    c->frame[1] = length;
+    for (size_t i = 0; i < length && !c->close; i++) c->frame[2 + i] = p[FRAME_HEAD + i] ^ p[2 + i % 4];
+    c->out = c->frame;
+    c->out_length = c->close ? 0 : 2 + length;
+    return p + FRAME_HEAD + length;
+}
+
 /* Takes the next piece of input at `p`. Returns what lies behind it, or `p` where more bytes are needed. */
 static char *take_piece(struct connection *c, char *p, char *end) {
+    if (c->upgraded) return take_websocket_frame(c, p, end);
     if (c->skip) {
         long n = end - p < c->skip ? end - p : c->skip;
         c->skip -= n;
@@ -131,7 +156,7 @@ static enum flow answer(int fd, struct connection *c) {
         int waiting = next == p;
         p = next;
         if (waiting) break;
-        if (!c->skip && !c->chunked && c->out_length) flow = send_reply(fd, c);
+        if (!c->skip && !c->chunked && (c->out_length || c->close)) flow = send_reply(fd, c);
     }
     if (flow == CLOSED) return CLOSED;
     c->in_length = end - p;
@@ -192,6 +217,7 @@ int main(int argc, char **argv) {
     small = make_reply(128);
     ten_kib = make_reply(10 << 10);
     one_mib = make_reply(1 << 20);
+    switching = make_switching();
     epoll = epoll_create1(0);
     watch(listener, EPOLL_CTL_ADD, EPOLLIN);
     struct epoll_event events[EVENTS];
