@@ -18,15 +18,20 @@
 mod bell;
 pub mod bulk;
 pub mod case;
+pub mod certificates;
 mod client;
 mod gateway;
+pub mod http2;
 mod link;
 mod load;
 pub mod message;
 mod origin;
 mod pattern;
+pub mod pebble;
+pub mod peer;
 pub mod play;
 pub mod python;
+pub mod tls;
 
 pub use bell::{Bell, wait_until};
 pub use client::Client;

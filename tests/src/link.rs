@@ -79,6 +79,15 @@ impl Link {
         self.peer
     }
 
+    /// The address of this side.
+    ///
+    /// # Panics
+    ///
+    /// After a reset.
+    pub fn local(&self) -> SocketAddr {
+        self.stream().unwrap().local_addr().unwrap()
+    }
+
     fn stream(&self) -> Option<Arc<TcpStream>> {
         self.stream.lock().unwrap().clone()
     }

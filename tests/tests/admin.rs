@@ -60,7 +60,7 @@ fn the_index_names_every_page() {
     let index = ask(admin, "GET", "/", "");
     let pages: Vec<String> =
         index.text().lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
-    assert_eq!(pages, ["/livez", "/readyz", "/metrics", "/config", "/routes", "/services"]);
+    assert_eq!(pages, ["/livez", "/readyz", "/metrics", "/config", "/routes", "/services", "/certificates"]);
     for path in &pages {
         let answer = ask(admin, "GET", path, "");
         assert_eq!((answer.status(), answer.field("cache-control")), (200, Some("no-store")), "{path}");
@@ -156,7 +156,8 @@ fn no_page_shows_a_secret() {
     let gateway = setup.start();
     let authorization = format!("Authorization: Bearer {}\r\n", secrets[2]);
     let everything = || -> String {
-        let pages = ["/", "/livez", "/readyz", "/metrics", "/config", "/routes", "/services"];
+        let pages =
+            ["/", "/livez", "/readyz", "/metrics", "/config", "/routes", "/services", "/certificates"];
         let pages = pages.map(|path| ask(gateway.admin(), "GET", path, &authorization));
         assert!(pages.iter().all(|page| page.status() == 200));
         pages.map(|page| page.text()).concat()
@@ -242,7 +243,7 @@ fn a_token_is_asked_for_everything_but_health() {
     let gateway = Gateway::start(yaml(&format!("admin: {{ address: 0.0.0.0:0, token: {TOKEN} }}")));
     let admin = SocketAddr::from(([127, 0, 0, 1], gateway.admin().port()));
     let shown = format!("Host: gw.test\r\nAuthorization: Bearer {TOKEN}\r\n");
-    for path in ["/", "/metrics", "/config", "/routes", "/services", "/nothing"] {
+    for path in ["/", "/metrics", "/config", "/routes", "/services", "/certificates", "/nothing"] {
         let denied = ask(admin, "GET", path, "Host: gw.test\r\n");
         assert_eq!((denied.status(), denied.field("www-authenticate")), (401, Some("Bearer")), "{path}");
         let wrong =

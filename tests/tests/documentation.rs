@@ -5,6 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, SerialNumber, date_time_ymd,
+};
+
 /// Every Markdown file of the repository that users read, and the pages of policies.
 fn pages(root: &Path) -> Vec<PathBuf> {
     let mut pages = vec![root.join("README.md")];
@@ -29,11 +34,47 @@ fn whole_files(page: &str) -> Vec<&str> {
     blocks.filter(|block| block.starts_with("# gateward.yaml")).collect()
 }
 
+/// The certificates, keys and lists that the examples name, as they say that they are.
+fn make_certificates(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    for name in ["clients", "internal-ca"] {
+        fs::write(folder.join(name).with_extension("pem"), &authority).unwrap();
+    }
+    for (name, host, algorithm) in [
+        ("site", "www.example.com", &rcgen::PKCS_ECDSA_P256_SHA256),
+        ("site-rsa", "www.example.com", &rcgen::PKCS_RSA_SHA256),
+        ("wildcard", "*.example.com", &rcgen::PKCS_ECDSA_P256_SHA256),
+        ("gateway", "gateway.internal", &rcgen::PKCS_ECDSA_P256_SHA256),
+    ] {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let certificate =
+            CertificateParams::new(vec![host.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        fs::write(folder.join(name).with_extension("pem"), certificate.pem()).unwrap();
+        fs::write(folder.join(name).with_extension("key"), key.serialize_pem()).unwrap();
+    }
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(2020, 1, 1),
+        next_update: date_time_ymd(2100, 1, 1),
+        crl_number: SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    fs::write(folder.join("revoked.pem"), list.signed_by(&issuer).unwrap().pem().unwrap()).unwrap();
+}
+
 #[test]
 fn every_whole_configuration_passes_the_check() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let folder = std::env::temp_dir().join(format!("gateward-documentation-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
+    make_certificates(&folder.join("certs"));
     let (mut checked, mut wrong) = (0, Vec::new());
     for page in pages(root) {
         for block in whole_files(&fs::read_to_string(&page).unwrap()) {

@@ -269,7 +269,8 @@ fn what_is_malformed_gets_the_fault_that_serving_gives() {
         (&["/a#b"], "400", "bad-target"),
         (&["/x", "-H", "host: a/b"], "400", "bad-host"),
         (&["/x", "-H", "host: a", "-H", "host: a"], "400", "bad-host"),
-        (&["CONNECT", "/x"], "501", "method-not-implemented"),
+        (&["CONNECT", "/x"], "400", "bad-target"),
+        (&["TRACE", "/x"], "501", "method-not-implemented"),
         (&["POST", "/x", "--body", "1", "-H", "transfer-encoding: chunked"], "400", "bad-framing"),
         (&["/x", "-H", "expect: other"], "417", "unknown-expectation"),
     ] {
@@ -320,7 +321,7 @@ fn wrong_usage_ends_with_2() {
 #[test]
 fn what_is_not_a_request_of_a_client_is_said() {
     let explained = explain(&["https://api.example.com/ping#part"]);
-    explained.has(&["https is explained as http"]);
+    explained.has(&["This listener speaks plain HTTP"]);
     explained.has(&["#part"]);
     explain(&["OPTIONS", "*"]).has(&["Answered with 204 No Content by the gateway"]);
 }

@@ -100,13 +100,18 @@ fn answer(text: &str) -> impl Fn(&end_to_end::Message) -> Option<Vec<u8>> + Send
 
 /// Two services on one port of two addresses, and a gateway that knows them by a name.
 fn moving() -> (Origin, Origin, NameServer, Gateway) {
+    moving_with("")
+}
+
+/// The same, with more about the service.
+fn moving_with(more: &str) -> (Origin, Origin, NameServer, Gateway) {
     let one = Origin::serving(answer("one"));
     let two = Origin::serving_at(&format!("127.0.0.2:{}", one.address().port()), answer("two"));
     let names = NameServer::start("127.0.0.1 service.test\n");
     let gateway = Gateway::start(format!(
         "listen: 127.0.0.1:0\n\
          dns: {{ servers: [\"127.0.0.1:{}\"] }}\n\
-         services: {{ site: {{ endpoints: [\"http://service.test:{}\"] }} }}\n\
+         services: {{ site: {{ endpoints: [\"http://service.test:{}\"]{more} }} }}\n\
          routes: [{{ path: /*, service: site }}]\n",
         names.port,
         one.address().port()
@@ -126,6 +131,21 @@ fn a_name_that_moves_is_followed() {
         let two: Vec<String> = (0..2).map(|_| client.get("/").text()).collect();
         two.contains(&"one".to_owned()) && two.contains(&"two".to_owned())
     });
+    gateway.stop();
+}
+
+#[test]
+fn addresses_are_probed_as_they_come_and_go() {
+    let (one, two, names, gateway) = moving_with(", health: { path: /probe, every: 100ms }");
+    let probes = |origin: &Origin| origin.requests().iter().filter(|one| one.target() == "/probe").count();
+    wait_until("the first address is probed", SOON, || probes(&one) >= 2);
+    assert_eq!(probes(&two), 0);
+    names.change("127.0.0.2 service.test\n");
+    wait_until("the other address is probed", Duration::from_secs(20), || probes(&two) >= 1);
+    let last = probes(&one);
+    let later = probes(&two);
+    wait_until("it goes on", SOON, || probes(&two) >= later + 3);
+    assert!(probes(&one) <= last + 1, "what is gone is not probed any more");
     gateway.stop();
 }
 

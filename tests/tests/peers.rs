@@ -6,15 +6,15 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr,
     reason = "a failed unwrap is a failed test"
 )]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use end_to_end::peer::{Peer, missing, output_of, scripts};
 use end_to_end::python::python_with;
 use end_to_end::{Folder, Gateway, Origin, SOON, wait_until};
 
@@ -23,26 +23,6 @@ fn gateway_for(address: &SocketAddr) -> Gateway {
         "listen: 127.0.0.1:0\nservices: {{ site: {{ endpoints: [\"http://{address}\"] }} }}\n\
          routes: [{{ path: /*, service: site }}]\n"
     ))
-}
-
-/// A child that is ended with the test.
-struct Peer(Child);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Runs a program to its end; what it printed, if it went well.
-fn output_of(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("this test needs {program}: {error}"));
-    let text =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {}\n{text}", output.status);
-    text
 }
 
 fn echo() -> Origin {
@@ -166,10 +146,10 @@ fn wrk_meets_no_error() {
 #[test]
 fn pythons_websockets_through_the_gateway() {
     let Some(python) = python_with("websockets") else {
-        eprintln!("peers: NOT CHECKED: Python's websockets (the package could not be installed)");
+        missing("Python's websockets", "the package could not be installed");
         return;
     };
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+    let scripts = scripts();
     let mut server = Command::new(&python);
     server.arg("-u").arg(scripts.join("websocket_server.py")).stdout(Stdio::piped()).stdin(Stdio::null());
     let mut server = Peer(server.spawn().unwrap());
@@ -180,6 +160,5 @@ fn pythons_websockets_through_the_gateway() {
     let url = format!("ws://{}/chat", gateway.address());
     let text = output_of(python.to_str().unwrap(), &[client.to_str().unwrap(), &url]);
     assert_eq!(text.trim(), "fine");
-    std::io::stderr().flush().unwrap();
     gateway.stop();
 }

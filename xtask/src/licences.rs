@@ -1,7 +1,7 @@
 //! Licences, bans and sources of what we depend on, for machines where cargo-deny cannot be installed.
 //!
-//! The rules stand in `deny.toml` and only there; this reads the few keys it needs: the allowed licences and the
-//! banned crates. It asks `cargo tree` what is really built, on every platform.
+//! The rules stand in `deny.toml` and only there; this reads the few keys it needs: the allowed licences, the
+//! banned crates, and the platforms that we ship for. It asks `cargo tree` what is really built there.
 //! Advisories need a database, so they stay with cargo-deny. Entry point: [`check`].
 
 use std::collections::BTreeSet;
@@ -13,6 +13,7 @@ use crate::findings::{Finding, Tree};
 struct Rules {
     allowed: Vec<String>,
     banned: Vec<String>,
+    targets: Vec<String>,
 }
 
 /// Checks the whole dependency tree of the workspace.
@@ -23,17 +24,22 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let rules = Rules {
         allowed: strings_of(&deny.text, "licenses", "allow"),
         banned: crates_of(&deny.text, "bans", "deny"),
+        targets: strings_of(&deny.text, "graph", "targets"),
     };
-    match packages(tree) {
+    if rules.targets.is_empty() {
+        return vec![Finding::new("deny.toml", 0, "`[graph] targets` names no platform")];
+    }
+    match packages(tree, &rules.targets) {
         Ok(packages) => packages.iter().filter_map(|package| judge(package, &rules)).collect(),
         Err(why) => vec![Finding::new("Cargo.toml", 0, why)],
     }
 }
 
 /// What `cargo tree` prints of each package: licence, name and version, source if it is not the registry.
-fn packages(tree: &Tree) -> Result<BTreeSet<String>, String> {
+fn packages(tree: &Tree, targets: &[String]) -> Result<BTreeSet<String>, String> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["tree", "--workspace", "--locked", "--target", "all", "--prefix", "none", "--no-dedupe"])
+        .args(["tree", "--workspace", "--all-features", "--locked", "--prefix", "none", "--no-dedupe"])
+        .args(targets.iter().flat_map(|target| ["--target", target]))
         .args(["--edges", "normal,build,dev", "--format", "{l}|{p}"])
         .current_dir(tree.root())
         .output()
@@ -142,9 +148,13 @@ mod tests {
     use super::*;
 
     fn rules() -> Rules {
-        let deny = "[licenses]\nallow = [\n  # why\n  \"MIT\",\n  \"Zlib\",\n  \"Apache-2.0 WITH LLVM-exception\",\n]\n\
+        let deny = "[graph]\ntargets = [\n  \"x86_64-unknown-linux-gnu\",\n]\n[licenses]\nallow = [\n  # why\n  \"MIT\",\n  \"Zlib\",\n  \"Apache-2.0 WITH LLVM-exception\",\n]\n\
                     [bans]\ndeny = [\n  { crate = \"openssl\", reason = \"no\" },\n]\n";
-        Rules { allowed: strings_of(deny, "licenses", "allow"), banned: crates_of(deny, "bans", "deny") }
+        Rules {
+            allowed: strings_of(deny, "licenses", "allow"),
+            banned: crates_of(deny, "bans", "deny"),
+            targets: strings_of(deny, "graph", "targets"),
+        }
     }
 
     #[test]
@@ -167,6 +177,7 @@ mod tests {
 
     #[test]
     fn packages_are_judged() {
+        assert_eq!(rules().targets, ["x86_64-unknown-linux-gnu"]);
         for (package, complaint) in [
             ("MIT|memchr v2.8.3", None),
             ("MIT|wire v0.1.0 (/somewhere/crates/wire)", None),

@@ -107,6 +107,10 @@ pub(crate) fn metrics() -> String {
          - `route` and `service` are names of the configuration, `listener` is an address.\n\
          - `method` is `GET`, `HEAD`, `POST`, `PUT`, `DELETE`, `PATCH`, `OPTIONS`, or `other`, also where no method could\n  \
          be read. `status` is `1xx` to `5xx`.\n\
+         - `protocol` is `HTTP/1.0`, `HTTP/1.1`, `HTTP/2` or `HTTP/3`. `result` of handshakes is one of the words in\n  \
+         [TLS](../tls.md#when-a-handshake-fails). `reason` is `reset_flood` (one request after another was given up),\n  \
+         `frame_flood` (frames about nothing), `half_head` (a head that did not end) or `excess` (more streams in error,\n  \
+         or pieces of heads, than a connection may have).\n\
          - `fault` and `layer` are those of the [list of faults](faults.md).\n\n\
          Numbers begin at 0 when the process starts, and stay across reloads. Those of a route, service or listener that\n\
          has left the configuration are gone.\n",

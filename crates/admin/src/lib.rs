@@ -4,6 +4,7 @@
 //! [`control::View`]. Entry points: [`bind`], [`serve`]; the pages are in `pages.rs`.
 
 mod access;
+mod certificates;
 mod listen;
 mod pages;
 mod routes;

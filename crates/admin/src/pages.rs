@@ -3,6 +3,7 @@
 //! Every page is a function from the view to a text. Entry point: [`answer`].
 
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use control::{Phase, View};
 use http_body_util::Full;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use telemetry::Metrics;
 
 use crate::access::{self, Denied};
-use crate::{routes, services};
+use crate::{certificates, routes, services};
 
 /// What there is, and what it says.
 const PAGES: &[(&str, &str)] = &[
@@ -23,6 +24,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/config", "the configuration in use, with defaults and without secrets, and how the last reload went"),
     ("/routes", "the routes in use, where they lead and what they have counted"),
     ("/services", "the services in use, their endpoints, connections and counts"),
+    ("/certificates", "the certificates of each listener, when they end, and how orders by ACME go"),
 ];
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -55,13 +57,14 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
         "/metrics" => reply(StatusCode::OK, Metrics::CONTENT_TYPE, view.metrics.render()),
         "/config" => json_reply(&config(view)),
         "/routes" => json_reply(&routes::page(view)),
+        "/certificates" => json_reply(&certificates::page(view, SystemTime::now())),
         "/services" => json_reply(&services::page(view)),
         _ => text(StatusCode::NOT_FOUND, &format!("There is no such page. There are:\n\n{}", index())),
     }
 }
 
 fn index() -> String {
-    PAGES.iter().map(|(path, what)| format!("{path:<10} {what}\n")).collect()
+    PAGES.iter().map(|(path, what)| format!("{path:<13} {what}\n")).collect()
 }
 
 fn live(view: &View) -> Response<Full<Bytes>> {
@@ -103,7 +106,7 @@ pub(crate) fn effective(view: &View) -> Value {
     view.active().tree.as_ref().map_or(Value::Null, |tree| config::effective(tree, &shape))
 }
 
-fn seconds(time: std::time::SystemTime) -> u64 {
+fn seconds(time: SystemTime) -> u64 {
     time.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -1,8 +1,9 @@
 //! `/services`: what stands behind the gateway, and how it does.
 
 use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use control::View;
+use control::{AddressHealth, ServiceHealth, View};
 use serde_json::{Value, json};
 use snapshot::{Endpoint, EndpointHost, Service};
 use telemetry::ServiceTotals;
@@ -31,8 +32,30 @@ fn one(view: &View, service: &Service, totals: Option<&ServiceTotals>) -> Value 
             "reused": totals.reused,
             "max_per_address": service.max_connections,
         },
+        "health": view.health_of(&service.name).map(|health| probed(&health)),
         "retries": totals.retries,
         "failures": totals.failures(),
+    })
+}
+
+/// What probes say; `null` for a service that is not probed.
+fn probed(health: &ServiceHealth) -> Value {
+    let healthy = health.addresses.iter().filter(|one| one.standing.is_healthy()).count();
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let address = |one: &AddressHealth| {
+        json!({
+            "address": one.address.to_string(),
+            "healthy": one.standing.is_healthy(),
+            "takes_requests": balance::takes_requests(one.standing, health.panic),
+            "since": seconds(one.since),
+            "last_probe": one.last.as_ref().map(|last| json!({ "at": seconds(last.at), "result": last.result })),
+        })
+    };
+    json!({
+        "healthy": healthy,
+        "unhealthy": health.addresses.len() - healthy,
+        "panic": health.panic,
+        "addresses": health.addresses.iter().map(address).collect::<Vec<_>>(),
     })
 }
 

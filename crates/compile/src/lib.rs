@@ -1,10 +1,14 @@
 //! Model to snapshot, with every diagnostic at once: pure, without network or clock.
 //!
-//! One file per section of the language. `check`, `run` and the tests run this same code. Entry point:
+//! Files, the time and the authorities of the system are passed in: see [`Outside`]. One file per section of the language. `check`, `run` and the tests run this same code. Entry point:
 //! [`compile`].
 
+mod acme;
 mod admin;
+mod certificates;
+mod health;
 mod listeners;
+mod outside;
 mod policies;
 mod reachability;
 mod routes;
@@ -13,6 +17,7 @@ mod telemetry;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::sync::Arc;
 
@@ -20,14 +25,16 @@ use config::Config;
 use diagnostics::{Code, Diagnostic, Diagnostics};
 use snapshot::{Snapshot, TrustedProxies};
 
+pub use outside::Outside;
+
 /// Turns what the user wrote into what requests use. `None` if anything stands against it; then
 /// `diagnostics` has at least one error. Everything is looked at, also after the first mistake.
-pub fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Option<Snapshot> {
+pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics) -> Option<Snapshot> {
     // What is missing may only be what could not be read, and that was reported already.
     let complete = !diagnostics.has_errors();
-    let listeners = listeners::compile(config, diagnostics);
+    let listeners = listeners::compile(config, outside, diagnostics);
     let admin = admin::compile(config, diagnostics);
-    let services = services::compile(config, diagnostics);
+    let services = services::compile(config, outside, diagnostics);
     let gateway = policies::Layer::compile(config.policies.as_ref(), diagnostics);
     let compiled = routes::compile(config, &services, &gateway, diagnostics);
     if complete {
@@ -59,5 +66,6 @@ pub fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Option<Snapsho
         admin,
         access_log: telemetry::access_log(config),
         name_servers: config.name_servers(),
+        acme: outside.acme.clone(),
     })
 }

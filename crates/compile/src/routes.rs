@@ -61,6 +61,7 @@ pub(crate) fn compile(
         let layer = Layer::compile(raw.policies.as_ref(), diagnostics);
         let context =
             Context { config, complete, services, gateway, layer: &layer, pattern: pattern.as_ref() };
+        let connect = is_for_connect(raw, diagnostics);
         let action = context.action(raw, &mut used, diagnostics);
         if let (Some(of), Some(action)) = (of, action) {
             builder.add(RouteIndex(routes.len() as u32), of);
@@ -69,6 +70,8 @@ pub(crate) fn compile(
                 name: route_name(raw, position),
                 action,
                 timeout: raw.timeout.as_ref().map(|timeout| timeout.get()),
+                grpc_web: raw.grpc_web,
+                connect,
                 source: raw.span,
             });
         }
@@ -184,6 +187,32 @@ fn matcher(raw: &Raw, pattern: Option<PathPattern>, diagnostics: &mut Diagnostic
     })
 }
 
+/// The method that asks for a connection of one's own.
+const CONNECT: &str = "CONNECT";
+
+/// Whether a route is for CONNECT; reports what has no meaning there. A request of this method has a host and a port,
+/// and what follows it is no HTTP.
+fn is_for_connect(raw: &Raw, diagnostics: &mut Diagnostics) -> bool {
+    let mut methods = raw.methods.iter().flatten();
+    let Some(method) = methods.clone().find(|method| method.value == CONNECT) else { return false };
+    let mut wrong = |what: &str, help: &str| {
+        diagnostics.push(Diagnostic::error(Code::InvalidMethod, method.span, what).help(help));
+    };
+    if methods.any(|other| other.value != CONNECT) {
+        wrong("CONNECT cannot share a route with other methods", "give it a route of its own");
+    }
+    if raw.path.is_some() || raw.query.is_some() || raw.rewrite.is_some() || raw.grpc_web {
+        wrong(
+            "a CONNECT has a host and nothing else",
+            "remove `path`, `query`, `rewrite` and `grpc_web`; choose by `hosts`",
+        );
+    }
+    if raw.redirect.is_some() || raw.respond.is_some() {
+        wrong("a CONNECT leads to a service", "write `service`, and `policies` that say who may use it");
+    }
+    true
+}
+
 /// Whether a text is a method, in capitals; reports what it is not.
 pub(crate) fn check_method(method: &Spanned<String>, diagnostics: &mut Diagnostics) -> bool {
     let diagnostic = if !Headers::is_valid_name(method.as_bytes()) {
@@ -192,7 +221,7 @@ pub(crate) fn check_method(method: &Spanned<String>, diagnostics: &mut Diagnosti
     } else if method.bytes().any(|b| b.is_ascii_lowercase()) {
         Diagnostic::error(Code::InvalidMethod, method.span, "methods are written in capitals")
             .help(format!("did you mean `{}`?", method.to_ascii_uppercase()))
-    } else if matches!(method.as_str(), "CONNECT" | "TRACE") {
+    } else if method.as_str() == "TRACE" {
         Diagnostic::error(Code::InvalidMethod, method.span, format!("{} is never served", method.value))
             .help("every such request is answered with 501, before routes are looked for")
     } else {

@@ -5,8 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use config::{Config, RetryCondition, Service as Raw};
 use diagnostics::{Code, Diagnostic, Diagnostics};
 use message::Method;
-use snapshot::{Endpoint, EndpointHost, Retries, RetryOn, Service, ServiceIndex, ServiceTimeouts};
+use snapshot::{
+    Endpoint, EndpointHost, Protocol, ProxyProtocol, Retries, RetryOn, Service, ServiceIndex, ServiceTimeouts,
+};
 
+use crate::outside::Outside;
 use crate::policies::Layer;
 
 /// All services, and what routes need to know of them.
@@ -38,7 +41,7 @@ impl Services {
 }
 
 /// Compiles every service.
-pub(crate) fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Services {
+pub(crate) fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics) -> Services {
     let mut services = Services { compiled: Vec::new(), layers: Vec::new(), by_name: HashMap::new() };
     for (name, raw) in config.services.iter() {
         let index = ServiceIndex(services.compiled.len());
@@ -46,9 +49,16 @@ pub(crate) fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Service
         services.layers.push(Layer::compile(raw.policies.as_ref(), diagnostics));
         check_name(name, diagnostics);
         check_endpoints(name, raw, diagnostics);
+        let protocol = protocol(raw, diagnostics);
         services.compiled.push(Service {
             name: name.as_str().into(),
             endpoints: raw.endpoints.iter().map(endpoint).collect(),
+            protocol,
+            tls: crate::tls::service(name, raw, protocol, outside, diagnostics),
+            proxy_protocol: raw.proxy_protocol.map(|version| match version {
+                config::ProxyProtocol::V1 => ProxyProtocol::V1,
+                config::ProxyProtocol::V2 => ProxyProtocol::V2,
+            }),
             algorithm: match raw.balance {
                 config::Balance::RoundRobin => balance::Algorithm::RoundRobin,
                 config::Balance::Random => balance::Algorithm::Random,
@@ -58,6 +68,7 @@ pub(crate) fn compile(config: &Config, diagnostics: &mut Diagnostics) -> Service
             max_connections: raw.connections.max as usize,
             idle_connections: raw.connections.idle as usize,
             retries: retries(raw, diagnostics),
+            health: raw.health.as_ref().map(|health| crate::health::compile(health, raw, diagnostics)),
         });
     }
     services
@@ -105,13 +116,35 @@ fn check_endpoints(name: &diagnostics::Spanned<String>, raw: &Raw, diagnostics: 
     }
 }
 
+fn protocol(raw: &Raw, diagnostics: &mut Diagnostics) -> Protocol {
+    let plain = raw.endpoints.iter().any(|endpoint| !endpoint.url.value.https);
+    match raw.protocol.value {
+        config::ServiceProtocol::Http1 => Protocol::Http1,
+        config::ServiceProtocol::Http2 => Protocol::Http2,
+        config::ServiceProtocol::Auto => {
+            if plain {
+                diagnostics.push(
+                    Diagnostic::warning(
+                        Code::UnusedSetting,
+                        raw.protocol.span,
+                        "`auto` is HTTP/1.1 here: the version is agreed on by encrypted connections only",
+                    )
+                    .help("write `http1` or `http2`, or `https` endpoints"),
+                );
+            }
+            Protocol::Auto
+        }
+    }
+}
+
 fn endpoint(raw: &config::Endpoint) -> Endpoint {
     let url = &raw.url.value;
     let host = match url.host.trim_start_matches('[').trim_end_matches(']').parse() {
         Ok(address) => EndpointHost::Address(address),
         Err(_) => EndpointHost::Name(url.host.as_str().into()),
     };
-    let authority = if url.port == 80 { url.host.clone() } else { format!("{}:{}", url.host, url.port) };
+    let usual = if url.https { 443 } else { 80 };
+    let authority = if url.port == usual { url.host.clone() } else { format!("{}:{}", url.host, url.port) };
     Endpoint { host, port: url.port, weight: raw.weight, authority: authority.into() }
 }
 
@@ -141,6 +174,7 @@ fn retries(raw: &Raw, diagnostics: &mut Diagnostics) -> Retries {
             RetryCondition::Reset => on.reset = true,
             RetryCondition::Timeout => on.timeout = true,
             RetryCondition::Status(status) => on.statuses.push(status),
+            RetryCondition::Grpc(status) => on.grpc.push(status),
         }
     }
     for method in section.methods.iter().flatten() {

@@ -1,9 +1,17 @@
 //! What is wrong is said with its code and at its place; what is right becomes what requests use.
 
+use std::time::{Duration, SystemTime};
+
 use config::load_text;
 use diagnostics::{Severity, Sources};
 use document::MemoryEnvironment;
 use snapshot::{Action, EndpointHost, Snapshot};
+
+use crate::Outside;
+
+fn outside() -> Outside {
+    Outside::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000))
+}
 
 struct Compiled {
     snapshot: Option<Snapshot>,
@@ -15,7 +23,7 @@ struct Compiled {
 fn compile_text(text: &str) -> Compiled {
     let loaded = load_text("gateward.yaml", text, &MemoryEnvironment::new());
     let mut diagnostics = loaded.diagnostics;
-    let snapshot = loaded.config.and_then(|config| crate::compile(&config, &mut diagnostics));
+    let snapshot = loaded.config.and_then(|config| crate::compile(&config, &outside(), &mut diagnostics));
     let place = |sources: &Sources, span| sources.place(span).trim_start_matches("gateward.yaml:").to_owned();
     let found = diagnostics
         .sorted()
@@ -145,14 +153,17 @@ fn values_from_outside_are_never_shown_and_never_change_their_meaning() {
         "{ path: /, service: s, policies: { headers: { request: { remove: [\"${env:SECRET} x\"] } } } }",
     ] {
         let mut loaded = load_text("gateward.yaml", &with_routes(&format!("  - {place}")), &environment);
-        let _ = loaded.config.and_then(|config| crate::compile(&config, &mut loaded.diagnostics));
+        let _ = loaded.config.and_then(|config| crate::compile(&config, &outside(), &mut loaded.diagnostics));
         loaded.diagnostics.hide(&loaded.secrets);
         let text = diagnostics::render_text(&loaded.diagnostics, &loaded.sources, false);
         assert!(loaded.diagnostics.has_errors() && !text.contains("S3CRET"), "{text}");
     }
     let text = with_routes("  - { path: /, headers: { x-key: \"${env:KEY}\" }, service: s }");
     let mut loaded = load_text("gateward.yaml", &text, &environment);
-    let snapshot = loaded.config.and_then(|config| crate::compile(&config, &mut loaded.diagnostics)).unwrap();
+    let snapshot = loaded
+        .config
+        .and_then(|config| crate::compile(&config, &outside(), &mut loaded.diagnostics))
+        .unwrap();
     assert!(
         format!("{:?}", snapshot.router).contains("Exact"),
         "a key that begins with ~ is no regular expression"
@@ -318,7 +329,7 @@ fn examples_show_what_can_be_tried_and_nothing_from_outside() {
     let environment = MemoryEnvironment::new().with_var("SECRET", "S3CRET");
     let routes = "  - { hosts: a.com, headers: { x-k: \"${env:SECRET}\" }, service: s }\n  - { path: /a, query: { k: \"${env:SECRET}\" }, respond: {} }";
     let mut loaded = load_text("gateward.yaml", &with_routes(routes), &environment);
-    let _ = loaded.config.and_then(|config| crate::compile(&config, &mut loaded.diagnostics));
+    let _ = loaded.config.and_then(|config| crate::compile(&config, &outside(), &mut loaded.diagnostics));
     let text = diagnostics::render_text(&loaded.diagnostics, &loaded.sources, false);
     assert!(
         text.contains("GET http://a.com/a?k=HIDDEN -H 'x-k: HIDDEN'") && !text.contains("S3CRET"),

@@ -9,7 +9,7 @@ use document::{Decode, Node, Shape, section};
 section! {
     /// One address of a service. The URL alone may stand for the section: `http://10.0.0.1:8080`.
     pub struct Endpoint {
-        /// `http://host` or `http://host:port`, nothing more. A name is looked up, and looked up again when its
+        /// `http://host` or `https://host`, with a port if it is not 80 or 443, nothing more. A name is looked up, and looked up again when its
         /// record expires; each of its addresses takes part.
         url: Spanned<EndpointUrl>,
         /// Its share among the endpoints of the service.
@@ -19,18 +19,21 @@ section! {
     short url
 }
 
-/// Host and port of an `http` URL.
+/// Scheme, host and port of a URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EndpointUrl {
+    /// Whether connections are encrypted.
+    pub https: bool,
     /// A name in lower case without a dot at its end, an IPv4 address, or an IPv6 address in brackets.
     pub host: String,
-    /// The port, 80 if the URL has none.
+    /// The port, 80 or 443 if the URL has none.
     pub port: u16,
 }
 
 impl fmt::Display for EndpointUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "http://{}:{}", self.host, self.port)
+        let scheme = if self.https { "https" } else { "http" };
+        write!(out, "{scheme}://{}:{}", self.host, self.port)
     }
 }
 
@@ -65,16 +68,14 @@ fn parse(node: &Node, text: &str) -> Result<EndpointUrl, Box<Diagnostic>> {
         wrong(node, 0, text.len(), "the URL has no scheme", &help)
     })?;
     let after = scheme.len() + 3;
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => {}
-        "https" => {
-            let place = node.part(0, scheme.len());
-            return Err(Box::new(Diagnostic::not_built(place, "https", "encrypted connections to services")));
-        }
+    let https = match scheme.to_ascii_lowercase().as_str() {
+        "http" => false,
+        "https" => true,
         _ => {
-            return Err(wrong(node, 0, scheme.len(), "the scheme is not `http`", "write `http://host:port`"));
+            let help = "write `http://host:port`, or `https://host:port` for encrypted connections";
+            return Err(wrong(node, 0, scheme.len(), "the scheme is not `http` or `https`", help));
         }
-    }
+    };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     if !tail.is_empty() && tail != "/" {
@@ -93,7 +94,13 @@ fn parse(node: &Node, text: &str) -> Result<EndpointUrl, Box<Diagnostic>> {
     };
     let (host, port) = authority.split_at(host_end);
     let port = match port.strip_prefix(':') {
-        None if port.is_empty() => 80,
+        None if port.is_empty() => {
+            if https {
+                443
+            } else {
+                80
+            }
+        }
         Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
             digits.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
                 let place = (after + host_end + 1, after + authority.len());
@@ -118,7 +125,7 @@ fn parse(node: &Node, text: &str) -> Result<EndpointUrl, Box<Diagnostic>> {
         }
     };
     let host = host_name(host).map_err(|(what, help)| wrong(node, after, after + host_end, what, help))?;
-    Ok(EndpointUrl { host, port })
+    Ok(EndpointUrl { https, host, port })
 }
 
 fn wrong(node: &Node, from: usize, to: usize, message: &str, help: &str) -> Box<Diagnostic> {

@@ -6,10 +6,13 @@
 //!
 //! Entry points: [`load()`], [`load_text`], [`Config`], [`effective()`].
 
+mod acme;
 mod admin;
+mod attach;
 mod effective;
 mod endpoint;
 mod files;
+mod health;
 mod listen;
 mod load;
 mod merge;
@@ -19,18 +22,24 @@ mod route;
 mod service;
 mod telemetry;
 mod timeout;
+mod tls;
 
+pub use acme::{Acme, AcmeChallenge, AcmeDirectory, StateDir, Stored};
 pub use admin::{Admin, AdminSetting};
 pub use effective::effective;
 pub use endpoint::{Endpoint, EndpointUrl};
-pub use listen::{Listen, ListenLimits, ListenTimeouts};
+pub use health::{GrpcHealth, Health, StatusRange, Threshold};
+pub use listen::{HttpVersion, Listen, ListenLimits, ListenTimeouts, RedirectHttps};
 pub use load::{Loaded, load, load_text};
 pub use model::{Config, Dns, Listeners, Shutdown, Workers};
 pub use policies::{Policies, PolicySetting};
 pub use route::{Condition, Redirect, Respond, Route};
-pub use service::{Balance, Connections, Retries, RetryCondition, Service, ServiceTimeouts};
+pub use service::{
+    Balance, Connections, ProxyProtocol, Retries, RetryCondition, Service, ServiceProtocol, ServiceTimeouts,
+};
 pub use telemetry::{AccessLog, AccessLogSetting, LogFormat, LogTarget, Telemetry};
 pub use timeout::Timeout;
+pub use tls::{CertificateFiles, ClientAuth, ClientAuthMode, ListenTls, ServiceTls, TlsVersion};
 
 #[cfg(test)]
 mod tests;

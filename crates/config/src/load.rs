@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use diagnostics::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned};
 use document::{Decode, Entry, Environment, MAX_FILE, Node, Value, interpolate, parse, reason};
 
+use crate::attach::attach;
 use crate::files::{expand, of_folder, tidy};
 use crate::merge::Merged;
 use crate::model::Config;
@@ -98,7 +99,10 @@ impl<'a> Loader<'a> {
             let message = "the configuration is empty";
             self.diagnostics.push(Diagnostic::error(Code::UnreadableFile, place, message).help(BEGIN));
         }
-        let tree = self.whole.filter(|_| !self.broken).map(|span| self.merged.into_node(span));
+        let mut tree = self.whole.filter(|_| !self.broken).map(|span| self.merged.into_node(span));
+        if let Some(tree) = &mut tree {
+            attach(tree, &self.sources, self.environment);
+        }
         let config = tree.as_ref().and_then(|tree| {
             let mut mistakes = Diagnostics::new();
             let config = Config::decode(tree, &mut mistakes);

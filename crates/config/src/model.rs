@@ -6,6 +6,7 @@ use std::time::Duration;
 use diagnostics::{Code, Diagnostic, Diagnostics};
 use document::{Cidr, Decode, DurationValue, Map, Node, OneOrMany, Shape, SocketAddress, Value, section};
 
+use crate::acme::StateDir;
 use crate::admin::AdminSetting;
 use crate::listen::Listen;
 use crate::policies::Policies;
@@ -37,6 +38,9 @@ section! {
         admin: Option<AdminSetting>,
         /// What the gateway writes down about requests.
         telemetry: Telemetry = "{}",
+        /// The folder for what must survive a restart, relative to the file that names it: the account and the
+        /// certificates of `acme`.
+        state_dir: Option<StateDir>,
         /// Files to read besides this one, relative to it. The last part of a path may hold `*`. By the time the
         /// configuration is complete, this is empty.
         include: Vec<String> = "[]",
@@ -45,7 +49,6 @@ section! {
         "consumers" => "who is calling",
         "plans" => "what a consumer may use",
         "state" => "state that several gateways share",
-        "state_dir" => "state that survives a restart",
         "tests" => "tests of the configuration",
     }
 }

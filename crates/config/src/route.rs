@@ -40,6 +40,9 @@ section! {
         rewrite: Option<Spanned<String>>,
         /// For the whole exchange, all attempts together; without it what the service says.
         timeout: Option<Timeout>,
+        /// Clients speak gRPC-Web here, and the service speaks gRPC: bodies are translated, in the binary and in the
+        /// text form. Other requests pass as they are.
+        grpc_web: bool = "false",
         /// Policies of this route. They take the place of the same kinds of the service and of the gateway;
         /// `off` switches a kind off.
         policies: Option<Policies>,
@@ -47,7 +50,6 @@ section! {
     not_built {
         "when" => "a condition over the whole request",
         "mirror" => "a copy of the request for another service",
-        "grpc_web" => "translation from gRPC-Web",
         "openapi" => "routes from an OpenAPI file",
     }
 }

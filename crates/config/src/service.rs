@@ -2,16 +2,27 @@
 
 use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
 use document::{Decode, Node, OneOrMany, Percent, Shape, keywords, section};
+use message::GrpcStatus;
 
 use crate::endpoint::Endpoint;
+use crate::health::Health;
 use crate::policies::Policies;
 use crate::timeout::Timeout;
+use crate::tls::ServiceTls;
 
 section! {
     /// A named set of endpoints, with how to reach them.
     pub struct Service {
         /// Where it can be reached.
         endpoints: Vec<Endpoint>,
+        /// The version of HTTP that it speaks.
+        protocol: Spanned<ServiceProtocol> = "http1",
+        /// Encryption of connections to it, if its endpoints are `https`. Without it the certificates are verified
+        /// by the authorities that the system trusts.
+        tls: Option<ServiceTls>,
+        /// Sends the address of the client in front of each connection (PROXY protocol), so that no connection is
+        /// used for two clients.
+        proxy_protocol: Option<ProxyProtocol>,
         /// How one of the endpoints is chosen for a request.
         balance: Balance = "round_robin",
         /// How long it may take.
@@ -21,18 +32,39 @@ section! {
         /// What is tried again. Without it, only a request whose connection could not be opened is sent to
         /// another endpoint, once.
         retries: Option<Retries>,
+        /// Probes of its endpoints. Without it every address counts as well.
+        health: Option<Health>,
         /// Policies of every route to this service. A route may set a kind again, or switch it `off`.
         policies: Option<Policies>,
     }
     not_built {
-        "protocol" => "HTTP/2 to services",
         "sticky" => "keeping a client with one endpoint",
-        "health" => "probing of endpoints",
         "eject" => "leaving out endpoints that fail",
         "slow_start" => "starting new endpoints slowly",
         "concurrency" => "a limit on requests at a time",
         "discover" => "endpoints from DNS, a file or a registry",
-        "tls" => "encryption of connections to the service",
+    }
+}
+
+keywords! {
+    /// The version of HTTP that a service speaks.
+    pub enum ServiceProtocol {
+        /// HTTP/1.1
+        Http1 = "http1",
+        /// HTTP/2: without encryption by prior knowledge.
+        Http2 = "http2",
+        /// HTTP/2 where the service offers it in the handshake (ALPN), and HTTP/1.1 otherwise.
+        Auto = "auto",
+    }
+}
+
+keywords! {
+    /// A version of the PROXY protocol.
+    pub enum ProxyProtocol {
+        /// Version 1, a line of text.
+        V1 = "v1",
+        /// Version 2, binary.
+        V2 = "v2",
     }
 }
 
@@ -85,7 +117,8 @@ section! {
     pub struct Retries {
         /// Further attempts after the first; `0` for none.
         attempts: u16 [0..=10] = "1",
-        /// What is tried again: `connect_failure`, `reset`, `timeout`, or a status from 500 to 599.
+        /// What is tried again: `connect_failure`, `reset`, `timeout`, a status from 500 to 599, or a status of gRPC
+        /// such as `grpc:unavailable`, for calls that ended with it before any message.
         on: Vec<Spanned<RetryCondition>> = "[connect_failure, reset]",
         /// Only these methods; without it the idempotent ones: GET, HEAD, OPTIONS, TRACE, PUT, DELETE
         /// (RFC 9110 section 9.2.2).
@@ -109,6 +142,8 @@ pub enum RetryCondition {
     Timeout,
     /// A response with this status, 500 to 599.
     Status(u16),
+    /// A gRPC call that ended with this status before any message.
+    Grpc(GrpcStatus),
 }
 
 impl Decode for RetryCondition {
@@ -121,6 +156,17 @@ impl Decode for RetryCondition {
             "connect_failure" => return Some(Self::ConnectFailure),
             "reset" => return Some(Self::Reset),
             "timeout" => return Some(Self::Timeout),
+            text if text.starts_with("grpc:") => {
+                let status =
+                    GrpcStatus::of_name(&text["grpc:".len()..]).filter(|status| *status != GrpcStatus::Ok);
+                if status.is_none() {
+                    diagnostics.push(
+                        Diagnostic::error(Code::InvalidValue, node.span, format!("`{text}` names no status of gRPC"))
+                            .help("write a name in lower case: `grpc:unavailable`, `grpc:resource_exhausted`, `grpc:aborted`"),
+                    );
+                }
+                return status.map(Self::Grpc);
+            }
             _ => {}
         }
         let digits = scalar.text.len() == 3 && scalar.text.bytes().all(|b| b.is_ascii_digit());

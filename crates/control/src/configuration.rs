@@ -2,7 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use compile::Outside;
 use diagnostics::{Diagnostics, Sources};
 use document::Node;
 use snapshot::Snapshot;
@@ -25,11 +27,25 @@ pub struct Outcome {
 }
 
 /// Reads and compiles a configuration. This is all that `gateward check` does, and the first thing that
-/// `gateward run` and a reload do.
+/// `gateward run` does.
 pub fn load(path: &Path) -> Outcome {
+    load_with(path, &Outside::new(SystemTime::now()))
+}
+
+/// Reads and compiles a configuration that is to take the place of another one.
+pub(crate) fn reload(path: &Path, before: &Snapshot) -> Outcome {
+    let outside = Outside { acme: before.acme.clone(), ..Outside::new(SystemTime::now()) };
+    let mut outcome = load_with(path, &outside);
+    if let Some(snapshot) = outcome.snapshot.as_mut().and_then(Arc::get_mut) {
+        snapshot.succeed(before);
+    }
+    outcome
+}
+
+fn load_with(path: &Path, outside: &Outside) -> Outcome {
     let recorder = Recorder::default();
     let config::Loaded { sources, config, mut diagnostics, secrets, tree } = config::load(path, &recorder);
-    let snapshot = config.and_then(|config| compile::compile(&config, &mut diagnostics));
+    let snapshot = config.and_then(|config| compile::compile(&config, outside, &mut diagnostics));
     diagnostics.hide(&secrets);
     let snapshot = snapshot.filter(|_| !diagnostics.has_errors()).map(Arc::new);
     Outcome { sources, diagnostics, tree, snapshot, watched: recorder.into_watched() }

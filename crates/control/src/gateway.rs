@@ -12,6 +12,8 @@ use telemetry::{Metrics, Sink};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::BindError;
+use crate::certificates::{self, KeepError, Keepers, Orders};
+use crate::health::{Known as KnownHealth, Probes};
 use crate::listeners::{Listeners, Planned};
 use crate::log::{self, LogError};
 use crate::names::Names;
@@ -35,6 +37,8 @@ pub enum StartError {
     System(std::io::Error),
     /// Names of endpoints cannot be resolved at all.
     Resolver(String),
+    /// Certificates that are ordered could not be kept.
+    Keep(KeepError),
 }
 
 impl std::fmt::Display for StartError {
@@ -42,6 +46,7 @@ impl std::fmt::Display for StartError {
         match self {
             StartError::Bind(error) => error.fmt(f),
             StartError::Log(error) => error.fmt(f),
+            StartError::Keep(error) => error.fmt(f),
             StartError::System(error) => write!(f, "the system refused a thread: {error}"),
             StartError::Resolver(error) => {
                 write!(f, "{error}\n  Name them with `dns: {{ servers: [127.0.0.1:53] }}`.")
@@ -59,6 +64,8 @@ pub struct Gateway {
     queues: Vec<mpsc::Sender<Order>>,
     listeners: Listeners,
     names: Names,
+    keepers: Keepers,
+    probes: Probes,
     log: Option<Sink>,
     log_troubles: mpsc::Sender<String>,
     metrics: Arc<Metrics>,
@@ -91,19 +98,24 @@ impl Gateway {
                 tell(text);
             }
         });
+        let names = Names::default();
+        let probes = Probes::new(names.share(), names.changes(), &queues, &metrics, report);
         let mut gateway = Gateway {
             workers: Vec::new(),
             queues,
             listeners: Listeners::default(),
-            names: Names::default(),
+            names,
+            probes,
+            keepers: Keepers::new(snapshot.acme.clone(), Arc::clone(&metrics), report),
             log: None,
             log_troubles,
             metrics,
             snapshot: Arc::clone(&snapshot),
             generation: 0,
         };
-        let prepared = gateway.prepare(&snapshot, report).await?;
+        let (prepared, keepers) = gateway.prepare(&snapshot, report).await?;
         let shared = Shared::new(Arc::clone(&gateway.metrics));
+        gateway.probes.adopt(&snapshot);
         let (stages, _old_log) = gateway.stage(snapshot, prepared);
         for (index, (stage, orders)) in stages.into_iter().zip(orders).enumerate() {
             let setup = Setup {
@@ -120,6 +132,7 @@ impl Gateway {
                 .map_err(StartError::System)?;
             gateway.workers.push(thread);
         }
+        gateway.adopt(keepers);
         Ok(gateway)
     }
 
@@ -128,7 +141,9 @@ impl Gateway {
     /// # Errors
     /// Something that it needs is not to be had: then nothing has changed.
     pub async fn switch(&mut self, snapshot: Arc<Snapshot>, report: &Report) -> Result<(), StartError> {
-        let prepared = self.prepare(&snapshot, report).await?;
+        let (prepared, keepers) = self.prepare(&snapshot, report).await?;
+        // Before the workers switch, so that none of them hears of probes that nobody wants any more.
+        self.probes.adopt(&snapshot);
         let (stages, old_log) = self.stage(snapshot, prepared);
         for (index, stage) in stages.into_iter().enumerate() {
             if let Err(why) = self.hand_over(index, stage).await {
@@ -136,6 +151,7 @@ impl Gateway {
             }
         }
         self.names.keep(&self.snapshot);
+        self.adopt(keepers);
         if let Some(sink) = old_log {
             log::close(sink).await;
         }
@@ -148,7 +164,7 @@ impl Gateway {
         let switch = async {
             let place = queue.reserve().await.map_err(|_| "it has ended".to_owned())?;
             // As they are now: while the queue was full, a name may have got other addresses.
-            stage.know(self.names.known());
+            stage.know(self.names.known(), self.probes.known());
             let (done, is_done) = oneshot::channel();
             place.send(Order::Use(Box::new(stage), done));
             match is_done.await {
@@ -163,7 +179,11 @@ impl Gateway {
     }
 
     /// Everything about a snapshot that can fail.
-    async fn prepare(&mut self, snapshot: &Snapshot, report: &Report) -> Result<Prepared, StartError> {
+    async fn prepare(
+        &mut self,
+        snapshot: &Snapshot,
+        report: &Report,
+    ) -> Result<(Prepared, certificates::Planned), StartError> {
         let listeners =
             self.listeners.plan(&snapshot.listeners, self.queues.len()).map_err(StartError::Bind)?;
         let same_log = self.log.as_ref().map(Sink::target) == snapshot.access_log.as_ref();
@@ -174,7 +194,13 @@ impl Gateway {
             _ => None,
         };
         self.names.add(snapshot, &self.queues, report).await.map_err(StartError::Resolver)?;
-        Ok(Prepared { listeners, log, same_log })
+        let keepers = self.keepers.plan(snapshot).map_err(StartError::Keep)?;
+        Ok((Prepared { listeners, log, same_log }, keepers))
+    }
+
+    /// Authorities may look for answers from now on: the workers give them.
+    fn adopt(&self, keepers: certificates::Planned) {
+        self.keepers.adopt(keepers, &self.snapshot, &self.addresses());
     }
 
     /// Makes a snapshot ready for every worker. Returns the access log that is no longer needed.
@@ -203,6 +229,16 @@ impl Gateway {
         self.names.share()
     }
 
+    /// What is known of the health of services, as it changes.
+    pub(crate) fn health(&self) -> KnownHealth {
+        self.probes.share()
+    }
+
+    /// What is known of the certificates that are ordered, as it changes.
+    pub(crate) fn orders(&self) -> Orders {
+        self.keepers.share()
+    }
+
     /// Opens the file of the access log anew, after it was moved away.
     pub fn reopen_log(&self) {
         if let Some(log) = &self.log {
@@ -213,6 +249,8 @@ impl Gateway {
     /// Stops accepting, lets requests finish for at most `drain`, and ends the workers.
     pub async fn stop(mut self, drain: Duration) {
         self.names.stop();
+        self.keepers.stop();
+        self.probes.stop();
         let workers = self.workers;
         let queues = self.queues;
         let ended = async {

@@ -1,11 +1,14 @@
-//! What runs beside the request path: starting, reloading, resolving names, draining and stopping.
+//! What runs beside the request path: starting, reloading, resolving names, probing services, keeping certificates,
+//! draining and stopping.
 //!
 //! The control thread owns the workers and tells them what to do through bounded queues. Entry points: [`load`]
 //! reads and compiles a configuration, [`Gateway::start`] serves it, [`Supervisor::run`] keeps it current until
 //! it is told to stop.
 
+mod certificates;
 mod configuration;
 mod gateway;
+mod health;
 mod listeners;
 mod log;
 mod names;
@@ -14,8 +17,10 @@ mod supervisor;
 mod view;
 mod watched;
 
+pub use certificates::KeepError;
 pub use configuration::{Outcome, load};
 pub use gateway::{Gateway, Report, StartError};
+pub use health::{AddressHealth, LastProbe, ServiceHealth};
 pub use sockets::BindError;
 pub use supervisor::{Signals, Supervisor};
 pub use view::{Active, Phase, Rejected, View};

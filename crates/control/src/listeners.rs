@@ -6,12 +6,12 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use dataplane::{ListenerId, StagedListener};
+use dataplane::{ListenerId, StagedListener, StagedUdp};
 use snapshot::Listener;
 use telemetry::ListenerSeries;
 
 use crate::BindError;
-use crate::sockets::bind;
+use crate::sockets::{bind, bind_both, bind_udp};
 
 /// One listener.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ struct Bound {
     written: SocketAddr,
     /// As it is, with a real port.
     address: SocketAddr,
+    /// Whether it has UDP sockets. It keeps them once it has: connections depend on who shares the port.
+    udp: bool,
     series: Arc<ListenerSeries>,
 }
 
@@ -35,7 +37,14 @@ pub(crate) struct Listeners {
 pub(crate) struct Planned {
     listeners: Listeners,
     /// For each listener the sockets that workers have not taken yet.
-    sockets: Vec<Vec<TcpListener>>,
+    sockets: Vec<Sockets>,
+}
+
+/// Sockets of one listener, one for each worker.
+#[derive(Debug, Default)]
+struct Sockets {
+    tcp: Vec<TcpListener>,
+    udp: Vec<StagedUdp>,
 }
 
 impl Listeners {
@@ -46,23 +55,43 @@ impl Listeners {
         let mut sockets = Vec::new();
         for listener in wanted {
             // With port 0 several may be written alike; they are told apart by their order.
+            let http3 = listener.protocols.http3;
             if let Some(same) = left.iter().position(|bound| bound.written == listener.address) {
-                listeners.bound.push(left.remove(same));
-                sockets.push(Vec::new());
+                let mut bound = left.remove(same);
+                let mut own = Sockets::default();
+                if http3 && !bound.udp {
+                    let ours = self.has_udp(bound.address.port());
+                    own.udp = dataplane::udp_group(bind_udp(bound.address, workers, ours)?);
+                    bound.udp = true;
+                }
+                listeners.bound.push(bound);
+                sockets.push(own);
                 continue;
             }
-            let ours = self.bound.iter().any(|bound| bound.address.port() == listener.address.port());
-            let (own, address) = bind(listener.address, workers, ours)?;
+            let port = listener.address.port();
+            let ours = self.bound.iter().any(|bound| bound.address.port() == port);
+            let (tcp, udp, address) = if http3 {
+                bind_both(listener.address, workers, ours)?
+            } else {
+                let (tcp, address) = bind(listener.address, workers, ours)?;
+                (tcp, Vec::new(), address)
+            };
             listeners.bound.push(Bound {
                 id: ListenerId(listeners.next),
                 written: listener.address,
                 address,
+                udp: http3,
                 series: Arc::default(),
             });
             listeners.next += 1;
-            sockets.push(own);
+            sockets.push(Sockets { tcp, udp: dataplane::udp_group(udp) });
         }
         Ok(Planned { listeners, sockets })
+    }
+
+    /// Whether a UDP port is one of ours.
+    fn has_udp(&self, port: u16) -> bool {
+        self.bound.iter().any(|bound| bound.udp && bound.address.port() == port)
     }
 
     /// The addresses, with real ports.
@@ -84,7 +113,8 @@ impl Planned {
         let staged = bound.map(|(bound, sockets)| StagedListener {
             id: bound.id,
             series: Arc::clone(&bound.series),
-            socket: sockets.pop(),
+            socket: sockets.tcp.pop(),
+            udp: sockets.udp.pop(),
         });
         staged.collect()
     }
@@ -110,7 +140,20 @@ mod tests {
         let second = Duration::from_secs(1);
         Listener {
             address: address.parse().unwrap(),
-            limits: ListenerLimits { connections: 1, header_bytes: 1, headers: 1, uri: 1, min_rate: 0 },
+            protocols: snapshot::Protocols { http1: true, http2: true, http3: false },
+            tls: None,
+            acme: None,
+            proxy_protocol: false,
+            forwards_certificates: false,
+            redirect_https: None,
+            limits: ListenerLimits {
+                connections: 1,
+                header_bytes: 1,
+                headers: 1,
+                streams: 100,
+                uri: 1,
+                min_rate: 0,
+            },
             timeouts: ListenerTimeouts { header: second, idle: second, body: second, send: second },
         }
     }
@@ -129,6 +172,23 @@ mod tests {
         let second = second.into_listeners();
         assert_eq!(second.addresses()[..2], first.addresses());
         assert!(!first.addresses().contains(&second.addresses()[2]));
+    }
+
+    #[test]
+    fn http3_gets_its_sockets_when_it_is_switched_on_and_keeps_them() {
+        let plain = listener("127.0.0.1:0");
+        let mut with_http3 = plain.clone();
+        with_http3.protocols.http3 = true;
+        let mut first = Listeners::default().plan(std::slice::from_ref(&plain), 1).unwrap();
+        assert!(first.stage().iter().all(|staged| staged.udp.is_none()));
+        let first = first.into_listeners();
+        let mut on = first.plan(&[with_http3.clone()], 1).unwrap();
+        let staged = on.stage();
+        assert!(staged[0].socket.is_none() && staged[0].udp.is_some());
+        let on = on.into_listeners();
+        let off = on.plan(&[plain], 1).unwrap().into_listeners();
+        let mut again = off.plan(&[with_http3], 1).unwrap();
+        assert!(again.stage()[0].udp.is_none());
     }
 
     #[test]

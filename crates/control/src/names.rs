@@ -10,7 +10,7 @@ use std::time::Duration;
 use dataplane::{Order, Resolved};
 use discovery::dns::Dns;
 use snapshot::{EndpointHost, Snapshot};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::Report;
@@ -27,6 +27,7 @@ pub(crate) struct Names {
     servers: Vec<SocketAddr>,
     watches: BTreeMap<Arc<str>, JoinHandle<()>>,
     known: Known,
+    changed: Rc<Notify>,
 }
 
 impl Names {
@@ -74,11 +75,12 @@ impl Names {
         report: &Report,
     ) -> impl Future<Output = ()> + 'static {
         let mut answered = Some(answered);
-        let known = Rc::clone(&self.known);
+        let (known, other) = (Rc::clone(&self.known), Rc::clone(&self.changed));
         let own = Arc::clone(&name);
         let changed = async move |addresses| {
             let resolved = Resolved { name: Arc::clone(&own), addresses };
             known.borrow_mut().insert(Arc::clone(&own), resolved.clone());
+            other.notify_one();
             for queue in &queues {
                 // A worker that has ended takes no more orders, and needs none.
                 let _ = queue.send(Order::Resolved(resolved.clone())).await;
@@ -92,6 +94,11 @@ impl Names {
     /// What is known, as it changes.
     pub(crate) fn share(&self) -> Known {
         Rc::clone(&self.known)
+    }
+
+    /// Hears of every change of what is known. There is one who may listen.
+    pub(crate) fn changes(&self) -> Rc<Notify> {
+        Rc::clone(&self.changed)
     }
 
     /// What is known of all names.

@@ -8,7 +8,7 @@ use diagnostics::{Diagnostics, Severity, Sources, counted};
 use telemetry::Reload;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::configuration::{Outcome, load};
+use crate::configuration::{self, Outcome};
 use crate::gateway::{Gateway, Report};
 use crate::view::{Active, Phase, View};
 use crate::watched::Watched;
@@ -87,6 +87,9 @@ impl Supervisor {
         report: Report,
     ) -> Supervisor {
         view.share_names(gateway.names());
+        view.share_orders(gateway.orders());
+        view.share_health(gateway.health());
+        view.listening(gateway.addresses());
         view.enter(Phase::Serving);
         Supervisor { gateway, path, view, watched: files, report }
     }
@@ -124,8 +127,9 @@ impl Supervisor {
 
     /// Reads the configuration again, and switches to it if nothing stands against it.
     async fn reload(&mut self, cause: Cause) {
-        let path = self.path.clone();
-        let Ok(outcome) = tokio::task::spawn_blocking(move || load(&path)).await else {
+        let (path, before) = (self.path.clone(), self.view.active().snapshot.clone());
+        let Ok(outcome) = tokio::task::spawn_blocking(move || configuration::reload(&path, &before)).await
+        else {
             self.watched = look(&self.watched).await; // not again before something changes
             let why = "reading the configuration failed: this is a bug of Gateward";
             return self.reject(why, why);
@@ -165,6 +169,7 @@ impl Supervisor {
         ));
         self.view.metrics.reloaded(Reload::Applied);
         drop(active);
+        self.view.listening(self.gateway.addresses());
         let before = self.view.applied(Active { snapshot, sources, tree, since: SystemTime::now() });
         if let Ok(before) = Rc::try_unwrap(before) {
             // Taking apart ten thousand routes takes a while, and nobody should have to wait for it.

@@ -1,16 +1,18 @@
 //! What others may know of a running gateway: the configuration in use, how it got there, and all numbers.
 
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use diagnostics::Sources;
 use document::Node;
-use snapshot::Snapshot;
+use snapshot::{Acme, Snapshot};
 use telemetry::Metrics;
 
+use crate::certificates::Orders;
+use crate::health::{self, ServiceHealth};
 use crate::names::Known;
 
 /// A worker that was not seen for so long hangs.
@@ -59,6 +61,9 @@ pub struct View {
     rejected: RefCell<Option<Rejected>>,
     changed: tokio::sync::watch::Sender<()>,
     names: RefCell<Known>,
+    orders: RefCell<Orders>,
+    health: RefCell<health::Known>,
+    addresses: RefCell<Vec<SocketAddr>>,
 }
 
 impl View {
@@ -71,6 +76,9 @@ impl View {
             rejected: RefCell::default(),
             changed: tokio::sync::watch::Sender::new(()),
             names: RefCell::default(),
+            orders: RefCell::default(),
+            health: RefCell::default(),
+            addresses: RefCell::default(),
         })
     }
 
@@ -101,6 +109,21 @@ impl View {
         known.get(name).map(|resolved| resolved.addresses.to_vec()).unwrap_or_default()
     }
 
+    /// The addresses of the listeners in use, in the order of the configuration, with real ports.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.borrow().clone()
+    }
+
+    /// What is known of the certificates that are ordered for a listener, host by host.
+    pub fn orders_of(&self, acme: &Acme) -> Vec<acme::View> {
+        self.orders.borrow().of(acme)
+    }
+
+    /// What probes say of a service; `None` if it is not probed.
+    pub fn health_of(&self, service: &str) -> Option<ServiceHealth> {
+        self.health.borrow().of(service)
+    }
+
     /// The workers that hang.
     pub fn hanging_workers(&self) -> Vec<usize> {
         let now = self.metrics.uptime();
@@ -113,6 +136,18 @@ impl View {
 
     pub(crate) fn share_names(&self, names: Known) {
         *self.names.borrow_mut() = names;
+    }
+
+    pub(crate) fn share_orders(&self, orders: Orders) {
+        *self.orders.borrow_mut() = orders;
+    }
+
+    pub(crate) fn share_health(&self, health: health::Known) {
+        *self.health.borrow_mut() = health;
+    }
+
+    pub(crate) fn listening(&self, addresses: Vec<SocketAddr>) {
+        *self.addresses.borrow_mut() = addresses;
     }
 
     pub(crate) fn enter(&self, phase: Phase) {

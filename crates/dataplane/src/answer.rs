@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::poll_fn;
 use std::task::Poll;
 
-use message::{Blame, Fault, Method, Name, Reply, ResponseHead};
+use message::{Blame, Fault, GrpcContentType, Method, Name, Reply, ResponseHead};
 use policy::{Chain, RequestState, ResponseCx};
 use wire::{BodyDecoder, ConnectionHeader, ResponseBody, ResponseFraming};
 
@@ -23,6 +23,8 @@ pub(crate) fn fault(s: &mut Serving<'_>, fault: Fault) -> (Cow<'static, Reply>, 
 /// Answers with a reply. Without a chain, where no route was found, those of the gateway's policies hold that
 /// change responses. `close` ends the connection with it.
 pub(crate) async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, close: bool) -> Outcome {
+    let in_grpc = as_grpc(s, reply);
+    let reply = in_grpc.as_ref().unwrap_or(reply);
     let whole = take_body_in_hand(s);
     let keep = whole && !close && s.request.meta.keep_alive && !s.is_closing();
     s.request.record.status = reply.status;
@@ -41,11 +43,27 @@ pub(crate) async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Rep
     }
 }
 
+/// What a client that speaks gRPC is told: its libraries look at the status of the call and at nothing else.
+fn as_grpc(s: &Serving<'_>, reply: &Reply) -> Option<Reply> {
+    if reply.status < 400 {
+        return None;
+    }
+    let content_type = s.request.head.headers.values(b"content-type").next()?;
+    let found = GrpcContentType::of(content_type)?;
+    let content_type = found.in_form(s.request.grpc_web.unwrap_or(found.form));
+    let content_type = String::from_utf8_lossy(&content_type).into_owned();
+    Some(match s.request.record.fault {
+        Some(fault) if fault.status() == reply.status => Reply::grpc_fault(fault, content_type),
+        _ => reply.clone().into_grpc(content_type),
+    })
+}
+
 /// Puts the reply into what is sent to the client, after the response policies have changed it.
 fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool) {
     let mut response = s.worker.take_response();
     let current = s.worker.current();
     fill_head(&mut response, reply, chain.unwrap_or(&current.snapshot.gateway), &s.request.state);
+    s.live.announce_http3(s.request.head.version, &mut response);
     let head_only = s.request.head.method == Method::Head;
     let bodiless = matches!(reply.status, 100..=199 | 204 | 304);
     let framing = ResponseFraming {
@@ -53,10 +71,17 @@ fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool
         connection: connection_header(s.request, keep),
         date: &s.worker.date(),
     };
-    let out = s.down.head_mut();
-    wire::write_response(out, &response, &framing);
-    if !head_only && !bodiless {
-        out.extend_from_slice(&reply.body);
+    let has_body = !head_only && !bodiless && !reply.body.is_empty();
+    let framing = if head_only && s.down.is_stream() {
+        response.headers.set(b"content-length", reply.body.len().to_string().as_bytes());
+        ResponseFraming { body: ResponseBody::Omitted, ..framing }
+    } else {
+        framing
+    };
+    s.down.send_response(&response, &framing);
+    if has_body {
+        s.down.head_mut().extend_from_slice(&reply.body);
+        s.down.finish(None);
     }
     s.worker.give_back_response(response);
 }
@@ -74,9 +99,10 @@ pub(crate) fn fill_head(response: &mut ResponseHead, reply: &Reply, chain: &Chai
 /// What Connection says to the client.
 pub(crate) fn connection_header(request: &Request, keep: bool) -> ConnectionHeader {
     match (keep, request.head.version) {
+        (_, message::Version::Http2 | message::Version::Http3) => ConnectionHeader::None,
         (false, _) => ConnectionHeader::Close,
         (true, message::Version::Http10) => ConnectionHeader::KeepAlive,
-        (true, message::Version::Http11) => ConnectionHeader::None,
+        (true, _) => ConnectionHeader::None,
     }
 }
 

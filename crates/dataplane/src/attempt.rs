@@ -2,8 +2,6 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::Instant;
 
 use message::{Fault, Method, Version};
 use policy::{Chain, ResponseCx};
@@ -11,15 +9,19 @@ use snapshot::Service;
 use wire::{BodyLength, ConnectionHeader, RequestFraming, ResponseBody, ResponseFraming, ResponseMeta};
 
 use crate::answer::connection_header;
+use crate::connection::Connection;
 use crate::exchange::{Ending, Exchange, Failure};
-use crate::live::{LiveService, Member, OpenSlot};
+use crate::live::{InFlight, LiveService, Member};
+use crate::open::{Lease, dial, open};
 use crate::plan::Plan;
 use crate::pump::Pump;
-use crate::request::Request;
+use crate::request::{Request, as_it_comes};
 use crate::serving::{Outcome, Serving};
+use crate::stream::Lost;
 use crate::timer::Tick;
-use crate::transport::{Connection, Transport};
+use crate::translation::{Translation, length_for_service, translate_response};
 use crate::tunnel::Upgraded;
+use crate::websocket;
 
 /// Why an attempt did not lead to an answer for the client.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +34,30 @@ pub(crate) enum Failed {
     Stale,
     /// The service broke a fresh connection before it answered.
     Reset,
+    /// The service has said that it did not look at the request.
+    Refused,
+    /// The same, because it is about to close the connection.
+    Leaving,
     /// No answer in the time for one attempt.
     TryTimeout,
     /// The service answered a status that is to be tried again, and another attempt was paid for.
     Status,
     /// Another attempt would not help.
     Final(Fault),
+}
+
+impl Failed {
+    /// What a failure before the head of a response means, on a connection that was `reused` or not.
+    fn of(failure: Failure, reused: bool) -> Failed {
+        match failure {
+            Failure::Reset if reused => Failed::Stale,
+            Failure::Reset => Failed::Reset,
+            Failure::Refused => Failed::Refused,
+            Failure::Leaving => Failed::Leaving,
+            Failure::TryTimeout => Failed::TryTimeout,
+            Failure::Final(fault) => Failed::Final(fault),
+        }
+    }
 }
 
 /// Sends the request to one address, and if it answers, the answer to the client.
@@ -47,38 +67,41 @@ pub(crate) async fn attempt(
     member: &Rc<Member>,
 ) -> Result<Outcome, Failed> {
     let in_flight = member.begin();
-    let (mut up, slot) = open(s, plan, member).await?;
+    if s.request.head.method == Method::Connect {
+        return Box::pin(connect_through(s, plan, member, in_flight)).await;
+    }
+    let (mut up, lease) = open(s, plan, member).await?;
     // With bytes of the body in hand nobody waits for permission to send them.
     let expect_continue = s.request.meta.expect_continue && s.down.inbox.is_empty();
-    write_request(up.head_mut(), s.request, &plan.service.settings, expect_continue);
+    send_request(&mut up, s.request, &plan.service.settings, expect_continue)?;
+    if up.is_stream() || s.request.would_be_repeated(&plan.service.settings.retries) {
+        s.request.upload.keep();
+    }
     let timeouts = &plan.service.settings.timeouts;
     let per_try = plan.service.settings.retries.per_try.map_or(Tick::NEVER, |t| s.timer.now().after(t));
     let mut exchange = Exchange::begin(s, timeouts, &mut up, plan.total, per_try);
     let head = poll_fn(|cx| exchange.poll_head(cx)).await;
-    let meta = head.map_err(|failure| match failure {
-        Failure::Reset if plan.reused => Failed::Stale,
-        Failure::Reset => Failed::Reset,
-        Failure::TryTimeout => Failed::TryTimeout,
-        Failure::Final(fault) => Failed::Final(fault),
-    })?;
+    let meta = head.map_err(|failure| Failed::of(failure, plan.reused))?;
     plan.note_response(member, &mut exchange.request.record);
-    if exchange.status() == 101 {
-        if !(meta.upgrade && exchange.request.meta.upgrade_websocket) {
-            return Err(Failed::Final(Fault::UpstreamMalformed));
-        }
+    if exchange.status() == 101 || has_joined(&exchange) {
+        agree(&mut exchange, &meta)?;
         write_head(&mut exchange, plan.chain, &meta, true);
         s.upgraded =
-            Some(Box::new(Upgraded { up, idle: timeouts.tunnel, _slot: slot, _in_flight: in_flight }));
+            Some(Box::new(Upgraded { up, idle: timeouts.tunnel, _lease: lease, _in_flight: in_flight }));
         return Ok(Outcome::Upgraded);
     }
-    if wants_another_try(&exchange, plan.service) && plan.charge(exchange.worker) {
+    if wants_another_try(&exchange, plan.service, &meta) && plan.charge(exchange.worker) {
         return Err(Failed::Status);
     }
     // A service that answers before it has the whole request may take the rest for another one, and its
     // connection is not used again, whatever comes (CVE-2025-31699, CVE-2024-24791).
     let in_step = exchange.is_request_done() && exchange.request.progress.reusable && meta.keep_alive;
-    let (keep, chunked) = write_head(&mut exchange, plan.chain, &meta, false);
-    exchange.request.download = Pump::new(meta.body, chunked, None);
+    let Written { keep, chunked, translates } = write_head(&mut exchange, plan.chain, &meta, false);
+    let length = if exchange.up.is_stream() { as_it_comes(meta.body, Version::Http2) } else { meta.body };
+    exchange.request.download = Pump::new(length, chunked, None);
+    if translates {
+        exchange.request.download.translate(exchange.request.grpc_web.map(Translation::of_response));
+    }
     exchange.begin_body();
     exchange.down.unfinished = true;
     let ending = poll_fn(|cx| exchange.poll_body(cx)).await;
@@ -86,7 +109,12 @@ pub(crate) async fn attempt(
     let request_received = exchange.request.upload.is_received();
     if ending == Ending::Complete {
         s.down.unfinished = false;
-        if in_step && up.is_clean() {
+        if let Lease::Connection(slot) = lease
+            && in_step
+            && up.is_clean()
+            // A connection that was opened for one client is not used for another.
+            && plan.service.settings.proxy_protocol.is_none()
+        {
             let until = s.timer.now().after(timeouts.idle);
             plan.service.checkin(member, up, slot, until);
         }
@@ -108,60 +136,123 @@ pub(crate) async fn attempt(
     })
 }
 
-/// Puts the head of the request into what is sent to the service.
+/// Whether a service has taken a WebSocket on a stream (RFC 8441 §5).
+fn has_joined(exchange: &Exchange<'_>) -> bool {
+    exchange.up.is_stream()
+        && exchange.request.meta.upgrade_websocket
+        && (200..300).contains(&exchange.status())
+}
+
+/// Makes sure that both sides mean a WebSocket. The proof is the client's business where both speak HTTP/1.1; where
+/// one side does not, it is asked for or given here.
+fn agree(exchange: &mut Exchange<'_>, meta: &ResponseMeta) -> Result<(), Failed> {
+    let malformed = Failed::Final(Fault::UpstreamMalformed);
+    if !exchange.request.meta.upgrade_websocket || !(meta.upgrade || exchange.up.is_stream()) {
+        return Err(malformed);
+    }
+    let Request { head, progress, .. } = &mut *exchange.request;
+    let key = head.headers.values(b"sec-websocket-key").next();
+    let Some(response) = &mut progress.response else { return Err(malformed) };
+    let proof = key.map(websocket::accept_of);
+    if exchange.up.is_stream() {
+        response.status = 101;
+        response.headers.remove(b"content-length");
+        if let Some(proof) = proof {
+            response.headers.set(b"sec-websocket-accept", &proof);
+        }
+    } else if head.version.has_streams() {
+        let shown = response.headers.values(b"sec-websocket-accept").next();
+        if shown.map(<[u8]>::to_vec) != proof {
+            return Err(malformed);
+        }
+    }
+    Ok(())
+}
+
+/// A connection to the service for the client itself, whatever it says on it (RFC 9110 §9.3.6).
+async fn connect_through(
+    s: &mut Serving<'_>,
+    plan: &Plan<'_>,
+    member: &Rc<Member>,
+    in_flight: InFlight,
+) -> Result<Outcome, Failed> {
+    if s.request.has_body() {
+        return Err(Failed::Final(Fault::BadFraming));
+    }
+    let (up, lease) = dial(s, plan, member).await?;
+    let mut response = s.worker.take_response();
+    response.status = 200;
+    let connection = if s.down.is_stream() { ConnectionHeader::Upgrade } else { ConnectionHeader::None };
+    let framing = ResponseFraming { body: ResponseBody::None, connection, date: &[] };
+    s.down.send_response(&response, &framing);
+    s.worker.give_back_response(response);
+    s.request.record.status = 200;
+    let idle = plan.service.settings.timeouts.tunnel;
+    s.upgraded = Some(Box::new(Upgraded { up, idle, _lease: lease, _in_flight: in_flight }));
+    Ok(Outcome::Upgraded)
+}
+
+/// Sends the head of the request to the service, or puts it into what is sent next.
+fn send_request(
+    up: &mut Connection,
+    request: &mut Request,
+    service: &Service,
+    expect_continue: bool,
+) -> Result<(), Failed> {
+    let Some(stream) = up.stream() else {
+        request.upload.set_stream(false);
+        write_request(up.head_mut(), request, service, expect_continue);
+        return Ok(());
+    };
+    request.upload.set_stream(true);
+    let scheme = if service.tls.is_some() { "https" } else { "http" };
+    let framing = framing(request, expect_continue);
+    let mut message = wire::request_message(&request.head, scheme, default_host(service), &framing)
+        .ok_or(Failed::Final(Fault::BadHeader))?;
+    let websocket = framing.upgrade_websocket;
+    if websocket {
+        message.extensions_mut().insert(h2::ext::Protocol::from_static(websocket::PROTOCOL));
+        // What comes on the stream once both have agreed is no body.
+        request.upload.done = true;
+    }
+    let ends = !request.has_body() && !websocket;
+    stream.send_request(message, ends).map_err(|lost| match lost {
+        Lost::Refused => Failed::Refused,
+        Lost::Leaving => Failed::Leaving,
+        Lost::Broken => Failed::Stale,
+    })
+}
+
+/// Writes the head of the request as HTTP/1.1.
 pub(crate) fn write_request(out: &mut Vec<u8>, request: &Request, service: &Service, expect_continue: bool) {
-    let default_host = service.endpoints.first().map_or("", |endpoint| &endpoint.authority);
-    let framing = RequestFraming {
-        body: request.meta.body,
+    let framing = framing(request, expect_continue);
+    wire::write_request(out, &request.head, default_host(service), &framing);
+}
+
+fn default_host(service: &Service) -> &[u8] {
+    service.endpoints.first().map_or(&[], |endpoint| endpoint.authority.as_bytes())
+}
+
+fn framing(request: &Request, expect_continue: bool) -> RequestFraming {
+    RequestFraming {
+        body: length_for_service(request.meta.body, request.grpc_web),
         expect_continue,
         upgrade_websocket: request.meta.upgrade_websocket,
         te_trailers: request.meta.te_trailers,
-    };
-    wire::write_request(out, &request.head, default_host.as_bytes(), &framing);
+    }
 }
 
 /// Whether the status that came is to be tried again elsewhere.
-fn wants_another_try(exchange: &Exchange<'_>, service: &LiveService) -> bool {
+fn wants_another_try(exchange: &Exchange<'_>, service: &LiveService, meta: &ResponseMeta) -> bool {
     let retries = &service.settings.retries;
-    retries.on.statuses.contains(&exchange.status()) && exchange.request.may_be_repeated(retries)
-}
-
-/// A connection to one address: a kept one, or a new one.
-async fn open(
-    s: &mut Serving<'_>,
-    plan: &mut Plan<'_>,
-    member: &Rc<Member>,
-) -> Result<(Box<Connection>, OpenSlot), Failed> {
-    plan.reused = false;
-    if !plan.fresh
-        && let Some(kept) = member.checkout()
-    {
-        plan.reused = true;
-        return Ok(kept);
+    if !retries.on.grpc.is_empty() && meta.body == BodyLength::Empty {
+        // A call that failed before it had an answer: its head says so, and is all there is. Every call is a POST, so
+        // the method says nothing about whether it may be repeated; naming the status has.
+        let status = exchange.grpc_status();
+        return status.is_some_and(|status| retries.on.grpc.contains(&status))
+            && exchange.request.upload.can_repeat();
     }
-    let settings = &plan.service.settings;
-    let slot = member.reserve(settings.max_connections).ok_or(Failed::Full)?;
-    s.timer.arm(s.timer.now().after(settings.timeouts.connect).min(plan.total));
-    let watches_client = !s.request.has_body();
-    let began = Instant::now();
-    let transport = Transport::begin_connect(member.address);
-    let transport = transport.map_err(|_| Failed::Connect(Fault::ConnectFailed))?;
-    poll_fn(|cx| {
-        if let Poll::Ready(outcome) = transport.poll_connected(cx) {
-            return Poll::Ready(outcome.map_err(|_| Failed::Connect(Fault::ConnectFailed)));
-        }
-        // Nobody connects for a client that has gone. What it sends ahead is kept for later.
-        if watches_client && matches!(s.down.poll_fill(cx), Poll::Ready(Err(_))) {
-            return Poll::Ready(Err(Failed::Final(Fault::ClientGone)));
-        }
-        s.timer.poll_expired(cx).map(|()| Err(Failed::Connect(Fault::ConnectTimeout)))
-    })
-    .await?;
-    let took = began.elapsed();
-    s.request.record.connect = Some(took);
-    member.series.opened.add(1);
-    member.series.connect.observe(took);
-    Ok((Box::new(Connection::new(transport, &s.worker.buffers)), slot))
+    retries.on.statuses.contains(&exchange.status()) && exchange.request.may_be_repeated(retries)
 }
 
 /// How the body of a response is framed for this client.
@@ -172,30 +263,46 @@ fn body_framing(exchange: &Exchange<'_>, meta: &ResponseMeta) -> ResponseBody {
         BodyLength::Empty if request.head.method == Method::Head || exchange.status() == 304 => {
             ResponseBody::Omitted
         }
-        BodyLength::Empty => ResponseBody::None,
+        BodyLength::Empty if matches!(exchange.status(), 100..=199 | 204) => ResponseBody::None,
+        // On a stream a head can be all there is; elsewhere that has to be said.
+        BodyLength::Empty => ResponseBody::Exact(0),
         BodyLength::Exact(length) => ResponseBody::Exact(length),
         BodyLength::Chunked | BodyLength::UntilClose if old_client => ResponseBody::UntilClose,
         BodyLength::Chunked | BodyLength::UntilClose => ResponseBody::Chunked,
     }
 }
 
-/// Puts the head of the response into what is sent to the client. Returns whether the connection to the
-/// client can be kept, and whether the body is sent in chunks.
-fn write_head(
-    exchange: &mut Exchange<'_>,
-    chain: &Chain,
-    meta: &ResponseMeta,
-    upgrade: bool,
-) -> (bool, bool) {
-    let body = body_framing(exchange, meta);
-    let chunked = matches!(body, ResponseBody::Chunked);
+/// What was decided about a response when its head was written.
+struct Written {
+    /// The connection to the client can be kept.
+    keep: bool,
+    /// The body is sent in chunks.
+    chunked: bool,
+    /// The body is translated.
+    translates: bool,
+}
+
+/// Puts the head of the response into what is sent to the client.
+fn write_head(exchange: &mut Exchange<'_>, chain: &Chain, meta: &ResponseMeta, upgrade: bool) -> Written {
+    let mut body = body_framing(exchange, meta);
+    let mut translates = false;
+    if let (Some(form), Some(response)) = (exchange.request.grpc_web, &mut exchange.request.progress.response)
+    {
+        translates = translate_response(&mut response.headers, form);
+        if translates && matches!(body, ResponseBody::Exact(1..)) {
+            body = ResponseBody::Chunked;
+        }
+    }
+    let chunked = matches!(body, ResponseBody::Chunked) && !exchange.down.is_stream();
     let keep = exchange.request.meta.keep_alive
         && !upgrade
         && !matches!(body, ResponseBody::UntilClose)
         && exchange.request.upload.is_received()
         && !exchange.request.progress.upload_failed
         && !exchange.is_closing();
-    let Some(mut response) = exchange.request.progress.response.take() else { return (false, chunked) };
+    let Some(mut response) = exchange.request.progress.response.take() else {
+        return Written { keep: false, chunked, translates };
+    };
     let request = &mut *exchange.request;
     request.record.status = response.status;
     response.headers.strip_response(meta.connection);
@@ -205,10 +312,11 @@ fn write_head(
         headers: &mut response.headers,
         state: &request.state,
     });
+    exchange.live.announce_http3(exchange.request.head.version, &mut response);
     let connection =
         if upgrade { ConnectionHeader::Upgrade } else { connection_header(exchange.request, keep) };
     let framing = ResponseFraming { body, connection, date: &exchange.worker.date() };
-    wire::write_response(exchange.down.head_mut(), &response, &framing);
+    exchange.down.send_response(&response, &framing);
     exchange.worker.give_back_response(response);
-    (keep, chunked)
+    Written { keep, chunked, translates }
 }

@@ -49,6 +49,18 @@ impl Buffers {
         }
     }
 
+    /// A buffer that holds these bytes.
+    pub(crate) fn hold(self: &Rc<Self>, bytes: &[u8]) -> Buffer {
+        let mut buffer = self.take(false);
+        if buffer.room().len() < bytes.len() {
+            buffer.grow(bytes.len());
+        }
+        let count = bytes.len().min(buffer.room().len());
+        buffer.room()[..count].copy_from_slice(&bytes[..count]);
+        buffer.add(count);
+        buffer
+    }
+
     /// An empty buffer. `large` is a wish that is granted while there are large buffers left.
     pub(crate) fn take(self: &Rc<Self>, large: bool) -> Buffer {
         let bytes = if large && self.large_in_use.get() < MOST_LARGE {
@@ -74,6 +86,12 @@ impl Buffer {
     #[inline]
     pub(crate) fn filled(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
+    }
+
+    /// The same, for what is decrypted where it lies.
+    #[inline]
+    pub(crate) fn filled_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
     }
 
     /// Where [`Buffer::filled`] lies in [`Buffer::raw`].

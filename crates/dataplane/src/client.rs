@@ -1,7 +1,7 @@
-//! One client connection over HTTP/1.1: read a head, serve it, again.
+//! One client connection over HTTP/1.1: read a head, serve it, again. And what all versions have in common.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
@@ -9,16 +9,17 @@ use std::time::Instant;
 use message::{Fault, ForwardingInfo};
 use snapshot::{Listener, ListenerLimits};
 use telemetry::Record;
-use tokio::net::TcpStream;
 use wire::{HeadLimits, HeadScan, Kind};
 
+use crate::connection::Connection;
 use crate::finish::finish;
+use crate::http2;
 use crate::listener::{LiveListener, OpenConnection};
 use crate::request::Request;
 use crate::serve::serve;
 use crate::serving::{BodyState, Outcome, Serving};
 use crate::timer::Timer;
-use crate::transport::{Connection, Transport};
+use crate::transport::Transport;
 use crate::tunnel;
 use crate::worker::Worker;
 
@@ -35,24 +36,25 @@ enum Next {
     Request(Box<Request>),
     /// Something that is no request; the box is for the answer.
     Fault(Fault, Box<Request>),
+    /// The client speaks HTTP/2, and knows that the gateway does (RFC 9113 §3.3).
+    Streams,
     /// The client has gone, or nothing came.
     Closed,
 }
 
 /// One connection of a client.
 pub(crate) struct Client {
-    open: OpenConnection,
-    info: ForwardingInfo,
-    timer: Timer,
-    down: Connection,
+    pub(crate) open: OpenConnection,
+    pub(crate) info: ForwardingInfo,
+    pub(crate) timer: Timer,
+    pub(crate) down: Connection,
 }
 
 impl Client {
-    /// For a connection that was accepted from `peer`.
-    pub(crate) fn new(open: OpenConnection, stream: TcpStream, peer: IpAddr) -> Client {
-        let info = introduce(peer);
+    /// For a connection on which requests come next.
+    pub(crate) fn new(open: OpenConnection, transport: Transport, info: ForwardingInfo) -> Client {
         let timer = open.worker.wheel.timer();
-        let down = Connection::new(Transport::Tcp(stream), &open.worker.buffers);
+        let down = Connection::new(transport, &open.worker.buffers);
         Client { open, info, timer, down }
     }
 
@@ -64,33 +66,12 @@ impl Client {
             let (mut request, fault) = match next_request(worker, live, timer, down, first).await {
                 Next::Request(request) => (request, None),
                 Next::Fault(fault, request) => (request, Some(fault)),
+                Next::Streams => return Outcome::Streams,
                 Next::Closed => return Outcome::Close,
             };
             first = false;
-            // What is configured may have changed since the last request.
-            let listener = live.settings();
-            info.trusted = worker.current().snapshot.trusted_proxies.contains(info.peer);
-            // Until the head says otherwise, should it come to that.
-            request.client = info.peer;
-            down.sent = 0;
-            let mut serving = Serving {
-                worker,
-                live,
-                listener: &listener,
-                info,
-                timer,
-                down,
-                request: &mut request,
-                body: if fault.is_some() { BodyState::Partial } else { BodyState::Untouched },
-                upgraded: None,
-            };
-            let mut outcome = serve(&mut serving, fault).await;
-            if let Some(upgraded) = serving.upgraded.take() {
-                outcome = tunnel::run(&mut serving, upgraded).await;
-            }
-            timer.skip_tick();
-            request.record.sent = down.sent;
-            finish(worker, info, &mut request);
+            let meets = Meeting { worker, live, timer };
+            let outcome = serve_one(&meets, info, down, &mut request, fault).await;
             worker.give_back(request);
             if outcome != Outcome::KeepAlive {
                 return outcome;
@@ -99,15 +80,68 @@ impl Client {
     }
 }
 
+/// What a request meets, whatever it came over.
+pub(crate) struct Meeting<'a> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) live: &'a LiveListener,
+    pub(crate) timer: &'a Timer,
+}
+
+/// Serves one request and counts it; or answers it at once, if reading it led to a fault.
+pub(crate) async fn serve_one(
+    meets: &Meeting<'_>,
+    info: &mut ForwardingInfo,
+    down: &mut Connection,
+    request: &mut Request,
+    fault: Option<Fault>,
+) -> Outcome {
+    let Meeting { worker, live, timer } = *meets;
+    // What is configured may have changed since the last request.
+    let listener = live.settings();
+    info.trusted = worker.current().snapshot.trusted_proxies.contains(info.peer);
+    info.forwards_certificate = listener.forwards_certificates;
+    // Until the head says otherwise, should it come to that.
+    request.client = info.peer;
+    request.state.https = info.scheme == "https";
+    down.sent = 0;
+    let mut serving = Serving {
+        worker,
+        live,
+        listener: &listener,
+        info,
+        timer,
+        down,
+        request,
+        body: if fault.is_some() { BodyState::Partial } else { BodyState::Untouched },
+        upgraded: None,
+    };
+    let mut outcome = serve(&mut serving, fault).await;
+    if let Some(upgraded) = serving.upgraded.take() {
+        serving.request.shrink();
+        outcome = tunnel::run(&mut serving, upgraded).await;
+    }
+    timer.skip_tick();
+    request.record.sent = down.sent;
+    finish(worker, info, request);
+    outcome
+}
+
 /// Serves one connection until it ends.
 #[allow(
     clippy::manual_async_fn,
     reason = "an async fn would keep its argument twice, and there are many of these"
 )]
-pub(crate) fn run(mut client: Client) -> impl Future<Output = ()> {
+pub(crate) fn run(mut client: Client, mut streams: bool) -> impl Future<Output = ()> {
     async move {
-        let outcome = client.serve().await;
-        close(&mut client, outcome).await;
+        if !streams {
+            let outcome = client.serve().await;
+            close(&mut client, outcome).await;
+            streams = outcome == Outcome::Streams;
+        }
+        if streams {
+            // Few connections are of this kind, and the others need no room for it.
+            Box::pin(http2::serve(client)).await;
+        }
     }
 }
 
@@ -128,8 +162,14 @@ async fn next_request(
             if !down.inbox.is_empty() {
                 // What holds now: the connection may have been idle across a reload.
                 let listener = live.settings();
+                if first && let Some(streams) = speaks_http2(down, &listener) {
+                    return Poll::Ready(if streams { Next::Streams } else { Next::Closed });
+                }
                 match take_head(worker, down, &mut scan, &listener) {
-                    Ok(Some(request)) => return Poll::Ready(Next::Request(started(request, began))),
+                    Ok(Some(mut request)) => {
+                        request.early = down.transport.is_early();
+                        return Poll::Ready(Next::Request(started(request, began)));
+                    }
                     Ok(None) => {}
                     Err((fault, request)) => {
                         return Poll::Ready(Next::Fault(fault, started(request, began)));
@@ -167,10 +207,37 @@ async fn next_request(
     .await
 }
 
+/// What a client sends first if it speaks HTTP/2 (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Whether the first bytes of a connection are those of HTTP/2, and may be; or of HTTP/1.1, and may not be. `None`
+/// as long as requests may come in HTTP/1.1.
+#[inline]
+fn speaks_http2(down: &Connection, listener: &Listener) -> Option<bool> {
+    let bytes = down.inbox.filled();
+    // No method begins like this.
+    if bytes.starts_with(b"PRI ") && bytes.len() <= PREFACE.len() && PREFACE.starts_with(bytes)
+        || bytes.starts_with(PREFACE)
+    {
+        return Some(listener.protocols.http2);
+    }
+    (!listener.protocols.http1).then_some(false)
+}
+
 /// What is known of a connection before its first request.
-pub(crate) fn introduce(peer: IpAddr) -> ForwardingInfo {
-    let peer = peer.to_canonical();
-    ForwardingInfo { peer, peer_text: peer.to_string(), trusted: false, scheme: "http" }
+pub(crate) fn introduce(peer: SocketAddr) -> ForwardingInfo {
+    let (address, port) = (peer.ip().to_canonical(), peer.port());
+    let peer_text = address.to_string();
+    ForwardingInfo {
+        peer: address,
+        port,
+        asked: None,
+        peer_text,
+        trusted: false,
+        scheme: "http",
+        encryption: None,
+        forwards_certificate: false,
+    }
 }
 
 /// How large a head may be.
@@ -227,7 +294,7 @@ async fn close(client: &mut Client, outcome: Outcome) {
     let Client { timer, down, .. } = client;
     match outcome {
         Outcome::Reset => down.unfinished = true,
-        Outcome::KeepAlive | Outcome::Upgraded | Outcome::Gone => {}
+        Outcome::KeepAlive | Outcome::Upgraded | Outcome::Gone | Outcome::Streams => {}
         // Unread input would turn the close into a reset, which can overtake the answer.
         Outcome::Close if down.inbox.is_empty() => {}
         Outcome::Close | Outcome::Linger => linger(timer, down).await,

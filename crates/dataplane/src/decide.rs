@@ -11,9 +11,10 @@ use message::{
 };
 use policy::{Chain, Flow, Permitted, Refusal, RequestCx};
 use router::RouteIndex;
-use snapshot::{Action, Redirect, Route, Snapshot};
+use snapshot::{Action, Listener, Redirect, Route, Snapshot};
 
 use crate::request::{Request, Subject};
+use crate::websocket;
 
 /// A request that passed this gateway this often already goes in a circle.
 const MOST_LOOPS: usize = 8;
@@ -30,17 +31,33 @@ pub(crate) enum Onward<'r> {
 pub(crate) fn find(
     request: &mut Request,
     info: &ForwardingInfo,
+    listener: &Listener,
     snapshot: &Snapshot,
 ) -> Result<RouteIndex, Refusal> {
     request.head.normalize().map_err(Refusal::Fault)?;
+    if info.encryption.is_some() && info.is_misdirected(request.head.host()) {
+        return Err(Refusal::Fault(Fault::Misdirected));
+    }
+    if request.early && !matches!(request.head.method, Method::Get | Method::Head | Method::Options) {
+        return Err(Refusal::Fault(Fault::TooEarly));
+    }
+    if let Some(reply) = answer_before_routes(&request.head, listener, snapshot) {
+        return Err(Refusal::Reply(reply));
+    }
     admit(request, info, snapshot);
     if let Some(reply) = answer_as_last_recipient(&mut request.head) {
         return Err(Refusal::Reply(reply));
     }
     let Request { head, captures, .. } = &mut *request;
     let found = snapshot.router.find(&Subject { head, path: head.path() }, captures);
-    let index = found.ok_or(Refusal::Fault(Fault::NoRoute))?;
+    let connects = head.method == Method::Connect;
+    let nothing = if connects { Fault::MethodNotImplemented } else { Fault::NoRoute };
+    let index = found.ok_or(Refusal::Fault(nothing))?;
     let route = snapshot.routes.get(index.0 as usize).ok_or(Refusal::Fault(Fault::Internal))?;
+    // A route that takes every method does not mean this one.
+    if connects && !route.connect {
+        return Err(Refusal::Fault(Fault::MethodNotImplemented));
+    }
     if matches!(route.action, Action::Forward { .. }) && dodge(&request.head, snapshot, route).is_some() {
         return Err(Refusal::Fault(Fault::AmbiguousPath));
     }
@@ -62,9 +79,10 @@ pub(crate) fn permit<'r>(
         head: &mut request.head,
         body_length,
         client: request.client,
+        encryption: info.encryption.as_deref(),
         trusted_peer: info.trusted,
         state: &mut request.state,
-        rng,
+        rng: &mut *rng,
     };
     let permitted = chain.run_request(&mut cx, watch)?;
     match &route.action {
@@ -73,6 +91,9 @@ pub(crate) fn permit<'r>(
                 rewrite_path(request, template).map_err(Refusal::Fault)?;
             }
             prepare(request, info).map_err(Refusal::Fault)?;
+            if request.meta.upgrade_websocket && request.head.version.has_streams() {
+                request.head.headers.set(b"sec-websocket-key", &websocket::new_key(rng));
+            }
             Ok(Onward::Forward(permitted))
         }
         Action::Redirect { redirect, .. } => Ok(Onward::Reply(Cow::Owned(redirect_reply(request, redirect)))),
@@ -83,6 +104,9 @@ pub(crate) fn permit<'r>(
 /// Settles who is calling and removes what must not travel on, before anybody looks at the fields.
 fn admit(request: &mut Request, info: &ForwardingInfo, snapshot: &Snapshot) {
     request.head.headers.strip_request(request.meta.connection, info.trusted);
+    if info.trusted && request.head.headers.first(Name::XForwardedProto) == Some(b"https") {
+        request.state.https = true;
+    }
     request.client = client_address(&request.head.headers, info, |address: IpAddr| {
         snapshot.trusted_proxies.contains(address)
     });
@@ -94,11 +118,44 @@ fn prepare(request: &mut Request, info: &ForwardingInfo) -> Result<(), Fault> {
     if head.headers.add_via(head.version) > MOST_LOOPS {
         return Err(Fault::LoopDetected);
     }
+    if request.early {
+        head.headers.set(b"early-data", b"1");
+    }
     // The authority may be part of the same text that the fields are added to.
     request.scratch.clear();
     request.scratch.extend_from_slice(head.client_authority().unwrap_or_default());
     write_forwarding_headers(&mut head.headers, info, &request.scratch);
+    if let Some(certificate) = info.forwarded_certificate() {
+        head.headers.set_certificate(certificate, &mut request.scratch);
+    }
     Ok(())
+}
+
+/// Where authorities look for what they gave an ACME client to show (RFC 8555 §8.3).
+const ACME: &[u8] = b"/.well-known/acme-challenge/";
+
+/// What a listener answers whatever the routes say: an authority that is about to issue a certificate, and clients
+/// that are to come by HTTPS.
+fn answer_before_routes(head: &RequestHead, listener: &Listener, snapshot: &Snapshot) -> Option<Reply> {
+    if let Some(token) = head.path().strip_prefix(ACME)
+        && let Some(answer) =
+            std::str::from_utf8(token).ok().and_then(|token| snapshot.acme.challenges.token(token))
+    {
+        let reply = Reply::status(200).header("content-type", "application/octet-stream");
+        return Some(Reply { body: answer.as_bytes().to_vec().into(), ..reply });
+    }
+    let port = listener.redirect_https?;
+    let mut to = format!("https://{}", head.host()?);
+    if port != 443 {
+        to.push_str(&format!(":{port}"));
+    }
+    // It was checked to be visible ASCII when it was read.
+    to.push_str(&String::from_utf8_lossy(head.path()));
+    if let Some(query) = head.query() {
+        to.push('?');
+        to.push_str(&String::from_utf8_lossy(query));
+    }
+    Some(Reply::status(308).header("location", to))
 }
 
 /// `OPTIONS *` and `OPTIONS` with `Max-Forwards: 0` are for the gateway itself (RFC 9110 §7.6.2, §9.3.7).

@@ -8,17 +8,19 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use message::{Fault, ResponseHead, Version};
+use message::{Fault, GrpcStatus, Version};
 use snapshot::ServiceTimeouts;
-use wire::{HeadLimits, HeadScan, Kind, ResponseMeta};
+use wire::{HeadLimits, Kind, ResponseMeta};
 
+use crate::connection::Connection;
 use crate::listener::LiveListener;
 use crate::patience::Patience;
+use crate::progress::{ClientEnd, Progress};
 use crate::pump::{PumpError, Waits};
 use crate::request::Request;
 use crate::serving::Serving;
+use crate::stream::{Arrived, Lost};
 use crate::timer::{Tick, Timer};
-use crate::transport::Connection;
 use crate::worker::Worker;
 
 /// What a response head may be, whatever the service.
@@ -31,6 +33,10 @@ const MOST_INTERIM: u32 = 64;
 pub(crate) enum Failure {
     /// The service broke the connection before it answered a byte.
     Reset,
+    /// The service has said that it did not look at the request.
+    Refused,
+    /// The same, because it is about to close the connection.
+    Leaving,
     /// The service did not answer in time for this attempt.
     TryTimeout,
     /// Anything that another attempt would not help.
@@ -57,73 +63,6 @@ pub(crate) struct Exchange<'a> {
     pub(crate) down: &'a mut Connection,
     pub(crate) up: &'a mut Connection,
     pub(crate) request: &'a mut Request,
-}
-
-/// How far one attempt has come. It lives with the request, so that idle connections need no room for it.
-pub(crate) struct Progress {
-    /// The head of the response, from when it was read until it was passed on.
-    pub(crate) response: Option<Box<ResponseHead>>,
-    /// Nothing that the service sent speaks against using its connection again.
-    pub(crate) reusable: bool,
-    /// The service takes no more of the body; it may still answer.
-    pub(crate) upload_failed: bool,
-    /// When the whole request must be done.
-    total: Tick,
-    /// When this attempt must have a response head.
-    per_try: Tick,
-    /// When the service must have done the next thing.
-    service_deadline: Tick,
-    body_patience: Patience,
-    send_patience: Patience,
-    scan: HeadScan,
-    interim: u32,
-    answered: bool,
-    /// Bytes of the response that had passed at the last look.
-    seen: u64,
-    /// The head of the response was passed on; from now on its body sets the service's deadline.
-    body_began: bool,
-    /// Before this tick nobody looks at the client: most requests are over by then, and a look costs as much as
-    /// reading its request did.
-    watch_client: Tick,
-    client_end: ClientEnd,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Progress {
-            response: None,
-            reusable: true,
-            upload_failed: false,
-            total: Tick::NEVER,
-            per_try: Tick::NEVER,
-            service_deadline: Tick::NEVER,
-            body_patience: Patience::default(),
-            send_patience: Patience::default(),
-            scan: HeadScan::default(),
-            interim: 0,
-            answered: false,
-            seen: 0,
-            body_began: false,
-            watch_client: Tick(0),
-            client_end: ClientEnd::Open,
-        }
-    }
-}
-
-/// What is known of a client that has said it will send nothing more. It may have gone, or it may be
-/// waiting for its response with one direction closed: a FIN looks the same.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ClientEnd {
-    /// It has not.
-    Open,
-    /// It has, before it had an answer; seen at this tick. Next it is asked.
-    Closed(Tick),
-    /// It closed one direction, and waits. Should it have gone after all, its system says so with a reset
-    /// as soon as anything is sent; at this tick it is looked for, and then after twice the time.
-    HalfClosed { look: Tick, pause: u64 },
-    /// It did so in the middle of the response, which is how clients leave. It is given up when nothing has
-    /// come from the service since this tick, when so many bytes had passed.
-    Leaving { since: Tick, passed: u64 },
 }
 
 /// How long a client that has closed one direction is left alone: most have their answer by then.
@@ -172,12 +111,16 @@ impl<'a> Exchange<'a> {
     pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseMeta, Failure>> {
         self.poll_upload(cx).map_err(Failure::Final)?;
         loop {
-            if let Some(meta) = self.parse_head()? {
+            let head = if self.up.is_stream() { self.take_head(cx)? } else { self.parse_head()? };
+            if let Some(meta) = head {
                 if self.status() >= 200 || self.status() == 101 {
                     return Poll::Ready(Ok(meta));
                 }
                 self.relay_interim(&meta)?;
                 continue;
+            }
+            if self.up.is_stream() {
+                break;
             }
             match self.up.poll_fill(cx) {
                 Poll::Ready(Ok(0)) if !self.up.ended => return Poll::Ready(Err(self.head_too_large())),
@@ -228,9 +171,39 @@ impl<'a> Exchange<'a> {
         parsed.map(Some).map_err(|_| malformed)
     }
 
+    /// The head that a stream has brought, if any.
+    fn take_head(&mut self, cx: &mut Context<'_>) -> Result<Option<ResponseMeta>, Failure> {
+        let Some(stream) = self.up.stream() else { return Ok(None) };
+        let arrived = match stream.poll_response(cx) {
+            Poll::Pending => return Ok(None),
+            Poll::Ready(Ok(arrived)) => arrived,
+            Poll::Ready(Err(Lost::Refused)) => return Err(Failure::Refused),
+            Poll::Ready(Err(Lost::Leaving)) => return Err(Failure::Leaving),
+            Poll::Ready(Err(Lost::Broken)) => return Err(self.closed_early()),
+        };
+        self.request.progress.answered = true;
+        let (parts, ends) = match arrived {
+            Arrived::Interim(parts) => (parts, false),
+            Arrived::Head(parts, ends) => (parts, ends),
+        };
+        let head_request = self.request.head.method == message::Method::Head;
+        let mut response =
+            self.request.progress.response.take().unwrap_or_else(|| self.worker.take_response());
+        let read =
+            wire::read_response(&parts, ends, head_request, Version::Http2, &RESPONSE_LIMITS, &mut response);
+        self.request.progress.response = Some(response);
+        read.map(Some).map_err(|_| Failure::Final(Fault::UpstreamMalformed))
+    }
+
     /// The status of the response whose head was read last.
     pub(crate) fn status(&self) -> u16 {
         self.request.progress.response.as_ref().map_or(0, |response| response.status)
+    }
+
+    /// How a gRPC call ended, if the head that was read last says so.
+    pub(crate) fn grpc_status(&self) -> Option<GrpcStatus> {
+        let response = self.request.progress.response.as_ref()?;
+        GrpcStatus::parse(response.headers.values(b"grpc-status").next()?)
     }
 
     fn head_too_large(&self) -> Failure {
@@ -258,7 +231,7 @@ impl<'a> Exchange<'a> {
         let wanted = (response.status != 100 || self.request.meta.expect_continue)
             // A client that does not read gets no more of them.
             && self.down.outgoing.waiting() < RESPONSE_LIMITS.bytes;
-        if wanted && self.request.head.version == Version::Http11 {
+        if wanted && self.request.head.version != Version::Http10 {
             let options = message::ConnectionOptions::of(&response.headers);
             response.headers.strip_response(options);
             let framing = wire::ResponseFraming {
@@ -266,7 +239,7 @@ impl<'a> Exchange<'a> {
                 connection: wire::ConnectionHeader::None,
                 date: &[],
             };
-            wire::write_response(self.down.head_mut(), &response, &framing);
+            self.down.send_response(&response, &framing);
         }
         self.worker.give_back_response(response);
         Ok(())
@@ -301,7 +274,9 @@ impl<'a> Exchange<'a> {
         self.poll_clock(cx).map(|failure| match failure {
             Failure::Final(Fault::SendTimeout) => Ending::ClientGone(Fault::SendTimeout),
             Failure::Final(fault) => Ending::Cut(fault),
-            Failure::Reset | Failure::TryTimeout => Ending::Cut(Fault::ResponseTimeout),
+            Failure::Reset | Failure::Refused | Failure::Leaving | Failure::TryTimeout => {
+                Ending::Cut(Fault::ResponseTimeout)
+            }
         })
     }
 
@@ -378,6 +353,10 @@ impl<'a> Exchange<'a> {
     /// Looks whether the client is still there. Bytes that it sends ahead (pipelining) are kept, up to
     /// one buffer; when that is full, nobody looks any more until the response is done.
     fn poll_client(&mut self, cx: &mut Context<'_>, begun: bool, passed: u64) -> Result<(), Fault> {
+        if let Some(stream) = self.down.stream() {
+            // It costs nothing to look, and what is sent on a stream is the body and nothing else.
+            return if stream.poll_gone(cx).is_ready() { Err(Fault::ClientGone) } else { Ok(()) };
+        }
         if !self.request.upload.is_received() && !self.request.progress.upload_failed {
             return Ok(()); // what comes now is the body, and the upload reads it
         }

@@ -8,9 +8,10 @@
 mod tests;
 mod trail;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use message::{Fault, ForwardingInfo, Reply, RequestHead, ResponseHead};
+use message::{Encryption, Fault, ForwardingInfo, Reply, RequestHead, ResponseHead};
 use policy::{Chain, Flow, Link, Refusal};
 use router::{Candidate, RouteIndex, Verdict};
 use snapshot::{Action, Listener, Route, Service, Snapshot};
@@ -37,6 +38,8 @@ pub struct Question<'a> {
     pub listener: &'a Listener,
     /// The address at the other end of the connection.
     pub peer: IpAddr,
+    /// The server that is asked for in the handshake, where the listener has one.
+    pub server_name: Option<&'a str>,
 }
 
 /// What becomes of a request.
@@ -195,6 +198,8 @@ pub enum Decider {
     Routing,
     /// The request asks about the gateway itself.
     Gateway,
+    /// What the listener is set to, before any route: clients are to come by https, or by another connection.
+    Listener,
     /// The policy at this position.
     Policy(usize),
     /// Making the request for the service.
@@ -205,20 +210,21 @@ pub enum Decider {
 
 /// Says what becomes of a request.
 pub fn explain<'s>(question: &Question<'_>, snapshot: &'s Snapshot) -> Explanation<'s> {
-    let mut info = introduce(question.peer);
-    info.trusted = snapshot.trusted_proxies.contains(info.peer);
+    let info = met(question, snapshot);
     let mut request = Request::default();
     let refused = |request: &mut Request, refusal, by| {
         let answer = refuse(request, &snapshot.gateway, &mut fastrand::Rng::with_seed(SEED), refusal, by);
         Explanation { understood: None, candidates: Vec::new(), route: None, next: Next::Answer(answer) }
     };
-    if let Err(fault) = read(question, &mut request) {
+    if let Err(fault) = read(question, &info, &mut request) {
         return refused(&mut request, Refusal::Fault(fault), Decider::Reading);
     }
-    let found = decide::find(&mut request, &info, snapshot);
+    let found = decide::find(&mut request, &info, question.listener, snapshot);
     if let Err(refusal) = found {
         return match refusal {
+            Refusal::Reply(Reply { status: 308, .. }) => refused(&mut request, refusal, Decider::Listener),
             Refusal::Reply(_) => refused(&mut request, refusal, Decider::Gateway),
+            Refusal::Fault(Fault::Misdirected) => refused(&mut request, refusal, Decider::Listener),
             Refusal::Fault(Fault::NoRoute | Fault::AmbiguousPath | Fault::Internal) => {
                 let candidates = candidates(&request.head, snapshot);
                 let understood = Some(understand(&request, &info));
@@ -243,8 +249,21 @@ pub fn explain<'s>(question: &Question<'_>, snapshot: &'s Snapshot) -> Explanati
     Explanation { understood: Some(understood), candidates, route, next: Next::Ways(ways) }
 }
 
+/// What is known of the connection.
+fn met(question: &Question<'_>, snapshot: &Snapshot) -> ForwardingInfo {
+    let mut info = introduce(SocketAddr::new(question.peer, 0));
+    info.trusted = snapshot.trusted_proxies.contains(info.peer);
+    if question.listener.tls.is_some() {
+        info.scheme = "https";
+        let server_name = question.server_name.map(|name| name.to_ascii_lowercase().into());
+        info.encryption = Some(Arc::new(Encryption { server_name, ..Encryption::default() }));
+    }
+    info
+}
+
 /// Reads the head, as it is read from a connection.
-fn read(question: &Question<'_>, request: &mut Request) -> Result<(), Fault> {
+fn read(question: &Question<'_>, info: &ForwardingInfo, request: &mut Request) -> Result<(), Fault> {
+    request.state.https = info.scheme == "https";
     let limits = head_limits(&question.listener.limits);
     // A head without its end is waited for.
     let end = HeadScan::default().find_end(question.head, &limits, Kind::Request)?;
@@ -300,9 +319,9 @@ fn way<'s>(
     let chain = route.action.chain(number)?;
     let service = route.action.service(number).and_then(|index| snapshot.services.get(index.0));
     let mut request = Request::default();
-    read(question, &mut request).ok()?;
+    read(question, info, &mut request).ok()?;
     let mut trail = Trail::of(&request, info);
-    decide::find(&mut request, info, snapshot).ok()?;
+    decide::find(&mut request, info, question.listener, snapshot).ok()?;
     trail.note(None, &request.head.headers);
     let mut rng = fastrand::Rng::with_seed(SEED);
     let mut said: Vec<Said> = Vec::new();

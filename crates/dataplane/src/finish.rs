@@ -10,6 +10,7 @@ use crate::worker::Worker;
 pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Request) {
     if !request.head.method_bytes().is_empty() {
         request.record.method = Some(request.head.method);
+        request.record.version = Some(request.head.version);
     }
     let total = request.record.started.elapsed();
     match &request.route {
@@ -24,8 +25,9 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
             current.unrouted.finish(&request.record, total);
         }
     }
-    if let (Some(fault), Some(series)) = (request.record.fault, worker.series()) {
-        series.fault(fault);
+    if let Some(series) = worker.series() {
+        request.record.version.iter().for_each(|version| series.request(*version));
+        request.record.fault.iter().for_each(|fault| series.fault(*fault));
     }
     let mut log = worker.log.borrow_mut();
     let Some(log) = &mut *log else { return };
@@ -46,6 +48,8 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         }
         None => ("", ""),
     };
+    let encryption = info.encryption.as_deref();
+    let certificate = encryption.and_then(|encryption| encryption.certificate.as_ref());
     let line = Line {
         request_id: request.state.id.as_str(),
         client,
@@ -56,6 +60,9 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         service,
         endpoint: request.member.as_ref().map_or("", |member| &*member.address_text),
         total,
+        tls: encryption.and_then(|encryption| encryption.version).unwrap_or_default(),
+        server_name: encryption.and_then(|encryption| encryption.server_name.as_deref()).unwrap_or_default(),
+        client_certificate: certificate.map_or("", |certificate| &certificate.subject),
         record: &request.record,
     };
     log.add(worker.time_of_day(request.record.started), &line);

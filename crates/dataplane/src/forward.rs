@@ -4,15 +4,18 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use message::{Blame, Fault};
+use message::{Blame, Fault, is_grpc, parse_grpc_timeout, write_grpc_timeout};
 use policy::{Chain, Permitted};
+use snapshot::Route;
 
 use crate::attempt::{Failed, attempt};
 use crate::live::{LiveService, Member};
 use crate::plan::{MOST_TRIED, Plan};
 use crate::pump::Pump;
+use crate::request::Request;
 use crate::serving::{BodyState, Outcome, Serving};
 use crate::timer::Tick;
+use crate::translation::translate_request;
 
 /// Forwards a request to a service. Takes the proof that every policy let it pass. What it could not be served
 /// for is left to the caller to answer.
@@ -21,9 +24,16 @@ pub(crate) async fn forward(
     _permitted: Permitted,
     service: &LiveService,
     chain: &Chain,
-    route_timeout: Option<Duration>,
+    route: &Route,
 ) -> Result<Outcome, Fault> {
-    let limit = route_timeout.or(service.settings.timeouts.request);
+    if route.grpc_web {
+        s.request.grpc_web = translate_request(&mut s.request.head, &mut s.request.meta);
+    }
+    let limit = route.timeout.or(service.settings.timeouts.request);
+    let limit = match grpc_deadline(s.request)? {
+        Some(deadline) => Some(limit.map_or(deadline, |limit| limit.min(deadline))),
+        None => limit,
+    };
     let total = limit.map_or(Tick::NEVER, |limit| s.timer.now().after(limit));
     let mut plan = Plan::new(service, chain, total, s.request.ready);
     s.request.begin_upload();
@@ -61,7 +71,7 @@ pub(crate) async fn forward(
                 break;
             }
         }
-        s.request.begin_upload();
+        s.request.begin_upload_again();
     }
     s.request.record.received += s.request.upload.taken;
     s.body = body_state(&s.request.upload);
@@ -75,6 +85,26 @@ pub(crate) async fn forward(
         s.tell(&service.settings.name, address, last);
     }
     Err(last)
+}
+
+/// How long a gRPC call may take, as its client has said; what is left of that is passed on. Only on streams, because
+/// gRPC needs their trailers.
+fn grpc_deadline(request: &mut Request) -> Result<Option<Duration>, Fault> {
+    if !request.head.version.has_streams() && request.grpc_web.is_none() {
+        return Ok(None);
+    }
+    let headers = &mut request.head.headers;
+    let Some(timeout) = headers.values(b"grpc-timeout").next() else { return Ok(None) };
+    if !headers.values(b"content-type").next().is_some_and(is_grpc) {
+        return Ok(None);
+    }
+    // A deadline that nobody understands is none that could be kept.
+    let timeout = parse_grpc_timeout(timeout).ok_or(Fault::BadHeader)?;
+    let left = timeout.saturating_sub(request.record.started.elapsed());
+    let mut text = Vec::new();
+    write_grpc_timeout(&mut text, left);
+    headers.set(b"grpc-timeout", &text);
+    Ok(Some(left))
 }
 
 /// Whether there is an address that was not tried, besides this one.
@@ -99,17 +129,23 @@ fn body_state(upload: &Pump) -> BodyState {
 /// as once; and possible when nothing of the body is gone.
 fn next_step(s: &Serving<'_>, plan: &mut Plan<'_>, member: &Member, failed: Failed) -> Result<Fault, Fault> {
     let retries = &plan.service.settings.retries;
-    let untouched = s.request.upload.taken == 0;
-    let repeatable = untouched && !s.request.has_body();
+    let untouched = s.request.upload.can_repeat();
     let harmless = untouched && s.request.may_be_repeated(retries);
     let (fault, goes_on) = match failed {
         Failed::Full if plan.tried.len() < MOST_TRIED => (Fault::Overloaded, true),
         Failed::Full => (Fault::Overloaded, false),
-        Failed::Stale if repeatable && s.request.head.method.is_idempotent() && !plan.fresh => {
+        Failed::Leaving if untouched && !plan.fresh => {
+            // By a new connection: nobody is to blame for this race, and nothing was seen.
+            plan.fresh = true;
+            return Ok(Fault::UpstreamReset);
+        }
+        Failed::Stale if untouched && s.request.head.method.is_idempotent() && !plan.fresh => {
             // The same address again, by a new connection: nobody is to blame for this race.
             plan.fresh = true;
             return Ok(Fault::UpstreamReset);
         }
+        // The service has not seen it, so it may be sent again whatever it is (RFC 9113 §8.7).
+        Failed::Refused | Failed::Leaving => (Fault::UpstreamReset, untouched && plan.charge(s.worker)),
         Failed::Connect(fault) => (fault, retries.on.connect_failure && untouched && plan.charge(s.worker)),
         Failed::Stale | Failed::Reset => {
             (Fault::UpstreamReset, retries.on.reset && harmless && plan.charge(s.worker))

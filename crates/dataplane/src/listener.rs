@@ -2,7 +2,7 @@
 //!
 //! A listener lives for as long as its address stands in the configuration; its settings can change under it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,14 +10,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use message::{ResponseHead, Version};
 use snapshot::Listener;
 use telemetry::ListenerSeries;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::client::{self, Client};
+use crate::endpoint::QuicSide;
+use crate::greeting;
 use crate::stage::ListenerId;
 use crate::thread::Order;
+use crate::transport::Transport;
+use crate::udp::StagedUdp;
 use crate::worker::{Worker, date_now};
 
 /// How long to wait before accepting again when the system is out of descriptors.
@@ -33,10 +38,15 @@ pub(crate) struct LiveListener {
     connections: Cell<usize>,
     /// The task that accepts.
     acceptor: RefCell<Option<Waker>>,
+    /// Once it speaks HTTP/3, or has done.
+    quic: OnceCell<Rc<QuicSide>>,
 }
 
 impl LiveListener {
     pub(crate) fn new(id: ListenerId, settings: Listener, series: Arc<ListenerSeries>) -> LiveListener {
+        if settings.tls.is_some() {
+            series.connections.expect_handshakes();
+        }
         LiveListener {
             id,
             settings: RefCell::new(Rc::new(settings)),
@@ -44,6 +54,7 @@ impl LiveListener {
             closing: Cell::new(false),
             connections: Cell::new(0),
             acceptor: RefCell::default(),
+            quic: OnceCell::new(),
         }
     }
 
@@ -53,16 +64,50 @@ impl LiveListener {
         Rc::clone(&self.settings.borrow())
     }
 
-    /// From now on other settings hold, from the next request of each connection on.
-    pub(crate) fn set(&self, settings: Listener) {
+    /// What is counted of it.
+    pub(crate) fn series(&self) -> &ListenerSeries {
+        &self.series
+    }
+
+    /// From now on other settings hold, from the next request of each connection on. Whether there may be connections
+    /// that end because of that.
+    pub(crate) fn set(&self, settings: Listener) -> bool {
+        let speaks_less = self.settings.borrow().protocols.http3 && !settings.protocols.http3;
         if **self.settings.borrow() != settings {
+            if settings.tls.is_some() {
+                self.series.connections.expect_handshakes();
+            }
+            if let Some(quic) = self.quic.get() {
+                quic.set(&settings);
+            }
             *self.settings.borrow_mut() = Rc::new(settings);
+        }
+        speaks_less
+    }
+
+    /// From now on it speaks HTTP/3 too.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub(crate) fn open_quic(&self, udp: StagedUdp) -> std::io::Result<Rc<QuicSide>> {
+        let side = Rc::new(QuicSide::open(udp, &self.settings())?);
+        Ok(Rc::clone(self.quic.get_or_init(|| side)))
+    }
+
+    /// Adds to a response where there is a newer version of HTTP.
+    #[inline]
+    pub(crate) fn announce_http3(&self, version: Version, response: &mut ResponseHead) {
+        if let Some(quic) = self.quic.get() {
+            quic.announce(version, response);
         }
     }
 
     /// Accepts no more. Its connections end after the request that is under way.
     pub(crate) fn close(&self) {
         self.closing.set(true);
+        if let Some(quic) = self.quic.get() {
+            quic.close();
+        }
         if let Some(waker) = self.acceptor.borrow_mut().take() {
             waker.wake();
         }
@@ -155,7 +200,18 @@ fn hand_over(
 /// Begins to serve a connection, unless its listener has as many as it may.
 pub(crate) fn start(worker: &Rc<Worker>, listener: &Rc<LiveListener>, stream: TcpStream, peer: SocketAddr) {
     let Some(open) = OpenConnection::begin(worker, listener) else { return refuse(&stream) };
-    tokio::task::spawn_local(client::run(Client::new(open, stream, peer.ip())));
+    let settings = listener.settings();
+    if settings.tls.is_none() && !settings.proxy_protocol {
+        let client = Client::new(open, Transport::Tcp(stream), client::introduce(peer));
+        tokio::task::spawn_local(client::run(client, false));
+        return;
+    }
+    tokio::task::spawn_local(async move {
+        // What the greeting needs is given back before requests are served.
+        if let Some((client, streams)) = Box::pin(greeting::greet(open, stream, peer)).await {
+            client::run(client, streams).await;
+        }
+    });
 }
 
 /// One open client connection, counted for as long as it lives.
@@ -166,7 +222,7 @@ pub(crate) struct OpenConnection {
 
 impl OpenConnection {
     /// `None` if the listener has as many as it may.
-    fn begin(worker: &Rc<Worker>, listener: &Rc<LiveListener>) -> Option<OpenConnection> {
+    pub(crate) fn begin(worker: &Rc<Worker>, listener: &Rc<LiveListener>) -> Option<OpenConnection> {
         if !listener.series.begin(listener.settings.borrow().limits.connections) {
             return None;
         }
@@ -187,7 +243,7 @@ impl Drop for OpenConnection {
 /// Tells a client that there is no room, if that can be said without waiting.
 fn refuse(stream: &TcpStream) {
     let reply = message::Reply::fault(message::Fault::Overloaded, "");
-    let mut head = message::ResponseHead { status: reply.status, ..message::ResponseHead::default() };
+    let mut head = ResponseHead { status: reply.status, ..ResponseHead::default() };
     for (name, value) in &reply.headers {
         head.headers.push(name.as_bytes(), value.as_bytes());
     }

@@ -10,13 +10,14 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use balance::{Balancer, RetryBudget};
+use balance::{Balancer, RetryBudget, Standing};
 use snapshot::{EndpointHost, Service};
 use telemetry::ServiceSeries;
 
+use crate::carrier::Carriers;
+use crate::connection::Connection;
 use crate::stage::Resolved;
 use crate::timer::Tick;
-use crate::transport::Connection;
 
 /// A service and one of its addresses.
 type Place = (Box<str>, SocketAddr);
@@ -49,6 +50,8 @@ pub(crate) struct LiveService {
     budget: RefCell<RetryBudget>,
     /// What each endpoint of the configuration stands for.
     resolved: RefCell<Vec<Vec<IpAddr>>>,
+    /// Addresses that are not healthy, sorted.
+    unhealthy: RefCell<Arc<[(SocketAddr, Standing)]>>,
     counts: Arc<ConnectionCounts>,
     series: Arc<ServiceSeries>,
     /// Unused connections to one address that this worker keeps: its share.
@@ -64,7 +67,15 @@ pub(crate) struct Member {
     pub(crate) address_text: Box<str>,
     /// What this worker has counted of the service.
     pub(crate) series: Arc<ServiceSeries>,
+    /// The host of its endpoint, whose certificate it has to show.
+    pub(crate) host: Box<str>,
+    /// Connections that carry many requests.
+    pub(crate) carriers: Carriers,
+    /// It was asked which version it speaks, and has chosen HTTP/1.1.
+    pub(crate) speaks_http1: Cell<bool>,
     weight: Cell<u32>,
+    /// It takes requests: it is healthy, or so few are that probes are not believed.
+    healthy: Cell<bool>,
     /// No service chooses it any more: what comes back to it is closed.
     retired: Cell<bool>,
     in_flight: Cell<u32>,
@@ -140,6 +151,7 @@ impl LiveService {
             members: RefCell::default(),
             budget: RefCell::new(budget),
             resolved: RefCell::new(resolved),
+            unhealthy: RefCell::default(),
             counts: Arc::clone(counts),
             series,
             idle_share: settings.idle_connections.div_ceil(workers.max(1)),
@@ -190,7 +202,14 @@ impl LiveService {
                         address,
                         address_text: address.to_string().into(),
                         series: Arc::clone(&self.series),
+                        host: match &endpoint.host {
+                            EndpointHost::Address(address) => address.to_string().into(),
+                            EndpointHost::Name(name) => name.clone(),
+                        },
+                        carriers: Carriers::default(),
+                        speaks_http1: Cell::new(false),
                         weight: Cell::new(endpoint.weight),
+                        healthy: Cell::new(true),
                         retired: Cell::new(false),
                         in_flight: Cell::new(0),
                         own: Rc::default(),
@@ -214,23 +233,44 @@ impl LiveService {
             balancer.start_anywhere(&mut fastrand::Rng::new());
             *self.balancer.borrow_mut() = balancer;
             *self.members.borrow_mut() = members;
+            self.settle();
         }
     }
 
-    /// Chooses an address that was not tried yet.
+    /// Takes note of which addresses are not healthy now; they are sorted. Of all others nothing bad is known.
+    pub(crate) fn take_note(&self, unhealthy: Option<&Arc<[(SocketAddr, Standing)]>>) {
+        *self.unhealthy.borrow_mut() = unhealthy.cloned().unwrap_or_default();
+        self.settle();
+    }
+
+    /// Settles which members take requests, so that no request has to count who is healthy.
+    fn settle(&self) {
+        let (members, unhealthy) = (self.members.borrow(), self.unhealthy.borrow());
+        let standing = |member: &Member| {
+            let place = unhealthy.binary_search_by_key(&member.address, |(address, _)| *address).ok();
+            place.and_then(|place| unhealthy.get(place)).map_or(Standing::Healthy, |(_, standing)| *standing)
+        };
+        let healthy = members.iter().filter(|member| standing(member).is_healthy()).count();
+        let panic = balance::is_panic(healthy, members.len());
+        for member in members.iter() {
+            member.healthy.set(balance::takes_requests(standing(member), panic));
+        }
+    }
+
+    /// Chooses an address that takes requests and was not tried yet.
     pub(crate) fn pick(&self, rng: &mut fastrand::Rng, tried: &[SocketAddr]) -> Option<Rc<Member>> {
         let members = self.members.borrow();
         let index = self.balancer.borrow_mut().pick(
             rng,
             |index| members.get(index).map_or(0, |member| member.in_flight.get()),
-            |index| members.get(index).is_some_and(|member| !tried.contains(&member.address)),
+            |index| members.get(index).is_some_and(|member| member.may_take(tried)),
         )?;
         members.get(index).cloned()
     }
 
-    /// Whether there is an address besides these.
+    /// Whether there is an address that takes requests besides these.
     pub(crate) fn has_other_than(&self, tried: &[SocketAddr]) -> bool {
-        self.members.borrow().iter().any(|member| !tried.contains(&member.address))
+        self.members.borrow().iter().any(|member| member.may_take(tried))
     }
 
     /// Keeps a connection for the next request. The oldest goes when there are too many; this one, when all
@@ -264,16 +304,24 @@ impl LiveService {
         for member in self.members.borrow().iter() {
             let mut idle = member.idle.borrow_mut();
             let before = idle.len();
-            idle.retain(|idle| idle.until > now && idle.connection.transport.is_quiet());
+            idle.retain_mut(|idle| idle.until > now && idle.connection.transport.is_quiet());
             member.series.idle.add(idle.len() as i64 - before as i64);
+            member.carriers.sweep(now, now.after(self.settings.timeouts.idle));
         }
     }
 }
 
 impl Member {
+    /// Whether it may get a request that these were tried for already.
+    #[inline]
+    fn may_take(&self, tried: &[SocketAddr]) -> bool {
+        self.healthy.get() && !tried.contains(&self.address)
+    }
+
     /// Closes what is kept, and keeps nothing more.
     fn retire(&self) {
         self.retired.set(true);
+        self.carriers.retire();
         let kept = std::mem::take(&mut *self.idle.borrow_mut());
         self.series.idle.add(-(kept.len() as i64));
     }
@@ -289,7 +337,7 @@ impl Member {
     /// least likely to be closed by the service at this moment.
     pub(crate) fn checkout(&self) -> Option<(Box<Connection>, OpenSlot)> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(entry) = idle.pop() {
+        while let Some(mut entry) = idle.pop() {
             self.series.idle.add(-1);
             if entry.connection.transport.is_quiet() {
                 return Some((entry.connection, entry.slot));

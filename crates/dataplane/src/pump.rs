@@ -9,13 +9,24 @@ use std::task::{Context, Poll};
 use message::Fault;
 use wire::{BodyDecoder, BodyLength};
 
-use crate::transport::Connection;
+use crate::connection::Connection;
+use crate::translation::Translation;
+
+/// The longest part of a body that is kept to be sent once more, in bytes.
+const MOST_KEPT: usize = 64 * 1024;
 
 /// A body on its way.
 pub(crate) struct Pump {
     decoder: BodyDecoder,
-    /// Whether the receiver gets chunks.
+    /// Whether the receiver gets chunks, unless it is a stream.
     chunked: bool,
+    unframed: bool,
+    /// What was sent so far, as long as it is short; `None` if it was not kept.
+    kept: Option<Vec<u8>>,
+    /// What is sent once more, before anything else.
+    again: Option<Vec<u8>>,
+    /// What becomes of the payload on its way.
+    translation: Option<Box<Translation>>,
     /// The last byte was handed to the socket.
     pub(crate) done: bool,
     /// The end was framed and waits to be sent.
@@ -65,6 +76,10 @@ impl Pump {
         Pump {
             decoder: BodyDecoder::new(length),
             chunked,
+            unframed: false,
+            kept: None,
+            again: None,
+            translation: None,
             done: false,
             ended: false,
             limit,
@@ -73,6 +88,40 @@ impl Pump {
             sent: 0,
             waits_for: Waits::Nothing,
         }
+    }
+
+    /// Translates the payload.
+    pub(crate) fn translate(&mut self, translation: Option<Box<Translation>>) {
+        self.translation = translation;
+    }
+
+    /// Whether the receiver is a stream, which needs no chunks.
+    pub(crate) fn set_stream(&mut self, stream: bool) {
+        self.unframed = stream;
+    }
+
+    /// Whether pieces become chunks.
+    fn makes_chunks(&self) -> bool {
+        self.chunked && !self.unframed
+    }
+
+    /// From now on keeps what is sent, as long as it is short, so that it can be sent once more.
+    pub(crate) fn keep(&mut self) {
+        if self.taken == 0 {
+            self.kept = Some(Vec::new());
+        }
+    }
+
+    /// Whether everything that was sent can be sent once more.
+    pub(crate) fn can_repeat(&self) -> bool {
+        self.taken == 0 || self.kept.is_some()
+    }
+
+    /// Begins from the front with another receiver; what was kept goes first.
+    pub(crate) fn repeat(&mut self) {
+        self.again = self.kept.clone().filter(|kept| !kept.is_empty());
+        (self.done, self.ended, self.sent) = (false, false, 0);
+        self.waits_for = Waits::Nothing;
     }
 
     /// Whether the sender has sent everything.
@@ -91,7 +140,7 @@ impl Pump {
             if !self.ended && to.outgoing.body.is_none() {
                 self.stage_piece(from, to)?;
             }
-            if !to.outgoing.is_empty() {
+            if to.has_unsent() {
                 let before = to.sent;
                 let flushed = to.poll_flush(cx);
                 self.sent += to.sent - before;
@@ -129,6 +178,16 @@ impl Pump {
 
     /// Takes what is in the sender's inbox, decodes it in place, frames it, and hands it to the receiver.
     fn stage_piece(&mut self, from: &mut Connection, to: &mut Connection) -> Result<(), PumpError> {
+        if let Some(again) = self.again.take() {
+            let mut buffer = from.buffers.hold(&again);
+            if self.makes_chunks() {
+                let range = buffer.range();
+                let framed = wire::frame_chunk(buffer.raw(), range, false);
+                buffer.set_range(framed);
+            }
+            to.outgoing.body = Some(buffer);
+            return Ok(());
+        }
         if !self.decoder.is_done()
             && let Some(mut buffer) = from.inbox.buffer.take()
         {
@@ -143,24 +202,76 @@ impl Pump {
             if self.limit.is_some_and(|limit| self.passed > limit) {
                 return Err(PumpError::Sender(Fault::BodyTooLarge));
             }
-            let is_last = self.decoder.is_done() && self.decoder.trailers().is_none();
-            let framed = if self.chunked {
-                wire::frame_chunk(buffer.raw(), decoded.payload, is_last)
+            if from.ended && from.is_stream() && from.inbox.is_empty() {
+                self.decoder.end_of_input().map_err(PumpError::Sender)?;
+            }
+            let makes_chunks = self.makes_chunks();
+            let mut payload = decoded.payload;
+            if let Some(translation) = &mut self.translation {
+                let mut out = Vec::new();
+                let piece = buffer.raw().get(payload).unwrap_or_default();
+                translation.pass(piece, &mut out).map_err(PumpError::Sender)?;
+                buffer = from.buffers.hold(&out);
+                payload = buffer.range();
+            }
+            if let Some(kept) = &mut self.kept {
+                if kept.len() + payload.len() <= MOST_KEPT {
+                    kept.extend_from_slice(buffer.raw().get(payload.clone()).unwrap_or_default());
+                } else {
+                    self.kept = None;
+                }
+            }
+            let is_last = self.decoder.is_done()
+                && self.translation.is_none()
+                && self.decoder.trailers().is_none()
+                && from.trailers().is_none();
+            let framed = if makes_chunks && (is_last || !payload.is_empty()) {
+                wire::frame_chunk(buffer.raw(), payload, is_last)
             } else {
-                decoded.payload
+                payload
             };
             self.ended |= is_last;
+            if is_last {
+                to.finish(None);
+            }
             buffer.set_range(framed);
             if !buffer.is_empty() {
                 to.outgoing.body = Some(buffer);
             }
         }
         if self.decoder.is_done() && !self.ended && to.outgoing.body.is_none() {
-            if self.chunked {
-                wire::write_last_chunk(to.head_mut(), self.decoder.trailers());
+            if let Some(mut translation) = self.translation.take() {
+                return self.stage_end(&mut translation, from, to);
             }
+            let trailers = self.decoder.trailers().or(from.trailers());
+            if self.makes_chunks() {
+                wire::write_last_chunk(to.head_mut(), trailers);
+            }
+            to.finish(trailers);
             self.ended = true;
         }
+        Ok(())
+    }
+
+    /// Hands over what a translation puts behind the last piece. Its trailers are in there.
+    fn stage_end(
+        &mut self,
+        translation: &mut Translation,
+        from: &Connection,
+        to: &mut Connection,
+    ) -> Result<(), PumpError> {
+        let mut out = Vec::new();
+        let trailers = self.decoder.trailers().or(from.trailers());
+        translation.end(trailers, &mut out).map_err(PumpError::Sender)?;
+        let mut buffer = from.buffers.hold(&out);
+        if self.makes_chunks() {
+            let range = buffer.range();
+            let framed = wire::frame_chunk(buffer.raw(), range, true);
+            buffer.set_range(framed);
+        }
+        to.finish(None);
+        self.ended = true;
+        to.outgoing.body = Some(buffer).filter(|buffer| !buffer.is_empty());
         Ok(())
     }
 }

@@ -7,16 +7,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Instant;
 
-use message::RequestHead;
+use message::{GrpcForm, RequestHead, Version};
 use policy::RequestState;
 use router::Captures;
 use snapshot::Retries;
 use telemetry::Record;
 use wire::{BodyLength, RequestMeta};
 
-use crate::exchange::Progress;
 use crate::live::Member;
+use crate::progress::Progress;
 use crate::pump::Pump;
+use crate::translation::{Translation, length_for_service};
 use crate::worker::LiveRoute;
 
 /// The parts of one request.
@@ -37,6 +38,12 @@ pub(crate) struct Request {
     pub(crate) route: Option<(Rc<LiveRoute>, usize)>,
     /// The address that was asked last.
     pub(crate) member: Option<Rc<Member>>,
+    /// It may have been sent before, by somebody else (RFC 8470).
+    pub(crate) early: bool,
+    /// It came in gRPC-Web, and is translated.
+    pub(crate) grpc_web: Option<GrpcForm>,
+    /// What is known of why its service failed, for the operator.
+    pub(crate) trouble: Option<Box<str>>,
     /// What will be known of it when it is over.
     pub(crate) record: Record,
     /// When its head was complete.
@@ -64,6 +71,9 @@ impl Default for Request {
             scratch: Vec::new(),
             route: None,
             member: None,
+            early: false,
+            grpc_web: None,
+            trouble: None,
             record: Record::begin(now),
             ready: now,
             upload: Pump::default(),
@@ -82,10 +92,20 @@ impl Request {
         self.meta = RequestMeta::default();
         self.route = None;
         self.member = None;
+        self.early = false;
+        self.grpc_web = None;
+        self.trouble = None;
         self.upload = Pump::default();
         self.download = Pump::default();
         self.progress.response = None;
         self.head.headers.capacity() + self.scratch.capacity() <= KEEP_BYTES
+    }
+
+    /// It goes on for long, and only what will be said of it at its end is needed.
+    pub(crate) fn shrink(&mut self) {
+        self.scratch = Vec::new();
+        self.head.headers.forget_fields();
+        (self.upload, self.download) = (Pump::default(), Pump::default());
     }
 
     /// It takes this way of a route.
@@ -98,8 +118,20 @@ impl Request {
 
     /// Its body is about to be sent, from its begin.
     pub(crate) fn begin_upload(&mut self) {
-        let chunked = matches!(self.meta.body, BodyLength::Chunked);
-        self.upload = Pump::new(self.meta.body, chunked, self.state.body_limit);
+        let framed = length_for_service(self.meta.body, self.grpc_web);
+        let chunked = matches!(framed, BodyLength::Chunked | BodyLength::UntilClose);
+        let length = as_it_comes(self.meta.body, self.head.version);
+        self.upload = Pump::new(length, chunked, self.state.body_limit);
+        self.upload.translate(self.grpc_web.and_then(Translation::of_request));
+    }
+
+    /// Its body is about to be sent once more.
+    pub(crate) fn begin_upload_again(&mut self) {
+        if self.upload.taken == 0 {
+            self.begin_upload();
+        } else {
+            self.upload.repeat();
+        }
     }
 
     /// The length of the body where it is known.
@@ -113,12 +145,26 @@ impl Request {
 
     /// Whether it can be sent again, and a service that sees it twice does the same as for once.
     pub(crate) fn may_be_repeated(&self, retries: &Retries) -> bool {
-        !self.has_body() && retries.allows(self.head.method, self.head.method_bytes())
+        self.upload.can_repeat() && retries.allows(self.head.method, self.head.method_bytes())
+    }
+
+    /// Whether it would be sent again after it was answered, or not answered.
+    pub(crate) fn would_be_repeated(&self, retries: &Retries) -> bool {
+        retries.repeats_answers() && retries.allows(self.head.method, self.head.method_bytes())
     }
 
     /// Whether there is a body.
     pub(crate) fn has_body(&self) -> bool {
         !matches!(self.meta.body, BodyLength::Empty | BodyLength::Exact(0))
+    }
+}
+
+/// How a body is taken from its sender: on a stream to its end, whatever length was announced. The stream has
+/// checked that, and trailers may follow.
+pub(crate) fn as_it_comes(body: BodyLength, version: Version) -> BodyLength {
+    match body {
+        BodyLength::Exact(1..) if version.has_streams() => BodyLength::UntilClose,
+        body => body,
     }
 }
 

@@ -35,12 +35,10 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
     let (reply, close) = match next {
         Ok(Onward::Reply(reply)) => (reply, false),
         Ok(Onward::Forward(permitted)) => match route.service(way) {
-            Some(service) => {
-                match forward::forward(s, permitted, service, chain, route.route.timeout).await {
-                    Ok(outcome) => return outcome,
-                    Err(fault) => compose(s, Refusal::Fault(fault)),
-                }
-            }
+            Some(service) => match forward::forward(s, permitted, service, chain, &route.route).await {
+                Ok(outcome) => return outcome,
+                Err(fault) => compose(s, Refusal::Fault(fault)),
+            },
             None => compose(s, Refusal::Fault(Fault::Internal)),
         },
         Err(refusal) => compose(s, refusal),
@@ -50,7 +48,7 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
 
 fn find_route(s: &mut Serving<'_>) -> Result<std::rc::Rc<crate::worker::LiveRoute>, Refusal> {
     let current = s.worker.current();
-    let index = decide::find(s.request, s.info, &current.snapshot)?;
+    let index = decide::find(s.request, s.info, s.listener, &current.snapshot)?;
     current.route(index).ok_or(Refusal::Fault(Fault::Internal))
 }
 

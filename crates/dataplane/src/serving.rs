@@ -6,10 +6,10 @@ use std::rc::Rc;
 use message::{Fault, ForwardingInfo};
 use snapshot::Listener;
 
+use crate::connection::Connection;
 use crate::listener::LiveListener;
 use crate::request::Request;
 use crate::timer::Timer;
-use crate::transport::Connection;
 use crate::tunnel::Upgraded;
 use crate::worker::Worker;
 
@@ -47,7 +47,8 @@ impl Serving<'_> {
     pub(crate) fn tell(&mut self, service: &str, address: Option<SocketAddr>, fault: Fault) {
         let now = self.timer.now();
         let worker = self.worker;
-        worker.troubles.say(now, service, address, fault, self.request_id());
+        let detail = self.request.trouble.take();
+        worker.troubles.say(now, service, address, fault, detail, self.request_id());
     }
 }
 
@@ -69,6 +70,8 @@ pub(crate) enum Outcome {
     KeepAlive,
     /// From now on bytes pass both ways.
     Upgraded,
+    /// From now on the connection carries many requests at a time.
+    Streams,
     /// Everything was sent, nothing is expected: close.
     Close,
     /// Everything was sent, but the client may still be sending: close so that it can read the answer.

@@ -2,9 +2,11 @@
 //!
 //! The control thread stages a snapshot for every worker and then sends it; a worker only switches over.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::udp::StagedUdp;
+use balance::Standing;
 use snapshot::Snapshot;
 use telemetry::{Attached, ListenerSeries, LogBuffer, Metrics, RouteKey, RouteSeries, ServiceSeries};
 
@@ -21,6 +23,8 @@ pub struct StagedListener {
     pub series: Arc<ListenerSeries>,
     /// A socket for this worker, if it has none of this listener yet.
     pub socket: Option<std::net::TcpListener>,
+    /// The same for HTTP/3.
+    pub udp: Option<StagedUdp>,
 }
 
 /// What a name of endpoints stands for.
@@ -30,6 +34,15 @@ pub struct Resolved {
     pub name: Arc<str>,
     /// Its addresses.
     pub addresses: Arc<[IpAddr]>,
+}
+
+/// Which addresses of a service are not healthy.
+#[derive(Clone, Debug)]
+pub struct ServiceHealth {
+    /// The name of the service.
+    pub service: Arc<str>,
+    /// All that are not healthy, sorted by address.
+    pub unhealthy: Arc<[(SocketAddr, Standing)]>,
 }
 
 /// What a worker gets besides the snapshot that all share.
@@ -52,6 +65,8 @@ pub struct Stage {
     pub(crate) listeners: Vec<StagedListener>,
     pub(crate) log: Option<LogBuffer>,
     pub(crate) resolved: Vec<Resolved>,
+    /// Of services with addresses that are not healthy.
+    pub(crate) health: Vec<ServiceHealth>,
     /// Counts up with every snapshot, the same for all workers.
     pub(crate) generation: usize,
 }
@@ -88,9 +103,11 @@ impl Stage {
         attached.into_iter().zip(parts).map(stage).collect()
     }
 
-    /// Takes note of what names stand for now; `known` is sorted by name.
-    pub fn know(&mut self, known: Vec<Resolved>) {
+    /// Takes note of what names stand for now, and of services with addresses that are not healthy; `known` is sorted
+    /// by name.
+    pub fn know(&mut self, known: Vec<Resolved>, health: Vec<ServiceHealth>) {
         self.resolved = known;
+        self.health = health;
     }
 
     fn new(snapshot: Arc<Snapshot>, attached: Attached, part: Part) -> Stage {
@@ -100,6 +117,16 @@ impl Stage {
         let mut series = series.into_iter();
         let routes =
             snapshot.routes.iter().map(|route| series.by_ref().take(route.action.ways()).collect()).collect();
-        Stage { snapshot, routes, unrouted, services, listeners, log, resolved: Vec::new(), generation: 0 }
+        Stage {
+            snapshot,
+            routes,
+            unrouted,
+            services,
+            listeners,
+            log,
+            resolved: Vec::new(),
+            health: Vec::new(),
+            generation: 0,
+        }
     }
 }

@@ -12,11 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::endpoint;
 use crate::listener::{self, LiveListener};
-use crate::stage::{ListenerId, Resolved, Stage};
+use crate::stage::{ListenerId, Resolved, ServiceHealth, Stage};
 use crate::timer::{TICK, Tick};
 use crate::trouble::{Trouble, Troubles};
-use crate::worker::{Shared, Worker};
+use crate::worker::{Fresh, Shared, Worker};
 
 /// Orders that may wait for a worker.
 const QUEUE: usize = 1024;
@@ -29,6 +30,8 @@ pub enum Order {
     Use(Box<Stage>, oneshot::Sender<std::io::Result<()>>),
     /// A name now stands for these addresses.
     Resolved(Resolved),
+    /// These addresses of a service are not healthy, and all others of it are.
+    Health(ServiceHealth),
     /// Serve this connection, which another worker has accepted on a listener.
     Serve(std::net::TcpStream, SocketAddr, ListenerId),
     /// Stop accepting, finish what is under way until the deadline, and end.
@@ -79,6 +82,7 @@ async fn work(setup: Setup) -> std::io::Result<()> {
                 let _ = done.send(adopted);
             }
             Order::Resolved(resolved) => worker.resolve(&resolved),
+            Order::Health(health) => worker.take_note(&health),
             Order::Serve(stream, peer, listener) => take_over(&worker, stream, peer, listener),
             Order::Drain(limit) => {
                 drain(&worker, accepting, &mut orders, limit).await;
@@ -100,7 +104,16 @@ fn adopt(
 ) -> std::io::Result<()> {
     accepting.retain(|task| !task.is_finished());
     let mut outcome = Ok(());
-    for (listener, socket) in worker.adopt(stage) {
+    for Fresh { listener, tcp, udp } in worker.adopt(stage) {
+        match udp.map(|udp| listener.open_quic(udp)) {
+            Some(Ok(side)) => {
+                let accept = endpoint::accept(Rc::clone(worker), Rc::clone(&listener), side);
+                accepting.push(tokio::task::spawn_local(accept));
+            }
+            Some(Err(error)) => outcome = Err(error),
+            None => {}
+        }
+        let Some(socket) = tcp else { continue };
         match socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)) {
             Ok(socket) => {
                 let accept = listener::accept(Rc::clone(worker), listener, socket, Rc::clone(siblings));

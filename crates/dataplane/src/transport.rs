@@ -1,22 +1,18 @@
 //! The seam between the engine and sockets: fill an inbox, push bytes, close.
 //!
-//! Codecs and policies never see a socket. TLS and other backends become further variants of
-//! [`Transport`].
+//! Codecs and policies never see a socket. Other backends become further variants of [`Transport`].
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::buffers::{Buffer, Buffers, Inbox};
-
-/// The longest piece of a body that is copied behind a head, in bytes.
-const JOIN: usize = 1024;
+use crate::stream::Stream;
+use crate::tls_stream::TlsStream;
 
 /// `EINPROGRESS` on Linux (errno(3)): the connection is being opened.
 const IN_PROGRESS: i32 = 115;
@@ -25,6 +21,10 @@ const IN_PROGRESS: i32 = 115;
 pub(crate) enum Transport {
     /// Plain TCP.
     Tcp(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream>),
+    /// One of many streams of a connection; it delimits messages by itself.
+    Stream(Box<Stream>),
 }
 
 impl Transport {
@@ -52,15 +52,22 @@ impl Transport {
                 ready!(stream.poll_write_ready(cx))?;
                 Poll::Ready(stream.take_error()?.map_or(Ok(()), Err))
             }
+            Transport::Tls(_) | Transport::Stream(_) => Poll::Ready(Ok(())),
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(room);
+    /// Reads once. `Ok(0)` is the end.
+    #[inline]
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
-            Transport::Tcp(stream) => ready!(Pin::new(stream).poll_read(cx, &mut buffer))?,
+            Transport::Tcp(stream) => {
+                let mut buffer = ReadBuf::new(room);
+                ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+                Poll::Ready(Ok(buffer.filled().len()))
+            }
+            Transport::Tls(stream) => stream.poll_read(cx, room),
+            Transport::Stream(stream) => stream.poll_read(cx, room),
         }
-        Poll::Ready(Ok(buffer.filled().len()))
     }
 
     /// Sends from several slices at once.
@@ -74,6 +81,28 @@ impl Transport {
                 [one] => Pin::new(stream).poll_write(cx, one),
                 many => Pin::new(stream).poll_write_vectored(cx, many),
             },
+            Transport::Tls(stream) => stream.poll_write(cx, slices),
+            // What a stream sends is handed over in whole pieces, see `Stream::poll_send`.
+            Transport::Stream(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    /// Whether it holds back bytes that [`Transport::poll_flush`] would send.
+    #[inline]
+    pub(crate) fn has_unsent(&self) -> bool {
+        match self {
+            Transport::Tcp(_) => false,
+            Transport::Tls(stream) => stream.has_unsent(),
+            Transport::Stream(stream) => stream.has_unsent(),
+        }
+    }
+
+    /// Sends what was written and is still held back.
+    #[inline]
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Tcp(_) | Transport::Stream(_) => Poll::Ready(Ok(())),
+            Transport::Tls(stream) => stream.poll_flush(cx),
         }
     }
 
@@ -81,188 +110,69 @@ impl Transport {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Transport::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tls(stream) => stream.poll_shutdown(cx),
+            Transport::Stream(stream) => {
+                stream.finish(None);
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
     /// Makes closing a reset, so that the peer can tell a cut message from a whole one.
-    pub(crate) fn reset_on_close(&self) {
+    pub(crate) fn reset_on_close(&mut self) {
         match self {
-            Transport::Tcp(stream) => {
-                // Nothing to do about an error: the connection is closed either way.
-                let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+            Transport::Tcp(stream) => linger_not(stream),
+            Transport::Tls(stream) => {
+                stream.abandon();
+                linger_not(stream.tcp());
             }
+            Transport::Stream(stream) => stream.reset(),
+        }
+    }
+
+    /// Whether what came so far may have been sent before by somebody else (RFC 8470).
+    #[inline]
+    pub(crate) fn is_early(&self) -> bool {
+        match self {
+            Transport::Tls(stream) => stream.is_early(),
+            Transport::Tcp(_) | Transport::Stream(_) => false,
+        }
+    }
+
+    /// The address that a connection was made to; `None` where only the connection below knows.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Transport::Tcp(stream) => stream.local_addr().ok(),
+            Transport::Tls(stream) => stream.tcp().local_addr().ok(),
+            Transport::Stream(_) => None,
         }
     }
 
     /// Whether the connection is known to be broken; a peer that only stopped sending is not.
     pub(crate) fn is_broken(&self) -> bool {
-        match self {
-            Transport::Tcp(stream) => stream.take_error().map_or(true, |error| error.is_some()),
-        }
+        let tcp = match self {
+            Transport::Tcp(stream) => stream,
+            Transport::Tls(stream) => stream.tcp(),
+            Transport::Stream(_) => return false,
+        };
+        tcp.take_error().map_or(true, |error| error.is_some())
     }
 
     /// Whether an unused connection can be used: nothing arrived on it, not even its end. Costs no
     /// system call while nothing happened, and does not depend on a task or its budget.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         match self {
             Transport::Tcp(stream) => {
                 let read = stream.try_read(&mut [0]);
                 read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
             }
+            Transport::Tls(stream) => stream.is_quiet(),
+            Transport::Stream(_) => false,
         }
     }
 }
 
-/// One HTTP/1.1 connection, to a client or to a service.
-pub(crate) struct Connection {
-    /// What carries the bytes.
-    pub(crate) transport: Transport,
-    /// Bytes read and not yet consumed.
-    pub(crate) inbox: Inbox,
-    /// Bytes not yet accepted by the socket.
-    pub(crate) outgoing: Outgoing,
-    /// The peer has said that it will send nothing more.
-    pub(crate) ended: bool,
-    /// The last read filled its buffer: a larger one will pay.
-    pub(crate) flooding: bool,
-    /// A message was begun and not finished: whoever closes now must not make it look whole.
-    pub(crate) unfinished: bool,
-    /// Bytes that the socket took.
-    pub(crate) sent: u64,
-    buffers: Rc<Buffers>,
-}
-
-/// A head and a piece of a body that wait to be sent, together if possible.
-#[derive(Default)]
-pub(crate) struct Outgoing {
-    /// Text of heads and last chunks; see [`Connection::head_mut`].
-    head: Vec<u8>,
-    head_sent: usize,
-    /// A piece of a body, framed.
-    pub(crate) body: Option<Buffer>,
-}
-
-impl Outgoing {
-    /// Whether everything was sent.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.head.is_empty() && self.body.is_none()
-    }
-
-    /// Copies a short piece of a body behind the head, as far as nothing of it was sent: sending from one place is
-    /// cheaper for the system than gathering from two.
-    #[inline]
-    fn join(&mut self) {
-        if !self.head.is_empty()
-            && let Some(body) = &self.body
-            && body.filled().len() <= JOIN
-        {
-            self.head.extend_from_slice(body.filled());
-            self.body = None;
-        }
-    }
-
-    /// Bytes of text that wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.head.len()
-    }
-}
-
-impl Connection {
-    /// A fresh connection.
-    pub(crate) fn new(transport: Transport, buffers: &Rc<Buffers>) -> Connection {
-        Connection {
-            transport,
-            inbox: Inbox::default(),
-            outgoing: Outgoing::default(),
-            ended: false,
-            flooding: false,
-            unfinished: false,
-            sent: 0,
-            buffers: Rc::clone(buffers),
-        }
-    }
-
-    /// The text that is sent next, to append to.
-    pub(crate) fn head_mut(&mut self) -> &mut Vec<u8> {
-        if self.outgoing.head.capacity() == 0 {
-            self.outgoing.head = self.buffers.take_text();
-        }
-        &mut self.outgoing.head
-    }
-
-    /// Reads once into the inbox. `Ok(0)` when the peer has ended or there is no room; a caller that
-    /// must tell them apart looks at `ended`.
-    #[inline]
-    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.ended {
-            return Poll::Ready(Ok(0));
-        }
-        let mut buffer = match self.inbox.buffer.take() {
-            Some(buffer) => buffer,
-            None => self.buffers.take(self.flooding),
-        };
-        if buffer.room().is_empty() {
-            self.inbox.buffer = Some(buffer);
-            return Poll::Ready(Ok(0));
-        }
-        let outcome = self.transport.poll_read(cx, buffer.room());
-        if let Poll::Ready(Ok(count)) = outcome {
-            buffer.add(count);
-            self.ended = count == 0;
-            self.flooding = buffer.is_full();
-        }
-        if !buffer.is_empty() {
-            self.inbox.buffer = Some(buffer);
-        }
-        outcome
-    }
-
-    /// Sends what is waiting. Ready when all of it was accepted; `sent` counts how much was.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outgoing.is_empty() {
-            let outgoing = &mut self.outgoing;
-            outgoing.join();
-            let head = outgoing.head.get(outgoing.head_sent..).unwrap_or_default();
-            let body = outgoing.body.as_ref().map_or(&[][..], Buffer::filled);
-            let count = match (head.is_empty(), body.is_empty()) {
-                (true, true) => 0,
-                (false, true) => ready!(self.transport.poll_write(cx, &[IoSlice::new(head)]))?,
-                (true, false) => ready!(self.transport.poll_write(cx, &[IoSlice::new(body)]))?,
-                (false, false) => {
-                    ready!(self.transport.poll_write(cx, &[IoSlice::new(head), IoSlice::new(body)]))?
-                }
-            };
-            if count == 0 && !(head.is_empty() && body.is_empty()) {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += count as u64;
-            let of_head = count.min(head.len());
-            outgoing.head_sent += of_head;
-            if outgoing.head_sent >= outgoing.head.len() {
-                self.buffers.give_text(std::mem::take(&mut outgoing.head));
-                outgoing.head_sent = 0;
-            }
-            if let Some(body) = &mut outgoing.body {
-                body.consume(count - of_head);
-                if body.is_empty() {
-                    outgoing.body = None;
-                }
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Whether nothing is left over from the last exchange, so that the next can begin.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.inbox.is_empty() && self.outgoing.is_empty() && !self.ended
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if self.unfinished {
-            self.transport.reset_on_close();
-        }
-    }
+fn linger_not(stream: &TcpStream) {
+    // Nothing to do about an error: the connection is closed either way.
+    let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
 }

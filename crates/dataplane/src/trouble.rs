@@ -1,50 +1,104 @@
-//! What an operator should know at once: a service that fails.
+//! What an operator should know at once: a service that fails, clients with which no handshake succeeds.
 //!
-//! One line for each kind of failure of a service, and no more than one in [`PAUSE`], however many requests
-//! fail. Lines leave through a bounded queue; when nobody takes them they are counted with the next one.
+//! One line for each kind of failure of a service or listener, and no more than one in a while, however many there
+//! are. Lines leave through a bounded queue; when nobody takes them they are counted with the next one.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use message::Fault;
-use snapshot::Service;
+use snapshot::{Listener, Service};
+use telemetry::Handshake;
 use tokio::sync::mpsc;
 
 use crate::timer::Tick;
 
 /// Between two lines about the same failure of the same service.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Between two lines about handshakes that fail in the same way: a port that the world can reach sees that all day.
+const HANDSHAKE_PAUSE: Duration = Duration::from_secs(60);
 /// Lines that may wait to be written.
 const QUEUE: usize = 256;
 
+/// Something that an operator should know.
+#[derive(Debug, Clone)]
+pub enum Trouble {
+    /// A service has failed.
+    Service(ServiceTrouble),
+    /// A handshake with a client has failed.
+    Handshake(HandshakeTrouble),
+}
+
 /// A failure of a service.
 #[derive(Debug, Clone)]
-pub struct Trouble {
+pub struct ServiceTrouble {
     /// The name of the service.
     pub service: Box<str>,
     /// The address that failed, if it came to that.
     pub address: Option<SocketAddr>,
     /// What happened.
     pub fault: Fault,
+    /// What more is known of it.
+    pub detail: Option<Box<str>>,
     /// The id of the request, which its client was told.
     pub request_id: String,
     /// How often the same happened since the last line about it.
     pub more: u64,
 }
 
-impl std::fmt::Display for Trouble {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// A handshake with a client that failed.
+#[derive(Debug, Clone)]
+pub struct HandshakeTrouble {
+    /// Where the client came in.
+    pub listener: SocketAddr,
+    /// The client.
+    pub peer: SocketAddr,
+    /// How it ended.
+    pub outcome: Handshake,
+    /// Why, in words.
+    pub why: String,
+    /// How often the same happened since the last line about it.
+    pub more: u64,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Service(trouble) => trouble.fmt(f),
+            Trouble::Handshake(trouble) => trouble.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for ServiceTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "service {}: {}", self.service, self.fault.code())?;
         if let Some(address) = self.address {
             write!(f, " at {address}")?;
         }
-        write!(f, " (request {}", self.request_id)?;
-        if self.more > 0 {
-            write!(f, "; {} more since the last line", self.more)?;
+        if let Some(detail) = &self.detail {
+            write!(f, ": {detail}")?;
         }
-        write!(f, ")")
+        write!(f, " (request {}{})", self.request_id, More(self.more))
+    }
+}
+
+impl fmt::Display for HandshakeTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HandshakeTrouble { listener, peer, outcome, why, more } = self;
+        write!(f, "listener {listener}: no TLS handshake with {peer}: {why} ({outcome}{})", More(*more))
+    }
+}
+
+/// How often the same happened since the last line, where it did.
+struct More(u64);
+
+impl fmt::Display for More {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 > 0 { write!(f, "; {} more since the last line", self.0) } else { Ok(()) }
     }
 }
 
@@ -53,10 +107,11 @@ pub fn troubles() -> (mpsc::Sender<Trouble>, mpsc::Receiver<Trouble>) {
     mpsc::channel(QUEUE)
 }
 
-/// What one worker has said, and when. As large as there are services and kinds of failures.
+/// What one worker has said, and when. As large as there are services, listeners and kinds of failures.
 pub(crate) struct Troubles {
     queue: mpsc::Sender<Trouble>,
-    said: RefCell<HashMap<(Box<str>, Fault), Said>>,
+    services: RefCell<HashMap<(Box<str>, Fault), Said>>,
+    handshakes: RefCell<HashMap<(SocketAddr, Handshake), Said>>,
 }
 
 #[derive(Default)]
@@ -65,15 +120,37 @@ struct Said {
     held_back: u64,
 }
 
+impl Said {
+    /// Says it, unless the same was said a moment ago. `line` is made from how often it was held back.
+    fn say(
+        &mut self,
+        now: Tick,
+        pause: Duration,
+        queue: &mpsc::Sender<Trouble>,
+        line: impl FnOnce(u64) -> Trouble,
+    ) {
+        if now.0 < self.again {
+            self.held_back += 1;
+            return;
+        }
+        match queue.try_send(line(self.held_back)) {
+            Ok(()) => *self = Said { again: now.after(pause).0, held_back: 0 },
+            Err(_) => self.held_back += 1,
+        }
+    }
+}
+
 impl Troubles {
     pub(crate) fn new(queue: mpsc::Sender<Trouble>) -> Troubles {
-        Troubles { queue, said: RefCell::default() }
+        Troubles { queue, services: RefCell::default(), handshakes: RefCell::default() }
     }
 
-    /// Forgets services that have left the configuration.
-    pub(crate) fn keep(&self, services: &[Service]) {
+    /// Forgets services and listeners that have left the configuration.
+    pub(crate) fn keep(&self, services: &[Service], listeners: &[Listener]) {
         let names: HashSet<&str> = services.iter().map(|service| &*service.name).collect();
-        self.said.borrow_mut().retain(|(service, _), _| names.contains(&**service));
+        self.services.borrow_mut().retain(|(service, _), _| names.contains(&**service));
+        let addresses: HashSet<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
+        self.handshakes.borrow_mut().retain(|(listener, _), _| addresses.contains(listener));
     }
 
     /// Says that a service failed, unless the same was said a moment ago.
@@ -83,25 +160,36 @@ impl Troubles {
         service: &str,
         address: Option<SocketAddr>,
         fault: Fault,
+        detail: Option<Box<str>>,
         request_id: &str,
     ) {
-        let mut said = self.said.borrow_mut();
-        let said = said.entry((service.into(), fault)).or_default();
-        if now.0 < said.again {
-            said.held_back += 1;
-            return;
-        }
-        let trouble = Trouble {
-            service: service.into(),
-            address,
-            fault,
-            request_id: request_id.to_owned(),
-            more: said.held_back,
-        };
-        match self.queue.try_send(trouble) {
-            Ok(()) => *said = Said { again: now.after(PAUSE).0, held_back: 0 },
-            Err(_) => said.held_back += 1,
-        }
+        let mut said = self.services.borrow_mut();
+        said.entry((service.into(), fault)).or_default().say(now, PAUSE, &self.queue, |more| {
+            let request_id = request_id.to_owned();
+            Trouble::Service(ServiceTrouble {
+                service: service.into(),
+                address,
+                fault,
+                detail,
+                request_id,
+                more,
+            })
+        });
+    }
+
+    /// Says that a handshake failed, unless the same was said not long ago.
+    pub(crate) fn say_handshake(
+        &self,
+        now: Tick,
+        listener: SocketAddr,
+        peer: SocketAddr,
+        outcome: Handshake,
+        why: String,
+    ) {
+        let mut said = self.handshakes.borrow_mut();
+        said.entry((listener, outcome)).or_default().say(now, HANDSHAKE_PAUSE, &self.queue, |more| {
+            Trouble::Handshake(HandshakeTrouble { listener, peer, outcome, why, more })
+        });
     }
 }
 
@@ -113,7 +201,7 @@ mod tests {
     fn the_same_is_said_once_in_a_while_and_counted() {
         let (queue, mut lines) = troubles();
         let troubles = Troubles::new(queue);
-        let say = |tick, service, fault| troubles.say(Tick(tick), service, None, fault, "id");
+        let say = |tick, service, fault| troubles.say(Tick(tick), service, None, fault, None, "id");
         say(0, "a", Fault::ConnectFailed);
         say(1, "a", Fault::ConnectFailed);
         say(2, "a", Fault::ConnectFailed);
@@ -133,5 +221,27 @@ mod tests {
                 "service a: connect-failed (request id; 2 more since the last line)",
             ]
         );
+    }
+
+    #[test]
+    fn handshakes_are_spoken_of_less_often() {
+        let (queue, mut lines) = troubles();
+        let troubles = Troubles::new(queue);
+        let (listener, peer) = ("0.0.0.0:443".parse().unwrap(), "192.0.2.1:5000".parse().unwrap());
+        let why = "it shows no certificate, and one is required";
+        let say = |tick: u64| {
+            troubles.say_handshake(Tick(tick), listener, peer, Handshake::NoCertificate, why.to_owned());
+        };
+        say(0);
+        say(1);
+        say(Tick(0).after(PAUSE).0);
+        say(Tick(0).after(HANDSHAKE_PAUSE).0);
+        let mut all = Vec::new();
+        while let Ok(line) = lines.try_recv() {
+            all.push(line.to_string());
+        }
+        let line = "listener 0.0.0.0:443: no TLS handshake with 192.0.2.1:5000: it shows no certificate, and one is \
+                    required (no_certificate";
+        assert_eq!(all, [format!("{line})"), format!("{line}; 2 more since the last line)")]);
     }
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use wire::BodyLength;
 
-use crate::live::{InFlight, OpenSlot};
+use crate::connection::Connection;
+use crate::live::InFlight;
+use crate::open::Lease;
 use crate::pump::{Pump, PumpError};
 use crate::serving::{Outcome, Serving};
-use crate::transport::Connection;
 
 /// How long one direction may stay silent after the other has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -27,7 +28,7 @@ pub(crate) struct Upgraded {
     pub(crate) up: Box<Connection>,
     /// How long nothing may pass.
     pub(crate) idle: Duration,
-    pub(crate) _slot: OpenSlot,
+    pub(crate) _lease: Lease,
     pub(crate) _in_flight: InFlight,
 }
 

@@ -19,9 +19,10 @@ use crate::buffers::Buffers;
 use crate::listener::LiveListener;
 use crate::live::{ConnectionCounts, LiveService};
 use crate::request::Request;
-use crate::stage::{ListenerId, Resolved, Stage};
+use crate::stage::{ListenerId, Resolved, ServiceHealth, Stage};
 use crate::timer::{TICK, Wheel};
 use crate::trouble::Troubles;
+use crate::udp::StagedUdp;
 
 /// Requests kept for reuse, per worker.
 const KEEP_REQUESTS: usize = 1024;
@@ -63,6 +64,13 @@ pub(crate) struct Current {
     listeners: Vec<Rc<LiveListener>>,
     /// For requests that found no route.
     pub(crate) unrouted: Arc<RouteSeries>,
+}
+
+/// A listener with sockets that nobody accepts on yet.
+pub(crate) struct Fresh {
+    pub(crate) listener: Rc<LiveListener>,
+    pub(crate) tcp: Option<std::net::TcpListener>,
+    pub(crate) udp: Option<StagedUdp>,
 }
 
 /// A route with the live state of where it leads. All that a request needs once it has found its way.
@@ -205,10 +213,11 @@ impl Worker {
     }
 
     /// Switches to a snapshot. Services and listeners that stay keep their live state. Returns the listeners that
-    /// are new here, with their sockets.
-    pub(crate) fn adopt(&self, stage: Stage) -> Vec<(Rc<LiveListener>, std::net::TcpListener)> {
+    /// have sockets which are new here.
+    pub(crate) fn adopt(&self, stage: Stage) -> Vec<Fresh> {
         let old = self.current();
-        let Stage { snapshot, routes, unrouted, services, listeners, log, resolved, generation } = stage;
+        let Stage { snapshot, routes, unrouted, services, listeners, log, resolved, health, generation } =
+            stage;
         let mut before: HashMap<&str, &Rc<LiveService>> =
             old.services.iter().map(|live| (&*live.settings.name, live)).collect();
         let services: Vec<Rc<LiveService>> = snapshot
@@ -227,9 +236,13 @@ impl Worker {
             })
             .collect();
         before.values().for_each(|gone| gone.retire());
-        services.iter().for_each(|service| service.resolve(&resolved));
+        let health: HashMap<&str, &ServiceHealth> = health.iter().map(|one| (&*one.service, one)).collect();
+        for service in &services {
+            service.resolve(&resolved);
+            service.take_note(health.get(&*service.settings.name).map(|health| &health.unhealthy));
+        }
         self.shared.counts.prune();
-        self.troubles.keep(&snapshot.services);
+        self.troubles.keep(&snapshot.services, &snapshot.listeners);
         let live_route = |(route, series): (&Arc<Route>, Vec<Arc<RouteSeries>>)| {
             let way = |(way, series)| Way {
                 service: route.action.service(way).and_then(|index| services.get(index.0).cloned()),
@@ -240,17 +253,20 @@ impl Worker {
         };
         let routes = snapshot.routes.iter().zip(routes).map(live_route).collect();
         let mut fresh = Vec::new();
+        let mut wake = false;
         let mut live = Vec::new();
         for (settings, staged) in snapshot.listeners.iter().zip(listeners) {
             let before = old.listeners.iter().find(|one| one.id == staged.id);
             let listener = match before {
                 Some(listener) => {
-                    listener.set(settings.clone());
+                    wake |= listener.set(settings.clone());
                     Rc::clone(listener)
                 }
                 None => Rc::new(LiveListener::new(staged.id, settings.clone(), staged.series)),
             };
-            fresh.extend(staged.socket.map(|socket| (Rc::clone(&listener), socket)));
+            if staged.socket.is_some() || staged.udp.is_some() {
+                fresh.push(Fresh { listener: Rc::clone(&listener), tcp: staged.socket, udp: staged.udp });
+            }
             live.push(listener);
         }
         let gone = |one: &&Rc<LiveListener>| !live.iter().any(|other| other.id == one.id);
@@ -258,7 +274,7 @@ impl Worker {
         // they are known until the next snapshot, or until their last connection has ended.
         let gone: Vec<Rc<LiveListener>> =
             old.listeners.iter().filter(gone).filter(|one| one.is_open()).cloned().collect();
-        let wake = gone.iter().any(|listener| !listener.is_closing());
+        wake |= gone.iter().any(|listener| !listener.is_closing());
         gone.iter().for_each(|listener| listener.close());
         live.extend(gone);
         *self.current.borrow_mut() =
@@ -304,6 +320,15 @@ impl Worker {
     pub(crate) fn resolve(&self, resolved: &Resolved) {
         for service in &self.current().services {
             service.resolve(std::slice::from_ref(resolved));
+        }
+    }
+
+    /// Takes note of which addresses of a service are not healthy now.
+    pub(crate) fn take_note(&self, health: &ServiceHealth) {
+        let current = self.current();
+        let service = current.services.iter().find(|service| *service.settings.name == *health.service);
+        if let Some(service) = service {
+            service.take_note(Some(&health.unhealthy));
         }
     }
 

@@ -62,10 +62,17 @@ fn snapshot(service: SocketAddr) -> Snapshot {
     Snapshot {
         listeners: vec![Listener {
             address: "127.0.0.1:0".parse().unwrap(),
+            protocols: snapshot::Protocols { http1: true, http2: true, http3: false },
+            tls: None,
+            acme: None,
+            proxy_protocol: false,
+            forwards_certificates: false,
+            redirect_https: None,
             limits: ListenerLimits {
                 connections: 100,
                 header_bytes: 8192,
                 headers: 100,
+                streams: 100,
                 uri: 4096,
                 min_rate: 512,
             },
@@ -76,6 +83,8 @@ fn snapshot(service: SocketAddr) -> Snapshot {
             name: "items".into(),
             action,
             timeout: None,
+            grpc_web: false,
+            connect: false,
             source: diagnostics::Span::new(diagnostics::SourceId(0), 0, 0),
         })],
         gateway: policy::Chain::default(),
@@ -87,6 +96,9 @@ fn snapshot(service: SocketAddr) -> Snapshot {
                 weight: 1,
                 authority: service.to_string().into(),
             }],
+            protocol: snapshot::Protocol::Http1,
+            tls: None,
+            proxy_protocol: None,
             algorithm: balance::Algorithm::RoundRobin,
             timeouts: ServiceTimeouts {
                 connect: long,
@@ -105,6 +117,7 @@ fn snapshot(service: SocketAddr) -> Snapshot {
                 per_try: None,
                 budget: 20,
             },
+            health: None,
         }],
         trusted_proxies: TrustedProxies::default(),
         workers: Some(1),
@@ -113,6 +126,7 @@ fn snapshot(service: SocketAddr) -> Snapshot {
         admin: Admin { address: None, token: None, explicit: true },
         access_log: None,
         name_servers: Vec::new(),
+        acme: snapshot::AcmeShared::default(),
     }
 }
 
@@ -124,7 +138,8 @@ fn gateway(
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let metrics = Metrics::new("test", 1);
-    let listener = StagedListener { id: ListenerId(0), series: Arc::default(), socket: Some(socket) };
+    let listener =
+        StagedListener { id: ListenerId(0), series: Arc::default(), socket: Some(socket), udp: None };
     let part = Part { listeners: vec![listener], log };
     let snapshot = Arc::new(snapshot(service));
     let stage = Stage::all(&snapshot, 1, &metrics, &[], &[], vec![part]).pop().unwrap();

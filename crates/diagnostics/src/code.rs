@@ -108,6 +108,14 @@ codes! {
          characters. Headers that belong to a connection cannot be set.";
     InvalidMethod = "GW0211", "invalid-method", "A method is not well formed.",
         "A method is a word such as `GET` or `POST`. Upper and lower case are different.";
+    InvalidCertificate = "GW0212", "invalid-certificate", "A file with certificates cannot be used.",
+        "It must hold certificates in PEM, each from `-----BEGIN CERTIFICATE-----` on: that of the server first, then \
+         those that lead to an authority; or lists of revoked certificates where those are named. The message says \
+         what is wrong.";
+    InvalidKey = "GW0213", "invalid-key", "A file with a private key cannot be used.",
+        "It must hold the key of the certificate beside it, in PEM and without a passphrase. \
+         `openssl pkey -in site.key -pubout` and `openssl x509 -in site.pem -noout -pubkey` print the same for a key \
+         and a certificate that belong together.";
 
     // ── GW03xx: names ──
     UnknownService = "GW0301", "unknown-service", "A service is named that does not exist.",
@@ -121,8 +129,8 @@ codes! {
         "Names stand in logs and metrics; two things of one name could not be told apart.";
     MissingVariable = "GW0305", "missing-variable", "An environment variable is not set.",
         "`${env:NAME}` needs the variable. Set it, or give a value to use in its place: `${env:NAME:-value}`.";
-    MissingFile = "GW0306", "missing-file", "The file of a `${file:…}` cannot be read.",
-        "The path is relative to the file that names it. The file must exist, be readable, and hold UTF-8 text of \
+    MissingFile = "GW0306", "missing-file", "A file that the configuration names cannot be read.",
+        "It is the file of a `${file:…}`, a certificate or a key. The path is relative to the file that names it. The file must exist, be readable, and hold UTF-8 text of \
          at most 1 MiB.";
     InvalidReference = "GW0307", "invalid-reference", "A `${…}` is not well formed.",
         "Write `${env:NAME}`, `${env:NAME:-value}` or `${file:path}`. For a literal `${`, write `$${`.";
@@ -146,6 +154,12 @@ codes! {
     AdminExposed = "GW0406", "admin-exposed", "The admin listener could be reached by others, and asks nobody who they are.",
         "It shows the configuration, the services and what they do. On an address other than a loopback one it needs \
          a `token`; `/livez` and `/readyz` are answered without it.";
+    MixedEndpoints = "GW0407", "mixed-endpoints", "A service has `http` and `https` endpoints.",
+        "All endpoints of a service are reached in one way: otherwise chance would decide whether a request is \
+         encrypted. Make two services of it.";
+    NoAuthorities = "GW0408", "no-authorities", "There is nobody who could vouch for a certificate.",
+        "Certificates of `https` endpoints are verified by the authorities that the system trusts, and none were \
+         found. Install them (Debian: `apt-get install ca-certificates`), or name a file with `ca`.";
 
     // ── GW05xx: most likely not meant ──
     UnusedService = "GW0501", "unused-service", "No route leads to a service.",
@@ -166,6 +180,23 @@ codes! {
         "Neither is the more specific one, so what decides is the order of precedence, which may not be what was meant. \
          The example is a request that both match. If the outcome is right, say so with a `priority` on the route that \
          should win; if not, give it to the other one.";
+    CertificateExpires = "GW0507", "certificate-expires", "A certificate, or a list of revoked ones, is not valid now or will soon not be.",
+        "Clients refuse a certificate outside of its time. Put a renewed one in the place of the file: the gateway takes \
+         it over without a restart and without closing a connection.";
+    DuplicateCertificate = "GW0508", "duplicate-certificate", "A certificate is never shown to a client.",
+        "An earlier one of the listener has the same names and a key of the same kind. Two certificates for one name \
+         make sense only with different kinds of keys, such as RSA and ECDSA.";
+    VerificationOff = "GW0509", "verification-off", "A service is not verified.",
+        "With `insecure_skip_verify` any certificate is taken, so that anybody who can get in between reads and changes \
+         everything. Name the authority of the service with `ca` instead.";
+    CertificateWithoutName = "GW0510", "certificate-without-name", "A certificate names no host.",
+        "Clients look at the alternative names of a certificate (SAN) only, and there is none: the name in its subject \
+         counts no more.";
+    ChallengeUnanswered = "GW0511", "challenge-unanswered", "The authority that proves a host gets no answer.",
+        "With `http-01` it asks at port 80 without encryption. Add a plain listener, which may send all others to https, \
+         or choose another challenge.";
+    StoredCertificate = "GW0512", "stored-certificate", "A certificate in the state folder cannot be used.",
+        "It was ordered by ACME and kept, and is not what it was. Another one is ordered, and takes its place.";
 }
 
 impl std::fmt::Display for Code {

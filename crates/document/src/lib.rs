@@ -33,4 +33,4 @@ pub use reference::reference;
 pub use schema::json_schema;
 pub use section::{Key, SectionReader};
 pub use shape::{KeyInfo, SectionInfo, Shape};
-pub use value::{ByteSize, Cidr, DurationValue, Percent, Secret, SocketAddress};
+pub use value::{ByteSize, Cidr, DurationValue, File, FileText, Files, Percent, Secret, SocketAddress};

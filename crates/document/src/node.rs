@@ -6,6 +6,8 @@ use std::fmt;
 
 use diagnostics::{Code, Diagnostic, Span, Spanned, visible};
 
+use crate::value::Files;
+
 /// How much of a value a message repeats, in characters.
 const SHOWN: usize = 60;
 
@@ -40,6 +42,8 @@ pub struct Scalar {
     pub plain: bool,
     /// Whether a part of it came from the environment or a file, so that it is never shown.
     pub secret: bool,
+    /// What stands in the files that it names, where it names some and they were read.
+    pub files: Option<Box<Files>>,
 }
 
 /// A key of a map and its value.
@@ -74,7 +78,10 @@ impl fmt::Debug for Scalar {
 impl Node {
     /// A value without quotes, such as a default that the code holds.
     pub fn plain(text: impl Into<String>, span: Span) -> Self {
-        Self { span, value: Value::Scalar(Scalar { text: text.into(), plain: true, secret: false }) }
+        Self {
+            span,
+            value: Value::Scalar(Scalar { text: text.into(), plain: true, secret: false, files: None }),
+        }
     }
 
     /// What it is, for a message: `a list`, `a section`, `nothing`, or the value itself in backticks.

@@ -79,7 +79,7 @@ impl<'a> Builder<'a, '_> {
                 if plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
                     return Some(Node { span, value: Value::Null });
                 }
-                let scalar = Scalar { text: text.into_owned(), plain, secret: false };
+                let scalar = Scalar { text: text.into_owned(), plain, secret: false, files: None };
                 Some(Node { span, value: Value::Scalar(scalar) })
             }
             Event::SequenceStart(..) => self.deeper(span, depth).and_then(|()| self.list(span, depth)),

@@ -39,6 +39,9 @@ impl Shape {
     /// Text without a form of its own.
     pub const TEXT: Self = Self::Text { format: "text", example: "" };
 
+    /// The format of the path of a file whose text is a part of the configuration.
+    pub const FILE: &'static str = "path of a file";
+
     /// The format of text that is never shown.
     pub(crate) const SECRET: &'static str = "secret";
 

@@ -60,6 +60,7 @@ faults! {
     BadHost => 400 "bad-host" Client retry:false "The request needs exactly one valid Host.";
     BadFraming => 400 "bad-framing" Client retry:false "The length of the body is in doubt: send one valid Content-Length, or Transfer-Encoding: chunked, not both.";
     BadChunk => 400 "bad-chunk" Client retry:false "The chunked body is not valid.";
+    BadGrpc => 400 "bad-grpc" Client retry:false "The body is not a valid sequence of gRPC messages, or for gRPC-Web in text form not valid base64.";
     BodyCut => 400 "body-cut" Client retry:true "The connection ended before the body was complete.";
     HeaderTimeout => 408 "header-timeout" Client retry:true "The head of the request did not arrive in time.";
     BodyTimeout => 408 "body-timeout" Client retry:true "The body of the request did not arrive in time.";
@@ -69,7 +70,9 @@ faults! {
     HeadersTooLarge => 431 "headers-too-large" Client retry:false "The header fields are more or larger than this listener allows.";
     MethodNotImplemented => 501 "method-not-implemented" Client retry:false "CONNECT and TRACE are not served, and a method must be a token of at most 64 characters.";
     UnknownTransferCoding => 501 "unknown-transfer-coding" Client retry:false "The only transfer coding that is understood is chunked.";
-    UnsupportedVersion => 505 "unsupported-version" Client retry:false "Only HTTP/1.0 and HTTP/1.1 are spoken here.";
+    TooEarly => 425 "too-early" Client retry:true "The request came before the handshake was done, when anybody could repeat it. Send it again.";
+    Misdirected => 421 "misdirected" Client retry:true "The request names another host than the encrypted connection was opened for. Send it on a connection of its own.";
+    UnsupportedVersion => 505 "unsupported-version" Client retry:false "This version of HTTP is not spoken here.";
     ClientGone => 499 "client-gone" Client retry:true "The client closed the connection before it had its answer.";
     SendTimeout => 499 "send-timeout" Client retry:true "The client did not take the response in time.";
     NoRoute => 404 "no-route" Gateway retry:false "No route of the configuration matches this request.";
@@ -79,6 +82,8 @@ faults! {
     ShuttingDown => 503 "shutting-down" Gateway retry:true "This instance is shutting down. Try again.";
     NoEndpoint => 503 "no-endpoint" Service retry:true "The service has no endpoint that can be used now.";
     ConnectFailed => 502 "connect-failed" Service retry:true "No connection to the service could be opened.";
+    TlsFailed => 502 "tls-failed" Service retry:true "No encrypted connection to the service could be made, or it did not prove who it is.";
+    NoUpgrade => 502 "no-upgrade" Service retry:false "The service speaks a version of HTTP in which this connection cannot be upgraded.";
     ConnectTimeout => 504 "connect-timeout" Service retry:true "The service did not accept a connection in time.";
     UpstreamReset => 502 "upstream-reset" Service retry:true "The service closed the connection before it answered.";
     UpstreamMalformed => 502 "upstream-malformed" Service retry:false "The service answered something that is not valid HTTP/1.1.";

@@ -1,10 +1,14 @@
 //! Who is calling, seen through proxies: `X-Forwarded-*`, `Forwarded` (RFC 7239) and `Via`.
 //!
+//! Also what is said to services about a certificate that the client has shown.
+//!
 //! Only peers listed in `trusted_proxies` are believed. Everybody else's claims were removed before
 //! (see `Headers::strip_request`), so what stands in the fields here came from a trusted peer.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use crate::certificate::ClientCertificate;
 use crate::headers::list_elements;
 use crate::{Headers, Name};
 
@@ -13,12 +17,49 @@ use crate::{Headers, Name};
 pub struct ForwardingInfo {
     /// The address at the other end of the connection.
     pub peer: IpAddr,
-    /// The same as text, made once per connection.
+    /// Its port there; 0 where nobody knows.
+    pub port: u16,
+    /// Where the client wanted to go, as far as somebody in between has said so.
+    pub asked: Option<SocketAddr>,
+    /// The address as text, made once per connection.
     pub peer_text: String,
     /// Whether the peer is a trusted proxy.
     pub trusted: bool,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// What an encrypted connection has told about the client. Shared by its streams.
+    pub encryption: Option<Arc<Encryption>>,
+    /// Whether services are told of the certificate that the client has shown.
+    pub forwards_certificate: bool,
+}
+
+/// What an encrypted connection has told about the client.
+#[derive(Debug, Clone, Default)]
+pub struct Encryption {
+    /// The version of TLS, as it is written in a configuration: `1.3`.
+    pub version: Option<&'static str>,
+    /// The server that it asked for (SNI, RFC 6066 §3).
+    pub server_name: Option<Box<str>>,
+    /// The certificate that it has shown, and that was verified.
+    pub certificate: Option<ClientCertificate>,
+}
+
+impl ForwardingInfo {
+    /// The certificate that services are told of.
+    pub fn forwarded_certificate(&self) -> Option<&ClientCertificate> {
+        let encryption = self.encryption.as_ref().filter(|_| self.forwards_certificate)?;
+        encryption.certificate.as_ref()
+    }
+
+    /// Whether a request for this host has come on a connection that was opened for another one (RFC 9110 §7.4): which
+    /// certificates were shown and demanded was settled for that.
+    pub fn is_misdirected(&self, host: Option<&str>) -> bool {
+        let name = self.encryption.as_ref().and_then(|encryption| encryption.server_name.as_deref());
+        match (name, host) {
+            (Some(name), Some(host)) => !name.trim_end_matches('.').eq_ignore_ascii_case(host),
+            (Some(_), None) | (None, _) => false,
+        }
+    }
 }
 
 /// The address of the client: the peer, or, behind trusted proxies, the nearest address of
@@ -48,12 +89,9 @@ pub fn client_address(
 /// An address with or without port, IPv6 with or without brackets.
 fn parse_node(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    text.parse()
-        .ok()
-        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
-        .or_else(|| {
-            text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6)
-        })
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip())).or_else(|| {
+        text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6)
+    })
 }
 
 /// Adds or extends `X-Forwarded-For`, `-Proto` and `-Host`; extends `Forwarded` where a trusted proxy
@@ -105,6 +143,8 @@ impl Headers {
         let element: &[u8] = match version {
             crate::Version::Http10 => b"1.0 gateward",
             crate::Version::Http11 => b"1.1 gateward",
+            crate::Version::Http2 => b"2.0 gateward",
+            crate::Version::Http3 => b"3.0 gateward",
         };
         if self.has(Name::Via) {
             append_to_list(self, Name::Via, element);
@@ -120,7 +160,16 @@ mod tests {
     use super::*;
 
     fn info(peer: &str, trusted: bool) -> ForwardingInfo {
-        ForwardingInfo { peer: peer.parse().unwrap(), peer_text: peer.to_owned(), trusted, scheme: "http" }
+        ForwardingInfo {
+            asked: None,
+            peer: peer.parse().unwrap(),
+            port: 0,
+            peer_text: peer.to_owned(),
+            trusted,
+            scheme: "http",
+            encryption: None,
+            forwards_certificate: false,
+        }
     }
 
     fn headers(fields: &[(&str, &str)]) -> Headers {

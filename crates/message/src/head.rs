@@ -10,6 +10,31 @@ pub enum Version {
     /// HTTP/1.1
     #[default]
     Http11,
+    /// HTTP/2
+    Http2,
+    /// HTTP/3
+    Http3,
+}
+
+impl Version {
+    /// Every version.
+    pub const ALL: [Version; 4] = [Version::Http10, Version::Http11, Version::Http2, Version::Http3];
+
+    /// The name, as logs and metrics have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+            Version::Http2 => "HTTP/2",
+            Version::Http3 => "HTTP/3",
+        }
+    }
+
+    /// Whether a message travels on a stream of its own: frames delimit it, and nothing is said about connections.
+    #[inline]
+    pub fn has_streams(self) -> bool {
+        matches!(self, Version::Http2 | Version::Http3)
+    }
 }
 
 /// The head of a request: what a codec parsed, and after [`RequestHead::normalize`] its canonical form.
@@ -113,8 +138,10 @@ impl RequestHead {
 
     /// Splits the target into (authority of an absolute form), path and query.
     fn split_target(&mut self) -> Result<Option<Span>, Fault> {
-        if matches!(self.method, Method::Connect | Method::Trace) {
-            return Err(Fault::MethodNotImplemented);
+        match self.method {
+            Method::Trace => return Err(Fault::MethodNotImplemented),
+            Method::Connect => return self.split_authority_form(),
+            _ => {}
         }
         let target = self.headers.slice(self.target);
         let (authority, rest) = match target.first() {
@@ -156,6 +183,19 @@ impl RequestHead {
         Ok(authority)
     }
 
+    /// The target of a CONNECT is a host and a port, and nothing else (RFC 9112 §3.2.3).
+    fn split_authority_form(&mut self) -> Result<Option<Span>, Fault> {
+        let target = self.headers.slice(self.target);
+        let parsed = parse_authority(target).map_err(|_| Fault::BadTarget)?;
+        let port = target.get(parsed.host_len..).and_then(|rest| rest.strip_prefix(b":"));
+        if port.is_none_or(<[u8]>::is_empty) {
+            return Err(Fault::BadTarget);
+        }
+        self.path = self.headers.append_text(b"/");
+        self.query = None;
+        Ok(Some(self.target))
+    }
+
     /// Checks Host and sets host and authority (RFC 9112 §3.2: exactly one in HTTP/1.1).
     fn settle_host(&mut self, absolute: Option<Span>) -> Result<(), Fault> {
         let mut fields = self.headers.fields().iter().filter(|field| field.known == Name::Host);
@@ -163,7 +203,7 @@ impl RequestHead {
         if fields.next().is_some() {
             return Err(Fault::BadHost);
         }
-        if field.is_none() && self.version == Version::Http11 {
+        if field.is_none() && self.version != Version::Http10 {
             return Err(Fault::BadHost);
         }
         // RFC 9112 §3.2.2: the target wins, and what is forwarded names it alone.
@@ -311,6 +351,19 @@ mod tests {
         let mut twice = head("/", Some("a"));
         twice.headers.push(b"host", b"a");
         assert_eq!(twice.normalize(), Err(Fault::BadHost));
+    }
+
+    #[test]
+    fn a_connect_names_a_host_and_a_port() {
+        let connect = |target| {
+            let mut head = head(target, Some("a.test:443"));
+            head.method = Method::Connect;
+            head.normalize().map(|()| (head.host().unwrap().to_owned(), head.path().to_vec()))
+        };
+        assert_eq!(connect("A.test:443"), Ok(("a.test".to_owned(), b"/".to_vec())));
+        for target in ["a.test", "a.test:", "/x", "http://a.test:443/", "u@a.test:1", "*", ""] {
+            assert!(connect(target).is_err(), "{target}");
+        }
     }
 
     #[test]

@@ -49,6 +49,12 @@ impl Headers {
         self.fields.clear();
     }
 
+    /// Forgets all fields and keeps the text, in no more memory than it needs: what refers to it remains valid.
+    pub fn forget_fields(&mut self) {
+        self.text.shrink_to_fit();
+        self.fields = Vec::new();
+    }
+
     /// Bytes that the buffers of this list hold, for pools that bound what they keep.
     pub fn capacity(&self) -> usize {
         self.text.capacity() + self.fields.capacity() * size_of::<Field>()

@@ -1,5 +1,6 @@
 //! Hop-by-hop rules, written once (RFC 9110 §7.6.1): which fields of a message may travel on.
 
+use crate::certificate::is_certificate_field;
 use crate::headers::list_elements;
 use crate::{Field, Headers, Name};
 
@@ -38,7 +39,8 @@ impl ConnectionOptions {
 /// Whether a field of a request may reach policies and the service.
 ///
 /// Besides hop-by-hop fields this stops what a client could use to pass for somebody else: fields that
-/// only a trusted proxy may set, `Proxy` (httpoxy), and names with `_`, which many services take for `-`.
+/// only a trusted proxy may set, `Proxy` (httpoxy), names with `_`, which many services take for `-`, and what
+/// services are told of certificates: that is for the gateway alone to say.
 /// Framing (Content-Length) stays: the codec has checked it, and it cannot be nominated away.
 pub fn forward_request_field(field: &Field, text: &[u8], trusted: bool) -> bool {
     match field.known {
@@ -63,6 +65,7 @@ pub fn forward_request_field(field: &Field, text: &[u8], trusted: bool) -> bool 
         Name::Other => {
             let name = field.name.of(text);
             memchr::memchr(b'_', name).is_none()
+                && !is_certificate_field(name)
                 && (trusted || name.len() < 12 || !name[..12].eq_ignore_ascii_case(b"x-forwarded-"))
         }
         Name::Host
@@ -156,6 +159,7 @@ pub fn trailer_may_pass(name: &[u8]) -> bool {
     known == Name::Other
         && !name.get(..12).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"x-forwarded-"))
         && memchr::memchr(b'_', name).is_none()
+        && !is_certificate_field(name)
         && !FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
 }
 
@@ -209,6 +213,26 @@ mod tests {
     }
 
     #[test]
+    fn nobody_else_speaks_of_certificates() {
+        let claims = [
+            ("X-Client-Cert-Subject", "CN=admin"),
+            ("x-client-cert-san", "DNS:admin"),
+            ("X-CLIENT-CERT-FINGERPRINT", "00"),
+            ("x-client-cert-anything", "1"),
+            ("x.client.cert.subject", "CN=admin"),
+            ("x-client~cert-subject", "CN=admin"),
+        ];
+        assert!(stripped(&claims, false).is_empty() && stripped(&claims, true).is_empty());
+        let others = [
+            ("x-client", "a"),
+            ("x-client-cert", "a"),
+            ("x-client-certain", "a"),
+            ("y-client-cert-san", "a"),
+        ];
+        assert_eq!(stripped(&others, false).len(), others.len());
+    }
+
+    #[test]
     fn trailers_never_frame_or_authenticate() {
         for name in [
             "Content-Length",
@@ -218,6 +242,7 @@ mod tests {
             "Set-Cookie",
             "x_y",
             "X-Forwarded-Port",
+            "X-Client-Cert-Subject",
         ] {
             assert!(!trailer_may_pass(name.as_bytes()), "{name}");
         }

@@ -4,8 +4,10 @@
 //! are written once. Nothing here knows sockets, clocks or configuration. Entry points:
 //! [`RequestHead`], [`ResponseHead`] and [`Fault`].
 
+mod certificate;
 mod fault;
 mod forwarded;
+mod grpc;
 mod head;
 mod headers;
 mod hop;
@@ -16,8 +18,13 @@ mod name;
 mod reply;
 mod uri;
 
+pub use certificate::{ClientCertificate, is_certificate_field};
 pub use fault::{Blame, Fault};
-pub use forwarded::{ForwardingInfo, client_address, write_forwarding_headers};
+pub use forwarded::{Encryption, ForwardingInfo, client_address, write_forwarding_headers};
+pub use grpc::{
+    GrpcContentType, GrpcForm, GrpcStatus, grpc_message, is_grpc, is_grpc_web, parse_grpc_timeout,
+    write_grpc_timeout,
+};
 pub use head::{RequestHead, ResponseHead, Version};
 pub use headers::{Field, Headers, Span, is_token_byte};
 pub use hop::{ConnectionOptions, forward_request_field, forward_response_field, trailer_may_pass};

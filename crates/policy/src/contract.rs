@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use message::{Fault, Headers, Reply, RequestHead};
+use message::{Encryption, Fault, Headers, Reply, RequestHead};
 
 use crate::RequestState;
 
@@ -62,6 +62,8 @@ pub struct RequestCx<'a> {
     pub body_length: Option<u64>,
     /// The address of the client, seen through trusted proxies.
     pub client: IpAddr,
+    /// What its connection has told about the client, if it is encrypted. Behind a trusted proxy that is the proxy.
+    pub encryption: Option<&'a Encryption>,
     /// Whether the peer is a trusted proxy.
     pub trusted_peer: bool,
     /// What policies remember about this request.

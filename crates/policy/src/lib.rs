@@ -13,6 +13,7 @@ mod state;
 
 pub mod headers;
 pub mod request_id;
+pub mod security_headers;
 pub mod size_limit;
 
 pub use chain::{Chain, Link, Permitted, Refusal};

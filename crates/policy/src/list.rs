@@ -62,6 +62,7 @@ policies! {
     request_id: RequestId,
     size_limit: SizeLimit,
     headers: Headers,
+    security_headers: SecurityHeaders,
 }
 
 /// What is known of a kind of policy without an instance of it.
@@ -94,7 +95,6 @@ pub const NOT_BUILT: &[(&str, &str)] = &[
     ("oidc", "login with OpenID Connect"),
     ("quota", "limits by day and month"),
     ("rate_limit", "limits by second and minute"),
-    ("security_headers", "HSTS and its kin"),
     ("validate", "validation against OpenAPI"),
 ];
 

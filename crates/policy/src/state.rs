@@ -70,6 +70,8 @@ impl RequestId {
 pub struct RequestState {
     /// The id of the request; empty until somebody needs one.
     pub id: RequestId,
+    /// It came over https: to this gateway, or to a trusted proxy in front of it.
+    pub https: bool,
     /// The most bytes that the body may have.
     pub body_limit: Option<u64>,
 }
@@ -78,6 +80,7 @@ impl RequestState {
     /// Back to the state before the first policy.
     pub fn clear(&mut self) {
         self.id.clear();
+        self.https = false;
         self.body_limit = None;
     }
 }

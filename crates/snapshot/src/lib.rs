@@ -4,8 +4,11 @@
 //! counters and balancers are keyed by names found here and live with the workers. Entry point:
 //! [`Snapshot`].
 
+mod acme;
+mod health;
 mod route;
 mod service;
+mod succession;
 mod template;
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +17,12 @@ use std::time::Duration;
 
 use document::Secret;
 
+pub use acme::{Acme, AcmeChallenge, AcmeShared};
+pub use health::{Health, Probe};
 pub use route::{Action, Redirect, Route, Split, Target};
-pub use service::{Endpoint, EndpointHost, Retries, RetryOn, Service, ServiceIndex, ServiceTimeouts};
+pub use service::{
+    Endpoint, EndpointHost, Protocol, ProxyProtocol, Retries, RetryOn, Service, ServiceIndex, ServiceTimeouts,
+};
 pub use template::{Piece, Template};
 
 /// A whole configuration, ready to serve.
@@ -46,6 +53,8 @@ pub struct Snapshot {
     pub access_log: Option<telemetry::Target>,
     /// Name servers to ask; empty for those of the system.
     pub name_servers: Vec<SocketAddr>,
+    /// What orders of certificates share with the data plane.
+    pub acme: AcmeShared,
 }
 
 /// Where those who run the gateway are answered.
@@ -64,10 +73,33 @@ pub struct Admin {
 pub struct Listener {
     /// Where to listen; port 0 for any free one.
     pub address: SocketAddr,
+    /// The versions of HTTP that are spoken.
+    pub protocols: Protocols,
+    /// Encryption; `None` for none.
+    pub tls: Option<tls::Server>,
+    /// Whether services are told of the certificates that its clients show.
+    pub forwards_certificates: bool,
+    /// Certificates that are ordered for it.
+    pub acme: Option<Acme>,
+    /// Whether connections begin with the address of the client (PROXY protocol), from peers that may say so.
+    pub proxy_protocol: bool,
+    /// Sends clients to the same URL with `https`, at this port.
+    pub redirect_https: Option<u16>,
     /// What a client may use.
     pub limits: ListenerLimits,
     /// How long a client may take.
     pub timeouts: ListenerTimeouts,
+}
+
+/// The versions of HTTP that a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.1 and 1.0.
+    pub http1: bool,
+    /// HTTP/2: by ALPN where connections are encrypted, by prior knowledge where they are not.
+    pub http2: bool,
+    /// HTTP/3, on UDP at the same port.
+    pub http3: bool,
 }
 
 /// What one client may use.
@@ -79,6 +111,8 @@ pub struct ListenerLimits {
     pub header_bytes: usize,
     /// Most header fields.
     pub headers: usize,
+    /// Most requests at a time on one connection, where it can carry several.
+    pub streams: u32,
     /// Most bytes of a request target.
     pub uri: usize,
     /// Bytes per second that a body has to make on average; 0 for no such limit.

@@ -18,6 +18,10 @@ pub struct Route {
     pub action: Action,
     /// For the whole exchange; `None` for what the service says.
     pub timeout: Option<Duration>,
+    /// Whether it is for CONNECT: a connection to the service is then the client's own.
+    pub connect: bool,
+    /// Whether gRPC-Web is translated to gRPC.
+    pub grpc_web: bool,
     /// The place in the configuration.
     pub source: Span,
 }

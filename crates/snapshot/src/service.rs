@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use message::Method;
+use message::{GrpcStatus, Method};
+
+use crate::Health;
 
 /// The position of a service in `Snapshot::services`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -16,6 +18,12 @@ pub struct Service {
     pub name: Box<str>,
     /// The endpoints, in the order of the configuration.
     pub endpoints: Vec<Endpoint>,
+    /// The version of HTTP that it speaks.
+    pub protocol: Protocol,
+    /// Encryption; `None` for none.
+    pub tls: Option<tls::Client>,
+    /// The address of the client is sent in front of each connection; then no connection is used for two clients.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// How to choose one.
     pub algorithm: balance::Algorithm,
     /// How long the service may take.
@@ -26,6 +34,29 @@ pub struct Service {
     pub idle_connections: usize,
     /// What may be tried again.
     pub retries: Retries,
+    /// How its addresses are probed; `None` for not at all.
+    pub health: Option<Health>,
+}
+
+/// The version of HTTP that a service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.1
+    #[default]
+    Http1,
+    /// HTTP/2: by ALPN where connections are encrypted, by prior knowledge where they are not.
+    Http2,
+    /// What ALPN says; HTTP/1.1 without it.
+    Auto,
+}
+
+/// The version of the PROXY protocol that is sent to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// Version 1, text.
+    V1,
+    /// Version 2, binary.
+    V2,
 }
 
 /// One endpoint as the user wrote it. A name may stand for several addresses.
@@ -83,6 +114,11 @@ pub struct Retries {
 }
 
 impl Retries {
+    /// Whether a request may be sent again after some of its body was: not only when no connection could be opened.
+    pub fn repeats_answers(&self) -> bool {
+        self.attempts > 0 && (self.on.reset || self.on.timeout || !self.on.statuses.is_empty())
+    }
+
     /// Whether requests of this method may be repeated after the service may have seen them.
     pub fn allows(&self, method: Method, text: &[u8]) -> bool {
         if self.methods.is_empty() {
@@ -103,4 +139,6 @@ pub struct RetryOn {
     pub timeout: bool,
     /// The service answered one of these.
     pub statuses: Vec<u16>,
+    /// A gRPC call ended with one of these, before any message.
+    pub grpc: Vec<GrpcStatus>,
 }

@@ -7,13 +7,13 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
-use message::Fault;
+use message::{Fault, Version};
 
-use crate::Metrics;
 use crate::histogram::{BOUNDS, HistogramSum};
 use crate::metrics::RouteKey;
 use crate::process::Process;
 use crate::series::{CLASSES, METHODS};
+use crate::{Abuse, Handshake, Metrics};
 
 /// A family of metrics.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ pub struct Family {
 
 macro_rules! families {
     ($($constant:ident = $name:literal $kind:literal [$labels:literal] $help:literal;)*) => {
-        $(const $constant: Family =
+        $(pub(crate) const $constant: Family =
             Family { name: $name, kind: $kind, labels: $labels, help: $help };)*
 
         impl Metrics {
@@ -48,6 +48,7 @@ families! {
     RECEIVED = "gateward_request_bytes_total" "counter" ["route, service"] "Bytes that came from clients: heads and bodies.";
     SENT = "gateward_response_bytes_total" "counter" ["route, service"] "Bytes that went to clients: heads and bodies.";
     FAULTS = "gateward_faults_total" "counter" ["fault, layer"] "Requests that could not be served normally, by what happened and whose fault it was. See the list of faults.";
+    PROTOCOLS = "gateward_requests_by_protocol_total" "counter" ["protocol"] "Requests that are over, by the version of HTTP in which they came.";
     UP_IN_FLIGHT = "gateward_upstream_requests_in_flight" "gauge" ["service"] "Requests that are with the service.";
     UP_CONNECTIONS = "gateward_upstream_connections" "gauge" ["service, state"] "Open connections to the service: `active` in use, `idle` kept for later.";
     UP_OPENED = "gateward_upstream_connections_opened_total" "counter" ["service"] "Connections to the service that were opened.";
@@ -56,9 +57,16 @@ families! {
     UP_RESPONSE = "gateward_upstream_response_duration_seconds" "histogram" ["service"] "From the begin of an attempt, connecting included, to the head of the service's response.";
     UP_FAILURES = "gateward_upstream_failures_total" "counter" ["service, fault"] "Attempts that failed, also where another one succeeded.";
     UP_RETRIES = "gateward_upstream_retries_total" "counter" ["service"] "Attempts after the first one of a request.";
+    UP_ADDRESSES = "gateward_upstream_addresses" "gauge" ["service, state"] "Addresses of a service that is probed: `healthy`, and `unhealthy` ones, which get no requests as long as half of all are healthy.";
+    UP_PROBES = "gateward_upstream_probes_total" "counter" ["service, result"] "Probes of a service: `passed`; or failed by `connect`, `tls`, `timeout`, an `answer` that is not the wanted one, or a connection that `broke`.";
     CONNECTIONS = "gateward_connections" "gauge" ["listener"] "Open connections of clients.";
     ACCEPTED = "gateward_connections_accepted_total" "counter" ["listener"] "Connections of clients that were accepted.";
     REFUSED = "gateward_connections_refused_total" "counter" ["listener"] "Connections that were refused because the listener had as many as it may have.";
+    CERTIFICATE_ENDS = "gateward_certificate_expiry_timestamp_seconds" "gauge" ["listener, name"] "When a certificate in use ends, by its first name. Of two with the same name it is the one that ends first.";
+    ORDERS = "gateward_acme_orders_total" "counter" ["host, result"] "Orders of certificates by ACME: `obtained`, or `failed`.";
+    HTTP2 = "gateward_http2_connections_total" "counter" ["listener"] "Connections of clients that have carried HTTP/2.";
+    HANDSHAKES = "gateward_tls_handshakes_total" "counter" ["listener, result"] "TLS handshakes with clients that have ended: `ok`, `resumed`, or why they failed.";
+    ENDED = "gateward_connections_ended_for_abuse_total" "counter" ["listener, reason"] "Connections that were ended because their client asked too much for too little.";
     WORKERS = "gateward_workers" "gauge" [""] "Threads that serve requests.";
     RELOADS = "gateward_reloads_total" "counter" ["result"] "Configurations that were read again: `applied`, or `rejected` because of an error.";
     LAST_RELOAD = "gateward_last_reload_successful" "gauge" [""] "0 if the last configuration that was read was rejected, and an older one is in use.";
@@ -72,16 +80,22 @@ families! {
 }
 
 /// The text, family by family.
-struct Text(String);
+pub(crate) struct Text(String);
 
 impl Text {
-    fn family(&mut self, family: &Family) {
+    pub(crate) fn family(&mut self, family: &Family) {
         let Family { name, kind, help, .. } = family;
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
     /// One series. `labels` are pairs of a name and a value.
-    fn series(&mut self, name: &str, suffix: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    pub(crate) fn series(
+        &mut self,
+        name: &str,
+        suffix: &str,
+        labels: &[(&str, &str)],
+        value: impl std::fmt::Display,
+    ) {
         self.0.push_str(name);
         self.0.push_str(suffix);
         for (position, (label, text)) in labels.iter().enumerate() {
@@ -159,7 +173,9 @@ impl Metrics {
         self.render_routes(&mut text);
         self.render_faults(&mut text);
         self.render_services(&mut text);
+        self.health.render(&mut text);
         self.render_listeners(&mut text);
+        self.certificates.render(&mut text);
         self.render_gateway(&mut text);
         render_process(self, &mut text);
         text.0
@@ -207,6 +223,12 @@ impl Metrics {
             let labels = [("fault", fault.code()), ("layer", fault.blame().as_str())];
             text.series(FAULTS.name, "", &labels, count);
         }
+        let mut totals = [0; Version::ALL.len()];
+        self.workers.iter().for_each(|worker| worker.add_protocols_to(&mut totals));
+        text.family(&PROTOCOLS);
+        for (version, count) in Version::ALL.iter().zip(totals) {
+            text.series(PROTOCOLS.name, "", &[("protocol", version.as_str())], count);
+        }
     }
 
     fn render_services(&self, text: &mut Text) {
@@ -252,6 +274,24 @@ impl Metrics {
         for (name, series) in &listeners {
             text.series(REFUSED.name, "", &[("listener", name)], series.counts().2);
         }
+        text.family(&HTTP2);
+        for (name, series) in &listeners {
+            text.series(HTTP2.name, "", &[("listener", name)], series.connections.http2_connections());
+        }
+        text.family(&HANDSHAKES);
+        for (name, series) in listeners.iter().filter(|(_, series)| series.connections.has_handshakes()) {
+            for &outcome in Handshake::ALL {
+                let labels = [("listener", &**name), ("result", outcome.as_str())];
+                text.series(HANDSHAKES.name, "", &labels, series.connections.handshakes(outcome));
+            }
+        }
+        text.family(&ENDED);
+        for (name, series) in &listeners {
+            for &reason in Abuse::ALL {
+                let labels = [("listener", &**name), ("reason", reason.as_str())];
+                text.series(ENDED.name, "", &labels, series.connections.abuses(reason));
+            }
+        }
     }
 
     fn render_gateway(&self, text: &mut Text) {
@@ -294,6 +334,7 @@ mod tests {
     use super::*;
     use crate::Record;
     use message::Method;
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     #[test]
@@ -313,6 +354,32 @@ mod tests {
         assert!(text.contains(
             "gateward_request_duration_seconds_sum{route=\"a\\\"b\\\\c\\nd\",service=\"s\"} 0.0015\n"
         ));
+    }
+
+    #[test]
+    fn handshakes_are_shown_where_there_are_some() {
+        let metrics = Metrics::new("1", 1);
+        let series = || Arc::<crate::ListenerSeries>::default();
+        let (plain, encrypted) = (series(), series());
+        encrypted.connections.expect_handshakes();
+        encrypted.connections.handshake(Handshake::NoCertificate);
+        encrypted.connections.http2();
+        plain.connections.abuse(Abuse::ResetFlood);
+        metrics.attach(&[], &[], &[("a:80".into(), plain), ("a:443".into(), encrypted)]);
+        metrics.worker(0).unwrap().request(Version::Http2);
+        let text = metrics.render();
+        for line in [
+            r#"gateward_tls_handshakes_total{listener="a:443",result="no_certificate"} 1"#,
+            r#"gateward_tls_handshakes_total{listener="a:443",result="ok"} 0"#,
+            r#"gateward_http2_connections_total{listener="a:443"} 1"#,
+            r#"gateward_http2_connections_total{listener="a:80"} 0"#,
+            r#"gateward_connections_ended_for_abuse_total{listener="a:80",reason="reset_flood"} 1"#,
+            r#"gateward_requests_by_protocol_total{protocol="HTTP/2"} 1"#,
+            r#"gateward_requests_by_protocol_total{protocol="HTTP/1.1"} 0"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        assert!(!text.contains(r#"gateward_tls_handshakes_total{listener="a:80""#), "it has none");
     }
 
     #[test]

@@ -6,7 +6,10 @@
 //! sink is slow. It must not know snapshots or sockets. Entry points: [`Metrics::attach`], [`Sink::open`].
 
 mod cell;
+mod certificates;
+mod connections;
 mod exposition;
+mod health;
 mod histogram;
 mod line;
 mod metrics;
@@ -18,7 +21,10 @@ mod target;
 mod writer;
 
 pub use cell::{Counter, Gauge};
+pub use certificates::{CertificateEnd, Certificates};
+pub use connections::{Abuse, ConnectionSeries, Handshake};
 pub use exposition::Family;
+pub use health::{HealthNumbers, ProbeResult};
 pub use histogram::Histogram;
 pub use line::Line;
 pub use metrics::{Attached, Metrics, Reload, RouteKey};

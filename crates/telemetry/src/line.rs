@@ -36,6 +36,12 @@ pub struct Line<'a> {
     pub endpoint: &'a str,
     /// From the first byte of the request to the last of the response.
     pub total: Duration,
+    /// The version of TLS.
+    pub tls: &'a str,
+    /// The server that the client asked for in the handshake.
+    pub server_name: &'a str,
+    /// The subject of the certificate that the client has shown.
+    pub client_certificate: &'a str,
     /// The rest.
     pub record: &'a Record,
 }
@@ -94,6 +100,11 @@ impl Line<'_> {
             record.fault.map_or("", |fault| fault.code()).as_bytes(),
             LONGEST_TEXT,
         );
+        let protocol = record.version.map_or("", |version| version.as_str());
+        push_text(out, b",\"protocol\":", protocol.as_bytes(), LONGEST_TEXT);
+        push_text(out, b",\"tls\":", self.tls.as_bytes(), LONGEST_TEXT);
+        push_text(out, b",\"sni\":", self.server_name.as_bytes(), LONGEST_TEXT);
+        push_text(out, b",\"client_cert\":", self.client_certificate.as_bytes(), LONGEST_TEXT);
         out.extend_from_slice(b"}\n");
     }
 }
@@ -171,7 +182,7 @@ fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use message::{Fault, Method};
+    use message::{Fault, Method, Version};
     use std::time::Instant;
 
     fn written(line: Line<'_>) -> String {
@@ -195,6 +206,9 @@ mod tests {
             service: "",
             endpoint: "",
             total,
+            tls: "1.3",
+            server_name: "api.test",
+            client_certificate: "",
             record,
         }
     }
@@ -203,6 +217,7 @@ mod tests {
     fn every_field_is_there_in_order() {
         let record = Record {
             method: Some(Method::Get),
+            version: Some(Version::Http2),
             status: 502,
             fault: Some(Fault::ConnectFailed),
             received: 12,
@@ -216,7 +231,8 @@ mod tests {
             "{\"time\":\"2025-11-25T19:40:07.042Z\",\"request_id\":\"id\",\"client\":\"192.0.2.1\",\
              \"method\":\"GET\",\"host\":\"api.test\",\"path\":\"/a\",\"status\":502,\"bytes_in\":12,\
              \"bytes_out\":34,\"route\":\"r\",\"service\":null,\"endpoint\":null,\"total_ms\":1234.567,\
-             \"connect_ms\":null,\"first_byte_ms\":0.007,\"retries\":1,\"fault\":\"connect-failed\"}\n"
+             \"connect_ms\":null,\"first_byte_ms\":0.007,\"retries\":1,\"fault\":\"connect-failed\",\
+             \"protocol\":\"HTTP/2\",\"tls\":\"1.3\",\"sni\":\"api.test\",\"client_cert\":null}\n"
         );
     }
 

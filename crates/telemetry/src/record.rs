@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use message::{Fault, Method};
+use message::{Fault, Method, Version};
 
 /// What is known of one request when it is over. The data plane fills it in on the way; it is owned by the
 /// request and reused with it.
@@ -12,6 +12,8 @@ pub struct Record {
     pub started: Instant,
     /// The method; `None` where no head could be read.
     pub method: Option<Method>,
+    /// The version of HTTP that it came in; `None` where no head could be read.
+    pub version: Option<Version>,
     /// The status of the answer; 499 where the client had gone before there was one.
     pub status: u16,
     /// Why it could not be served normally, if so.
@@ -34,6 +36,7 @@ impl Record {
         Record {
             started,
             method: None,
+            version: None,
             status: 0,
             fault: None,
             received: 0,

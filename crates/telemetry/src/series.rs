@@ -7,10 +7,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use message::{Fault, Method};
+use message::{Fault, Method, Version};
 
+use crate::connections::Protocols;
 use crate::histogram::HistogramSum;
-use crate::{Counter, Gauge, Histogram, Record};
+use crate::{ConnectionSeries, Counter, Gauge, Histogram, Record};
 
 /// Methods that are told apart.
 pub(crate) const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "other"];
@@ -233,6 +234,8 @@ pub struct ListenerSeries {
     open: AtomicUsize,
     accepted: AtomicU64,
     refused: AtomicU64,
+    /// What became of its connections.
+    pub connections: ConnectionSeries,
 }
 
 impl ListenerSeries {
@@ -267,12 +270,23 @@ pub struct WorkerSeries {
     /// it was told to.
     pub alive: Gauge,
     faults: Failures,
+    protocols: Protocols,
 }
 
 impl WorkerSeries {
     /// A request ended with a fault.
     pub fn fault(&self, fault: Fault) {
         self.faults.count(fault);
+    }
+
+    /// A request has come in this version of HTTP, and is over.
+    #[inline]
+    pub fn request(&self, version: Version) {
+        self.protocols.count(version);
+    }
+
+    pub(crate) fn add_protocols_to(&self, totals: &mut [u64]) {
+        self.protocols.add_to(totals);
     }
 
     pub(crate) fn add_faults_to(&self, totals: &mut [u64]) {

@@ -166,6 +166,9 @@ mod tests {
             service: "orders",
             endpoint: "192.0.2.2:80",
             total: Duration::from_millis(1),
+            tls: "",
+            server_name: "",
+            client_certificate: "",
             record,
         }
     }

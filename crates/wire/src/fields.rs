@@ -26,7 +26,7 @@ impl Seen {
     }
 
     #[inline]
-    fn add(&mut self, name: Name) {
+    pub(crate) fn add(&mut self, name: Name) {
         self.0 |= 1 << name as u32;
     }
 }

@@ -18,7 +18,7 @@ pub enum BodyLength {
     Exact(u64),
     /// Chunks (RFC 9112 §7.1).
     Chunked,
-    /// Everything until the connection closes; responses only.
+    /// Everything until the connection closes, in responses; on a stream everything until that ends.
     UntilClose,
 }
 

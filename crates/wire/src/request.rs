@@ -14,7 +14,7 @@ use crate::limits::{HeadLimits, METHOD_BYTES};
 /// What the head of a request says about its body and its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestMeta {
-    /// How the body is delimited; never [`BodyLength::UntilClose`].
+    /// How the body is delimited; [`BodyLength::UntilClose`] only on a stream, where it goes on until that ends.
     pub body: BodyLength,
     /// What Connection says.
     pub connection: ConnectionOptions,
@@ -114,7 +114,7 @@ fn read_meta(head: &RequestHead, seen: Seen) -> Result<RequestMeta, Fault> {
 }
 
 /// There is an Expect field: it must be one, and say `100-continue`.
-fn expects_continue(headers: &Headers) -> Result<bool, Fault> {
+pub(crate) fn expects_continue(headers: &Headers) -> Result<bool, Fault> {
     let mut values = headers.all(Name::Expect);
     match (values.next(), values.next()) {
         (Some(value), None) if value.eq_ignore_ascii_case(b"100-continue") => Ok(true),

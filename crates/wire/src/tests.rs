@@ -2,10 +2,13 @@
 
 mod body;
 mod encode;
+mod grpc;
 mod hyper;
+mod proxy_protocol;
 mod request;
 mod response;
 mod split;
+mod streams;
 
 use message::{Fault, RequestHead, ResponseHead};
 

@@ -8,9 +8,9 @@ use crate::fields::parse_fields;
 use crate::scan::{BadByte, LineScan};
 
 /// The most bytes of a trailer section, with the empty line at its end.
-const MOST_BYTES: usize = 8 * 1024;
+pub(crate) const MOST_BYTES: usize = 8 * 1024;
 /// The most fields of a trailer section.
-const MOST_FIELDS: usize = 32;
+pub(crate) const MOST_FIELDS: usize = 32;
 
 /// A trailer section that comes in, or came.
 #[derive(Debug, Default)]

@@ -42,8 +42,12 @@ fn a_small_file_has_all_defaults() {
     let wanted = json!({
         "listen": [{
             "address": "0.0.0.0:8080",
+            "protocols": ["http1", "http2"],
+            "redirect_https": false,
+            "proxy_protocol": false,
             "limits": {
-                "connections": 50000, "header_bytes": "32KiB", "headers": 100, "uri": "8KiB", "min_rate": "512B"
+                "connections": 50000, "header_bytes": "32KiB", "headers": 100, "streams": 128, "uri": "8KiB",
+                "min_rate": "512B"
             },
             "timeouts": { "header": "10s", "idle": "75s", "body": "30s", "send": "30s" },
         }],
@@ -52,13 +56,14 @@ fn a_small_file_has_all_defaults() {
         "trusted_proxies": [],
         "services": { "a": {
             "endpoints": [{ "url": "http://a", "weight": 1 }],
+            "protocol": "http1",
             "balance": "round_robin",
             "timeouts": {
                 "connect": "1s", "response": "30s", "stream": "5m", "idle": "60s", "tunnel": "1h"
             },
             "connections": { "max": 1000, "idle": 128 },
         } },
-        "routes": [{ "path": "/*", "priority": 0, "service": "a" }],
+        "routes": [{ "grpc_web": false, "path": "/*", "priority": 0, "service": "a" }],
         "telemetry": { "access_log": "off" },
     });
     assert_eq!(all, Some(wanted));
@@ -91,6 +96,14 @@ fn every_form_of_a_key_becomes_one() {
         ("policies: { lock: { set: { a: b } } }", "/policies/lock/set/a", json!("b")),
         ("policies: { bolt: { set: { a: b } } }", "/policies/bolt", json!("[hidden]")),
         ("workers: 4", "/workers", json!(4)),
+        ("listen: { address: a, redirect_https: true }", "/listen/0/redirect_https", json!(true)),
+        ("listen: { address: a, redirect_https: 8443 }", "/listen/0/redirect_https", json!(8443)),
+        (
+            "listen: { tls: { client_auth: { ca: key, crl: key } } }",
+            "/listen/0/tls/client_auth/crl",
+            json!(["key"]),
+        ),
+        ("listen: { tls: {} }", "/listen/0/tls/min_version", json!("1.2")),
     ] {
         let all = of(text).unwrap();
         assert_eq!(all.pointer(pointer), Some(&wanted), "{text}: {all}");
@@ -123,6 +136,8 @@ fn no_secret_is_shown_wherever_it_stands() {
         "policies: { bolt: { key: s3cret, s3cret: 1 } }",
         "policies: '${file:key}'",
         "consumers: [{ name: a, api_keys: [s3cret] }]",
+        "listen: { tls: { certificates: [{ cert: key, key: key }], client_auth: { ca: key, crl: key } } }",
+        "services: { a: { tls: { ca: key, cert: key, key: key } } }",
     ] {
         let all = of(text).unwrap().to_string();
         assert!(!all.contains("s3cret"), "{text}: {all}");
@@ -213,7 +228,7 @@ fn tree() -> impl Strategy<Value = Node> {
     let word = || select(&PIECES[..28]).prop_map(str::to_owned);
     let scalar = (word(), any::<bool>(), any::<bool>()).prop_map(|(text, plain, secret)| {
         let text = if secret { format!("s3cret{text}") } else { text };
-        Value::Scalar(Scalar { text, plain, secret })
+        Value::Scalar(Scalar { text, plain, secret, files: None })
     });
     let leaf = prop_oneof![1 => Just(Value::Null), 9 => scalar].prop_map(node);
     leaf.prop_recursive(8, 60, 6, move |inner| {

@@ -2,8 +2,10 @@
 
 mod effective;
 mod files;
+mod health;
 mod mistakes;
 mod model;
+mod tls;
 
 use std::collections::BTreeSet;
 
@@ -35,6 +37,12 @@ fn every_key_of_the_tour_is_read_or_not_built_yet() {
     let environment = MemoryEnvironment::new()
         .with_var("OIDC_SECRET", "x")
         .with_var("GATEWARD_ADMIN_TOKEN", "0123456789abcdef")
+        .with_file("certs/site.pem", "a certificate")
+        .with_file("certs/site.key", "a key")
+        .with_file("certs/clients.pem", "a certificate")
+        .with_file("certs/internal-ca.pem", "a certificate")
+        .with_file("certs/gw.pem", "a certificate")
+        .with_file("certs/gw.key", "a key")
         .with_file("conf.d/more.yaml", "services: { more: { endpoints: [http://more] } }");
     let text = include_str!("tour.yaml");
     let Loaded { sources, diagnostics, .. } = load_text("gateward.yaml", text, &environment);

@@ -18,6 +18,9 @@ fn service(name: &str) -> Service {
     Service {
         name: name.into(),
         endpoints: vec![Endpoint { host, port: 80, weight: 1, authority: "10.0.0.1".into() }],
+        protocol: snapshot::Protocol::Http1,
+        tls: None,
+        proxy_protocol: None,
         algorithm: balance::Algorithm::RoundRobin,
         timeouts: ServiceTimeouts {
             connect: SECOND,
@@ -36,13 +39,27 @@ fn service(name: &str) -> Service {
             per_try: None,
             budget: 20,
         },
+        health: None,
     }
 }
 
 fn listener() -> Listener {
     Listener {
         address: ([127, 0, 0, 1], 8080).into(),
-        limits: ListenerLimits { connections: 1, header_bytes: 4096, headers: 10, uri: 1024, min_rate: 0 },
+        protocols: snapshot::Protocols { http1: true, http2: true, http3: false },
+        tls: None,
+        acme: None,
+        proxy_protocol: false,
+        forwards_certificates: false,
+        redirect_https: None,
+        limits: ListenerLimits {
+            connections: 1,
+            header_bytes: 4096,
+            headers: 10,
+            streams: 100,
+            uri: 1024,
+            min_rate: 0,
+        },
         timeouts: ListenerTimeouts { header: SECOND, idle: SECOND, body: SECOND, send: SECOND },
     }
 }
@@ -64,7 +81,14 @@ fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {
         builder.add(RouteIndex(index), Match { path, ..Match::default() });
     }
     let routes = routes.into_iter().map(|(name, action)| {
-        Arc::new(Route { name: name.into(), action, timeout: None, source: Default::default() })
+        Arc::new(Route {
+            name: name.into(),
+            action,
+            timeout: None,
+            grpc_web: false,
+            connect: false,
+            source: Default::default(),
+        })
     });
     Snapshot {
         listeners: vec![listener()],
@@ -79,13 +103,17 @@ fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {
         admin: Admin { address: None, token: None, explicit: false },
         access_log: None,
         name_servers: Vec::new(),
+        acme: snapshot::AcmeShared::default(),
     }
 }
 
 fn ask<'s>(head: &str, peer: [u8; 4], snapshot: &'s Snapshot) -> Explanation<'s> {
     let head = format!("{head}\r\nHost: A.test\r\n\r\n");
     let listener = listener();
-    explain(&Question { head: head.as_bytes(), listener: &listener, peer: peer.into() }, snapshot)
+    explain(
+        &Question { head: head.as_bytes(), listener: &listener, peer: peer.into(), server_name: None },
+        snapshot,
+    )
 }
 
 fn ways<'e, 's>(explanation: &'e Explanation<'s>) -> &'e [Way<'s>] {

@@ -2,7 +2,7 @@
 //!
 //! It compares, and decides nothing. Entry point: [`Trail`].
 
-use message::{ForwardingInfo, Headers, forward_request_field};
+use message::{ForwardingInfo, Headers, forward_request_field, is_certificate_field};
 
 use crate::request::Request;
 
@@ -33,6 +33,8 @@ pub enum Cause {
     Untrusted,
     /// Many services take the `_` in its name for a `-`.
     Underscore,
+    /// Only the gateway says who has shown which certificate.
+    Certificate,
     /// The policy at this position.
     Policy(usize),
     /// The gateway, for what it knows itself.
@@ -57,10 +59,11 @@ impl Trail {
             let name = text(field.name.of(headers.text())).to_ascii_lowercase();
             let only_trusted = believed.values(name.as_bytes()).next().is_some()
                 && !forward_request_field(field, headers.text(), false);
-            let cause = match (name.contains('_'), only_trusted && !info.trusted) {
-                (true, _) => Cause::Underscore,
-                (false, true) => Cause::Untrusted,
-                (false, false) => Cause::Connection,
+            let cause = match name.as_bytes() {
+                bytes if is_certificate_field(bytes) => Cause::Certificate,
+                bytes if bytes.contains(&b'_') => Cause::Underscore,
+                _ if only_trusted && !info.trusted => Cause::Untrusted,
+                _ => Cause::Connection,
             };
             (name, cause)
         });

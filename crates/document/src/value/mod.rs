@@ -5,12 +5,14 @@
 
 mod address;
 mod duration;
+mod file;
 mod percent;
 mod secret;
 mod size;
 
 pub use address::{Cidr, SocketAddress};
 pub use duration::DurationValue;
+pub use file::{File, FileText, Files};
 pub use percent::Percent;
 pub use secret::Secret;
 pub use size::ByteSize;

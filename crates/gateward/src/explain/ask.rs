@@ -23,6 +23,11 @@ pub(crate) struct Ask {
     target: String,
     /// The port that the URL names.
     pub(crate) port: Option<u16>,
+    /// Whether it is to come over https; `None` if only a path was typed.
+    pub(crate) https: Option<bool>,
+    /// The name that a client asks for in a handshake: the host of the URL, or of the request, unless it is an address
+    /// (RFC 6066 section 3).
+    pub(crate) server_name: Option<String>,
     /// Nobody has named a host.
     pub(crate) is_default_host: bool,
     /// What was done to the request that its author may not expect.
@@ -47,9 +52,8 @@ impl Ask {
                 "No host was named, so it asks for {DEFAULT_HOST}: a URL or -H 'host: …' names one."
             ));
         }
-        if url.is_https {
-            notes.push("This version serves plain HTTP, so https is explained as http.".to_owned());
-        }
+        let named = options.headers.iter().find_map(HeaderLine::host);
+        let called = url.authority.as_deref().or(named).unwrap_or(DEFAULT_HOST);
         if let Some(fragment) = &url.fragment {
             notes.push(format!("Clients keep #{fragment} to themselves, so it was left out."));
         }
@@ -70,6 +74,8 @@ impl Ask {
             url: url.typed.clone(),
             target: url.target.clone(),
             port: url.port(),
+            https: url.authority.is_some().then_some(url.is_https),
+            server_name: server_name(called),
             is_default_host,
             notes,
             head: head.into_bytes(),
@@ -178,7 +184,13 @@ pub(crate) struct HeaderLine(String);
 
 impl HeaderLine {
     fn is_host(&self) -> bool {
-        self.0.split(':').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("host"))
+        self.host().is_some()
+    }
+
+    /// The value, if this is the host.
+    fn host(&self) -> Option<&str> {
+        let (name, value) = self.0.split_once(':')?;
+        name.trim().eq_ignore_ascii_case("host").then(|| value.trim())
     }
 }
 
@@ -192,6 +204,13 @@ impl FromStr for HeaderLine {
             _ => Err("write a name, a colon and a value: -H 'accept: text/html'".into()),
         }
     }
+}
+
+/// The name of a server in an authority; `None` for an address.
+fn server_name(authority: &str) -> Option<String> {
+    let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name).trim_end_matches('.');
+    let is_name = !name.is_empty() && !name.starts_with('[') && name.parse::<IpAddr>().is_err();
+    is_name.then(|| name.to_ascii_lowercase())
 }
 
 /// Reads a method.
@@ -230,6 +249,15 @@ mod tests {
             let parsed: Target = typed.parse().unwrap();
             assert_eq!((parsed.authority.as_deref(), &*parsed.target), (authority, target), "{typed}");
             assert_eq!(parsed.port(), port, "{typed}");
+        }
+        for (authority, name) in [
+            ("A.test:444", Some("a.test")),
+            ("a.test.", Some("a.test")),
+            ("127.0.0.1:80", None),
+            ("[::1]:80", None),
+            ("", None),
+        ] {
+            assert_eq!(server_name(authority).as_deref(), name, "{authority}");
         }
         for wrong in ["api.example.com/x", "http:///x", "http://u@a/", "/a\r\nx: y", "ftp://a/", ""] {
             assert!(wrong.parse::<Target>().is_err(), "{wrong}");

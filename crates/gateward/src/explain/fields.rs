@@ -57,6 +57,7 @@ fn cause(report: &Report<'_>, way: &Way<'_>, cause: Cause) -> String {
         Cause::Connection => "is about the connection only".to_owned(),
         Cause::Untrusted => "is believed only from trusted_proxies".to_owned(),
         Cause::Underscore => "has a _, which many services take for -".to_owned(),
+        Cause::Certificate => "is for the gateway alone to say".to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ use router::{ValuePattern, Verdict};
 use serde_json::{Value, json};
 use snapshot::{EndpointHost, Route, Service};
 
-use super::report::{Report, algorithm, endpoints, kind, path, retry_on};
+use super::report::{Report, algorithm, endpoints, kind, path, retry_on, scheme};
 
 /// The whole report.
 pub(crate) fn render(report: &Report<'_>, warnings: usize) -> Value {
@@ -41,7 +41,7 @@ pub(crate) fn render(report: &Report<'_>, warnings: usize) -> Value {
         "answer": report.answer().map(|answer| of_gateway(report, answer, &[])),
         "ambiguous": ambiguous,
         "listener": listener(report),
-        "notes": report.ask.notes,
+        "notes": report.notes().collect::<Vec<_>>(),
     })
 }
 
@@ -54,7 +54,7 @@ fn end(end: &End) -> &'static str {
 
 fn of_answer(answer: &Answer) -> &'static str {
     match (answer.fault, answer.by) {
-        (None, Decider::Route | Decider::Gateway) => "reply",
+        (None, Decider::Route | Decider::Gateway | Decider::Listener) => "reply",
         _ => "refuse",
     }
 }
@@ -78,6 +78,7 @@ fn request(report: &Report<'_>) -> Value {
         "url": report.ask.url,
         "target": report.ask.target(),
         "peer": report.ask.peer.to_canonical().to_string(),
+        "server_name": report.server_name,
         "understood": understood.map(|understood| json!({
             "host": understood.host,
             "path": understood.path,
@@ -191,6 +192,7 @@ fn name_of(cause: Cause) -> &'static str {
         Cause::Connection => "connection",
         Cause::Untrusted => "untrusted",
         Cause::Underscore => "underscore",
+        Cause::Certificate => "certificate",
         Cause::Gateway => "gateway",
         Cause::Policy(_) => "policy",
     }
@@ -199,7 +201,8 @@ fn name_of(cause: Cause) -> &'static str {
 fn upstream(report: &Report<'_>, way: &Way<'_>, upstream: &Upstream) -> Value {
     let target = report.mask.hide(&upstream.target);
     let urls = way.service.map(|service| {
-        let urls = endpoints(service).map(|(authority, _)| format!("http://{authority}{target}"));
+        let urls =
+            endpoints(service).map(|(authority, _)| format!("{}://{authority}{target}", scheme(service)));
         urls.collect::<Vec<_>>()
     });
     json!({
@@ -220,6 +223,7 @@ fn of_gateway(report: &Report<'_>, answer: &Answer, steps: &[Step<'_>]) -> Value
         Decider::Normalizing => ("normalizing", None),
         Decider::Routing => ("routing", None),
         Decider::Gateway => ("gateway", None),
+        Decider::Listener => ("listener", None),
         Decider::Preparing => ("preparing", None),
         Decider::Route => ("route", None),
         Decider::Policy(position) => ("policy", steps.get(position)),
@@ -289,6 +293,7 @@ fn listener(report: &Report<'_>) -> Value {
     let (limits, timeouts) = (&report.listener.limits, &report.listener.timeouts);
     json!({
         "address": report.listener.address.to_string(),
+        "tls": report.listener.tls.is_some(),
         "limits": {
             "connections": limits.connections,
             "header_bytes": limits.header_bytes,

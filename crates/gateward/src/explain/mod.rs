@@ -8,6 +8,7 @@ pub(crate) mod ask;
 mod fields;
 mod json;
 mod limits;
+mod listener;
 mod mask;
 mod page;
 mod report;
@@ -18,7 +19,6 @@ use std::process::ExitCode;
 
 use dataplane::explain::Question;
 use serde_json::json;
-use snapshot::{Listener, Snapshot};
 
 use self::ask::Ask;
 use self::mask::Mask;
@@ -41,17 +41,29 @@ pub(crate) fn explain(options: &ExplainOptions) -> ExitCode {
     let Some(snapshot) = &outcome.snapshot else { return refuse(options, &outcome) };
     let warnings = outcome.diagnostics.warnings();
     let ask = Ask::new(options);
-    let listener = match choose(snapshot, options.listener.as_deref(), ask.port) {
+    let listener = match listener::choose(&snapshot.listeners, options.listener.as_deref(), &ask) {
         Ok(listener) => listener,
         Err(message) => {
             output::note(&message);
             return ExitCode::from(WRONG_USAGE);
         }
     };
-    let explanation = dataplane::explain(&Question { head: &ask.head, listener, peer: ask.peer }, snapshot);
+    let server_name = ask.server_name.as_deref().filter(|_| listener.tls.is_some());
+    let note = listener::note(listener, &ask);
+    let question = Question { head: &ask.head, listener, peer: ask.peer, server_name };
+    let explanation = dataplane::explain(&question, snapshot);
     let mask = Mask::of(outcome.tree.as_ref());
     let sources = &outcome.sources;
-    let report = Report { ask: &ask, listener, snapshot, sources, explanation: &explanation, mask: &mask };
+    let report = Report {
+        ask: &ask,
+        listener,
+        snapshot,
+        sources,
+        explanation: &explanation,
+        server_name,
+        note,
+        mask: &mask,
+    };
     match options.format {
         Format::Json => output::line(&format!("{:#}", json::render(&report, warnings))),
         Format::Text => {
@@ -87,30 +99,4 @@ fn refuse(options: &ExplainOptions, outcome: &control::Outcome) -> ExitCode {
         }
     }
     ExitCode::FAILURE
-}
-
-/// The listener that a request comes by: the one that was named, or that of the port in the URL, or the first.
-fn choose<'s>(
-    snapshot: &'s Snapshot,
-    named: Option<&str>,
-    port: Option<u16>,
-) -> Result<&'s Listener, String> {
-    let listeners = &snapshot.listeners;
-    let chosen = match named {
-        Some(named) => listeners.iter().find(|listener| {
-            let address = listener.address;
-            address.to_string() == named || address.port().to_string() == named.trim_start_matches(':')
-        }),
-        None => {
-            let by_port = |listener: &&Listener| port == Some(listener.address.port());
-            listeners.iter().find(by_port).or(listeners.first())
-        }
-    };
-    let all = listeners.iter().map(|listener| listener.address.to_string());
-    chosen.ok_or_else(|| match named {
-        Some(named) => {
-            format!("gateward: there is no listener {named}; there is {}", report::list(all, "and"))
-        }
-        None => "gateward: the configuration has no listener".to_owned(),
-    })
 }

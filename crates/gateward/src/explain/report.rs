@@ -26,11 +26,20 @@ pub(crate) struct Report<'a> {
     pub(crate) sources: &'a Sources,
     /// What becomes of it.
     pub(crate) explanation: &'a Explanation<'a>,
+    /// The server that is asked for in the handshake, if there is one.
+    pub(crate) server_name: Option<&'a str>,
+    /// What has to be said of how the listener was chosen.
+    pub(crate) note: Option<&'a str>,
     /// What is not shown.
     pub(crate) mask: &'a Mask,
 }
 
 impl<'a> Report<'a> {
+    /// What was done to the request that its author may not expect.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = &str> {
+        self.ask.notes.iter().map(String::as_str).chain(self.note)
+    }
+
     /// File and line.
     pub(crate) fn place(&self, span: Span) -> String {
         format!("{}:{}", self.sources.name(span.source), self.line(span))
@@ -65,7 +74,8 @@ impl<'a> Report<'a> {
     /// Whether the request gets where it is meant to get, whatever way it goes.
     pub(crate) fn is_fine(&self) -> bool {
         let is_meant = |answer: &Answer| {
-            answer.fault.is_none() && matches!(answer.by, Decider::Route | Decider::Gateway)
+            answer.fault.is_none()
+                && matches!(answer.by, Decider::Route | Decider::Gateway | Decider::Listener)
         };
         let arrives = |way: &&Way<'_>| match &way.end {
             End::Forward(_) => true,
@@ -84,6 +94,10 @@ impl<'a> Report<'a> {
             Decider::Normalizing => "reading host and path".to_owned(),
             Decider::Routing => "looking for a route".to_owned(),
             Decider::Gateway => "the gateway: it is asked about itself".to_owned(),
+            Decider::Listener if answer.fault.is_some() => {
+                "comparing the host with the server name of the connection".to_owned()
+            }
+            Decider::Listener => format!("redirect_https of listener {}", self.listener.address),
             Decider::Preparing => "making the request for the service".to_owned(),
             Decider::Policy(position) => match steps.get(position) {
                 Some(step) => self.policy(step),
@@ -196,6 +210,11 @@ pub(crate) fn share(way: &Way<'_>) -> String {
     let (weight, total) = way.share;
     let percent = f64::from(weight) * 100.0 / total as f64;
     if percent.fract() == 0.0 { format!("{percent:.0}%") } else { format!("{percent:.1}%") }
+}
+
+/// How endpoints are reached.
+pub(crate) fn scheme(service: &Service) -> &'static str {
+    if service.tls.is_some() { "https" } else { "http" }
 }
 
 /// How an endpoint is chosen, as it is written in a configuration.

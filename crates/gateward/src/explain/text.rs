@@ -7,7 +7,7 @@ use message::{Blame, reason_phrase};
 
 use super::limits;
 use super::page::{Page, row};
-use super::report::{Report, algorithm, endpoints, kind, share, size};
+use super::report::{Report, algorithm, endpoints, kind, scheme, share, size};
 use super::{fields, routes};
 
 /// Longer bodies are shown by their beginning, in characters.
@@ -21,9 +21,7 @@ pub(crate) fn render(report: &Report<'_>, all: bool, colour: bool) -> String {
     let mut page = Page::new(colour);
     page.title(&format!("{} {}", report.ask.method, report.ask.url));
     headline(report, &mut page);
-    for note in &report.ask.notes {
-        page.line(note);
-    }
+    report.notes().for_each(|note| page.line(note));
     request(report, &mut page);
     routes::section(report, all, &mut page);
     let ways = report.ways();
@@ -92,7 +90,11 @@ fn request(report: &Report<'_>, page: &mut Page) {
     let (place, peer) = (report.listener.address, report.ask.peer.to_canonical());
     let others = report.snapshot.listeners.len() - 1;
     let which = if others > 0 { format!("one of {}: --listener chooses", others + 1) } else { String::new() };
-    let mut rows = vec![row!["listener", place.to_string(), which]];
+    let tls = if report.listener.tls.is_some() { " (TLS)" } else { "" };
+    let mut rows = vec![row!["listener", format!("{place}{tls}"), which]];
+    if let Some(name) = report.server_name {
+        rows.push(row!["server name", name, "asked for in the handshake"]);
+    }
     let Some(understood) = &report.explanation.understood else {
         rows.push(row!["client", peer.to_string()]);
         page.table(&rows);
@@ -185,7 +187,7 @@ fn end(report: &Report<'_>, way: &Way<'_>, several: bool, page: &mut Page) {
             shown.truncate(MOST_ENDPOINTS);
             let rows = shown.iter().map(|(authority, weight)| {
                 let weight = if same { String::new() } else { format!("weight {weight}") };
-                row![format!("{} http://{authority}{target}", upstream.method), weight]
+                row![format!("{} {}://{authority}{target}", upstream.method, scheme(service)), weight]
             });
             page.table(&rows.collect::<Vec<_>>());
             if service.endpoints.len() > 1 {

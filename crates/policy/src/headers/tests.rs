@@ -29,6 +29,7 @@ fn requests_are_edited_and_host_is_what_the_service_sees() {
         head: &mut head,
         body_length: Some(0),
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        encryption: None,
         trusted_peer: false,
         state: &mut state,
         rng: &mut rng,

@@ -18,6 +18,7 @@ fn id_for(accept: Accept, trusted_peer: bool, sent: Option<&str>) -> String {
         head: &mut head,
         body_length: Some(0),
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        encryption: None,
         trusted_peer,
         state: &mut state,
         rng: &mut rng,

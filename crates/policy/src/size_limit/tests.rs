@@ -14,6 +14,7 @@ fn outcome(length: Option<u64>) -> (Flow, Option<u64>) {
         head: &mut head,
         body_length: length,
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        encryption: None,
         trusted_peer: false,
         state: &mut state,
         rng: &mut rng,

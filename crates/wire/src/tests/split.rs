@@ -37,7 +37,7 @@ fn almost_http() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Sorted places at which to cut `len` bytes, with the end.
-fn cuts(places: &[Index], len: usize) -> Vec<usize> {
+pub(super) fn cuts(places: &[Index], len: usize) -> Vec<usize> {
     let mut cuts: Vec<usize> = places.iter().map(|place| place.index(len + 1)).collect();
     cuts.push(len);
     cuts.sort_unstable();
