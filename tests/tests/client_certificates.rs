@@ -105,6 +105,7 @@ fn a_service_is_told_who_has_shown_a_certificate() {
         let says =
             ["protocol", "tls", "sni", "client_cert"].map(|key| line[key].as_str().unwrap().to_owned());
         assert_eq!(says, ["HTTP/1.1", "1.3", "a.test", "CN=billing\\, EU"]);
+        assert_eq!(line["client_cert_san"], serde_json::json!(["DNS:client.test"]));
     }
     assert_eq!((handshakes(&gateway, "ok"), handshakes(&gateway, "resumed")), (1.0, 1.0));
     gateway.stop();

@@ -322,7 +322,7 @@ fn retries_by_status_of_grpc() {
     let service = Http2::listen();
     let gateway = gateway_for(
         service.address(),
-        ", retries: { attempts: 2, on: [\"grpc:unavailable\"], budget: 100% }",
+        ", retries: { attempts: 2, on: [\"grpc:unavailable\", \"503\"], budget: 100% }",
         "",
     );
     let client = Http2::connect(gateway.address());
@@ -334,6 +334,13 @@ fn retries_by_status_of_grpc() {
     let fields = json!([[":status", "200"], ["content-type", "application/grpc"], ["grpc-status", "0"]]);
     service.tell(json!({ "do": "headers", "connection": second.connection, "stream": second.stream, "fields": fields, "end": true }));
     assert_eq!(client.response(1).field("grpc-status"), Some("0"));
+    // Statuses of HTTP hold beside them.
+    client.get(3, "/test.Echo/Page");
+    let first = service.asked();
+    service.tell(json!({ "do": "headers", "connection": first.connection, "stream": first.stream, "fields": [[":status", "503"]], "end": true }));
+    let second = service.asked();
+    service.answer(&second, "200", "");
+    assert_eq!(client.response(3).status(), 200);
     gateway.stop();
 }
 

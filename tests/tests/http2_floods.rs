@@ -107,14 +107,17 @@ fn nothing(_: &Http2) {}
 /// CVE-2023-44487: what was reset must count as work.
 #[test]
 fn rapid_reset() {
-    let test = Flooded::new();
-    let fields = request("GET", "http", "/reset", &[]);
-    let frames = json!([[kind::HEADERS, 5, "n", fields], [kind::RST_STREAM, 0, "n", "00000008"]]);
-    let client = test.flood(json!({}), nothing, &frames, 100_000);
-    test.is_ended(&client, &[code::ENHANCE_YOUR_CALM]);
-    let reached = test.reached.load(Ordering::Relaxed);
-    assert!(reached <= 1000, "{reached} requests reached the service");
-    test.stop();
+    // Also of requests that are given up in the middle of their bodies.
+    for (method, flags) in [("GET", 5), ("POST", 4)] {
+        let test = Flooded::new();
+        let fields = request(method, "http", "/reset", &[]);
+        let frames = json!([[kind::HEADERS, flags, "n", fields], [kind::RST_STREAM, 0, "n", "00000008"]]);
+        let client = test.flood(json!({}), nothing, &frames, 100_000);
+        test.is_ended(&client, &[code::ENHANCE_YOUR_CALM]);
+        let reached = test.reached.load(Ordering::Relaxed);
+        assert!(reached <= 1000, "{reached} requests reached the service");
+        test.stop();
+    }
 }
 
 /// CVE-2025-8671: the same, when the server is made to reset.

@@ -157,6 +157,32 @@ fn a_refused_stream_is_sent_again() {
 }
 
 #[test]
+fn a_broken_off_stream_is_sent_again_only_where_that_is_asked_for() {
+    for (more, answer) in [("", None), (", retries: { on: [reset], budget: 100% }", Some("200"))] {
+        let service = Http2::listen();
+        let gateway = gateway_for(&[&service], more);
+        let client = Http2::connect(gateway.address());
+        // So that the connection was used before: that alone is no reason.
+        client.get(1, "/warm");
+        let asked = service.asked();
+        service.answer(&asked, "200", "");
+        assert_eq!(client.response(1).status(), 200);
+        client.get(3, "/x");
+        let asked = service.asked();
+        service.reset(asked.stream, code::INTERNAL_ERROR);
+        match answer {
+            None => assert_eq!(client.response(3).status(), 502),
+            Some(status) => {
+                let again = service.asked();
+                service.answer(&again, status, "");
+                assert_eq!(client.response(3).status(), 200);
+            }
+        }
+        gateway.stop();
+    }
+}
+
+#[test]
 fn goaway_finishes_what_has_begun_and_repeats_the_rest() {
     let service = Http2::listen();
     let gateway = gateway_for(&[&service], "");

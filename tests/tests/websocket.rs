@@ -295,7 +295,9 @@ fn tunnels_outlive_reloads_and_end_after_a_grace_period() {
 #[test]
 fn idle_tunnels_end_and_busy_ones_do_not() {
     let origin = Origin::scripted();
-    let gateway = Gateway::start(yaml(origin.address(), "").replace("] }", "], timeouts: { tunnel: 1s } }"));
+    let gateway = Gateway::start(
+        yaml(origin.address(), "admin: 127.0.0.1:0\n").replace("] }", "], timeouts: { tunnel: 1s } }"),
+    );
     let (idle, busy) = (gateway.connect(), gateway.connect());
     let mut links = Vec::new();
     for client in [&idle, &busy] {
@@ -305,6 +307,11 @@ fn idle_tunnels_end_and_busy_ones_do_not() {
         assert_eq!(client.response().status(), 101);
         links.push(link);
     }
+    let tunnels = |count: u8| {
+        let line = format!("gateward_upstream_tunnels{{service=\"site\"}} {count}\n");
+        gateway.ask_admin("/metrics").1.contains(&line)
+    };
+    assert!(tunnels(2), "{}", gateway.ask_admin("/metrics").1);
     let mut number = 0;
     wait_until("the idle tunnel has ended", Duration::from_secs(5), || {
         number += 1;
@@ -313,5 +320,6 @@ fn idle_tunnels_end_and_busy_ones_do_not() {
         idle.end().is_some()
     });
     assert_eq!((busy.end(), links[0].wait_end(SOON).is_some()), (None, true));
+    wait_until("it counts no more", SOON, || tunnels(1));
     gateway.stop();
 }

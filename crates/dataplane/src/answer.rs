@@ -72,13 +72,7 @@ fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool
         date: &s.worker.date(),
     };
     let has_body = !head_only && !bodiless && !reply.body.is_empty();
-    let framing = if head_only && s.down.is_stream() {
-        response.headers.set(b"content-length", reply.body.len().to_string().as_bytes());
-        ResponseFraming { body: ResponseBody::Omitted, ..framing }
-    } else {
-        framing
-    };
-    s.down.send_response(&response, &framing);
+    s.down.send_response(&response, &framing, !has_body);
     if has_body {
         s.down.head_mut().extend_from_slice(&reply.body);
         s.down.finish(None);

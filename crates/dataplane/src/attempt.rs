@@ -51,7 +51,7 @@ impl Failed {
     fn of(failure: Failure, reused: bool) -> Failed {
         match failure {
             Failure::Reset if reused => Failed::Stale,
-            Failure::Reset => Failed::Reset,
+            Failure::Reset | Failure::StreamReset => Failed::Reset,
             Failure::Refused => Failed::Refused,
             Failure::Leaving => Failed::Leaving,
             Failure::TryTimeout => Failed::TryTimeout,
@@ -86,8 +86,7 @@ pub(crate) async fn attempt(
     if exchange.status() == 101 || has_joined(&exchange) {
         agree(&mut exchange, &meta)?;
         write_head(&mut exchange, plan.chain, &meta, true);
-        s.upgraded =
-            Some(Box::new(Upgraded { up, idle: timeouts.tunnel, _lease: lease, _in_flight: in_flight }));
+        s.upgraded = Some(Upgraded::new(up, timeouts.tunnel, lease, in_flight));
         return Ok(Outcome::Upgraded);
     }
     if wants_another_try(&exchange, plan.service, &meta) && plan.charge(exchange.worker) {
@@ -97,7 +96,7 @@ pub(crate) async fn attempt(
     // connection is not used again, whatever comes (CVE-2025-31699, CVE-2024-24791).
     let in_step = exchange.is_request_done() && exchange.request.progress.reusable && meta.keep_alive;
     let Written { keep, chunked, translates } = write_head(&mut exchange, plan.chain, &meta, false);
-    let length = if exchange.up.is_stream() { as_it_comes(meta.body, Version::Http2) } else { meta.body };
+    let length = as_it_comes(meta.body, exchange.up.is_stream());
     exchange.request.download = Pump::new(length, chunked, None);
     if translates {
         exchange.request.download.translate(exchange.request.grpc_web.map(Translation::of_response));
@@ -184,11 +183,11 @@ async fn connect_through(
     response.status = 200;
     let connection = if s.down.is_stream() { ConnectionHeader::Upgrade } else { ConnectionHeader::None };
     let framing = ResponseFraming { body: ResponseBody::None, connection, date: &[] };
-    s.down.send_response(&response, &framing);
+    s.down.send_response(&response, &framing, false);
     s.worker.give_back_response(response);
     s.request.record.status = 200;
     let idle = plan.service.settings.timeouts.tunnel;
-    s.upgraded = Some(Box::new(Upgraded { up, idle, _lease: lease, _in_flight: in_flight }));
+    s.upgraded = Some(Upgraded::new(up, idle, lease, in_flight));
     Ok(Outcome::Upgraded)
 }
 
@@ -219,7 +218,7 @@ fn send_request(
     stream.send_request(message, ends).map_err(|lost| match lost {
         Lost::Refused => Failed::Refused,
         Lost::Leaving => Failed::Leaving,
-        Lost::Broken => Failed::Stale,
+        Lost::Broken | Lost::Closed => Failed::Stale,
     })
 }
 
@@ -245,12 +244,14 @@ fn framing(request: &Request, expect_continue: bool) -> RequestFraming {
 /// Whether the status that came is to be tried again elsewhere.
 fn wants_another_try(exchange: &Exchange<'_>, service: &LiveService, meta: &ResponseMeta) -> bool {
     let retries = &service.settings.retries;
-    if !retries.on.grpc.is_empty() && meta.body == BodyLength::Empty {
-        // A call that failed before it had an answer: its head says so, and is all there is. Every call is a POST, so
-        // the method says nothing about whether it may be repeated; naming the status has.
-        let status = exchange.grpc_status();
-        return status.is_some_and(|status| retries.on.grpc.contains(&status))
-            && exchange.request.upload.can_repeat();
+    // A call that failed before it had an answer: its head says so, and is all there is. Every call is a POST, so the
+    // method says nothing about whether it may be repeated; naming the status has.
+    if !retries.on.grpc.is_empty()
+        && meta.body == BodyLength::Empty
+        && exchange.grpc_status().is_some_and(|status| retries.on.grpc.contains(&status))
+        && exchange.request.upload.can_repeat()
+    {
+        return true;
     }
     retries.on.statuses.contains(&exchange.status()) && exchange.request.may_be_repeated(retries)
 }
@@ -316,7 +317,9 @@ fn write_head(exchange: &mut Exchange<'_>, chain: &Chain, meta: &ResponseMeta, u
     let connection =
         if upgrade { ConnectionHeader::Upgrade } else { connection_header(exchange.request, keep) };
     let framing = ResponseFraming { body, connection, date: &exchange.worker.date() };
-    exchange.down.send_response(&response, &framing);
+    let ends =
+        matches!(body, ResponseBody::Omitted | ResponseBody::None | ResponseBody::Exact(0)) && !upgrade;
+    exchange.down.send_response(&response, &framing, ends);
     exchange.worker.give_back_response(response);
     Written { keep, chunked, translates }
 }

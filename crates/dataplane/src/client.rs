@@ -26,7 +26,7 @@ use crate::worker::Worker;
 /// How long a connection that must close lets the client finish sending, so that it can read the answer.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 /// How long a new connection may take to send its request when no more are taken.
-const FIRST_REQUEST: std::time::Duration = std::time::Duration::from_millis(500);
+pub(crate) const FIRST_REQUEST: std::time::Duration = std::time::Duration::from_millis(500);
 /// How much it reads away meanwhile.
 const LINGER_BYTES: usize = 1024 * 1024;
 
@@ -227,7 +227,7 @@ fn speaks_http2(down: &Connection, listener: &Listener) -> Option<bool> {
 /// What is known of a connection before its first request.
 pub(crate) fn introduce(peer: SocketAddr) -> ForwardingInfo {
     let (address, port) = (peer.ip().to_canonical(), peer.port());
-    let peer_text = address.to_string();
+    let peer_text = address.to_string().into();
     ForwardingInfo {
         peer: address,
         port,

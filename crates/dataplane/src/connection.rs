@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use message::{Headers, ResponseHead};
-use wire::{ConnectionHeader, ResponseBody, ResponseFraming};
+use wire::ResponseFraming;
 
 use crate::buffers::{Buffer, Buffers, Inbox};
 use crate::stream::{Payload, Stream};
@@ -220,19 +220,27 @@ impl Connection {
         matches!(self.transport, Transport::Stream(_))
     }
 
-    /// Sends the head of a response, as the version of this connection writes it.
-    pub(crate) fn send_response(&mut self, head: &ResponseHead, framing: &ResponseFraming<'_>) {
-        let Transport::Stream(stream) = &mut self.transport else {
-            return wire::write_response(self.head_mut(), head, framing);
-        };
-        let Some(response) = wire::response_message(head, framing) else { return stream.reset() };
-        let upgraded = framing.connection == ConnectionHeader::Upgrade;
-        if !upgraded && (100..200).contains(&head.status) {
-            return stream.send_interim(response);
+    /// Sends the head of a response, as the version of this connection writes it. `ends` says that nothing follows it.
+    pub(crate) fn send_response(&mut self, head: &ResponseHead, framing: &ResponseFraming<'_>, ends: bool) {
+        match &mut self.transport {
+            Transport::Stream(stream) => match wire::response_message(head, framing) {
+                Some(response) => stream.send_response(response, ends),
+                None => stream.reset(),
+            },
+            Transport::Tcp(_) | Transport::Tls(_) => wire::write_response(self.head_mut(), head, framing),
         }
-        let bodiless =
-            matches!(framing.body, ResponseBody::Omitted | ResponseBody::None | ResponseBody::Exact(0));
-        stream.send_response(response, bodiless && !upgraded);
+    }
+
+    /// Sends the head of an interim response.
+    pub(crate) fn send_interim(&mut self, head: &ResponseHead, framing: &ResponseFraming<'_>) {
+        match &mut self.transport {
+            Transport::Stream(stream) => {
+                if let Some(response) = wire::response_message(head, framing) {
+                    stream.send_interim(response);
+                }
+            }
+            Transport::Tcp(_) | Transport::Tls(_) => wire::write_response(self.head_mut(), head, framing),
+        }
     }
 
     /// What waits to be sent is the end of the body, and with these trailers of the message. Says so where a

@@ -33,6 +33,8 @@ const MOST_INTERIM: u32 = 64;
 pub(crate) enum Failure {
     /// The service broke the connection before it answered a byte.
     Reset,
+    /// The same on a stream: its connection goes on, so this was meant for the request.
+    StreamReset,
     /// The service has said that it did not look at the request.
     Refused,
     /// The same, because it is about to close the connection.
@@ -179,7 +181,13 @@ impl<'a> Exchange<'a> {
             Poll::Ready(Ok(arrived)) => arrived,
             Poll::Ready(Err(Lost::Refused)) => return Err(Failure::Refused),
             Poll::Ready(Err(Lost::Leaving)) => return Err(Failure::Leaving),
-            Poll::Ready(Err(Lost::Broken)) => return Err(self.closed_early()),
+            Poll::Ready(Err(Lost::Broken)) => {
+                return Err(match self.closed_early() {
+                    Failure::Reset => Failure::StreamReset,
+                    failure => failure,
+                });
+            }
+            Poll::Ready(Err(Lost::Closed)) => return Err(self.closed_early()),
         };
         self.request.progress.answered = true;
         let (parts, ends) = match arrived {
@@ -239,7 +247,7 @@ impl<'a> Exchange<'a> {
                 connection: wire::ConnectionHeader::None,
                 date: &[],
             };
-            self.down.send_response(&response, &framing);
+            self.down.send_interim(&response, &framing);
         }
         self.worker.give_back_response(response);
         Ok(())
@@ -274,9 +282,11 @@ impl<'a> Exchange<'a> {
         self.poll_clock(cx).map(|failure| match failure {
             Failure::Final(Fault::SendTimeout) => Ending::ClientGone(Fault::SendTimeout),
             Failure::Final(fault) => Ending::Cut(fault),
-            Failure::Reset | Failure::Refused | Failure::Leaving | Failure::TryTimeout => {
-                Ending::Cut(Fault::ResponseTimeout)
-            }
+            Failure::Reset
+            | Failure::StreamReset
+            | Failure::Refused
+            | Failure::Leaving
+            | Failure::TryTimeout => Ending::Cut(Fault::ResponseTimeout),
         })
     }
 

@@ -63,6 +63,7 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         tls: encryption.and_then(|encryption| encryption.version).unwrap_or_default(),
         server_name: encryption.and_then(|encryption| encryption.server_name.as_deref()).unwrap_or_default(),
         client_certificate: certificate.map_or("", |certificate| &certificate.subject),
+        client_names: certificate.map_or(&[], |certificate| &certificate.names),
         record: &request.record,
     };
     log.add(worker.time_of_day(request.record.started), &line);

@@ -20,9 +20,6 @@ use crate::timer::Timer;
 use crate::tls_stream::TlsStream;
 use crate::transport::Transport;
 
-/// The name of HTTP/2 in a handshake (RFC 9113 §3.2).
-const HTTP2: &[u8] = b"h2";
-
 /// Does what has to be done before requests are served, and says whether they come on many streams. `None` if it did
 /// not come to that.
 pub(crate) async fn greet(open: OpenConnection, tcp: TcpStream, peer: SocketAddr) -> Option<(Client, bool)> {
@@ -63,7 +60,7 @@ pub(crate) async fn greet(open: OpenConnection, tcp: TcpStream, peer: SocketAddr
     if stream.protocol() == Some(tls::ACME_PROTOCOL) {
         return None; // an authority has seen what it wanted to see (RFC 8737 §3)
     }
-    let streams = stream.protocol() == Some(HTTP2);
+    let streams = stream.speaks_http2();
     if streams {
         // Which of many requests came early is not known, so none of them is served before it is sure that nobody
         // repeats them.

@@ -3,26 +3,25 @@
 //! Frames, compression and windows are the business of the `h2` crate. Here is what it leaves open: how long a
 //! connection may be idle, when it ends, and how much of the traffic may be about nothing.
 
-use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
 
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
-use message::{Fault, ForwardingInfo, Version};
+use message::Version;
 use snapshot::ListenerLimits;
-use telemetry::{Abuse, Record};
+use telemetry::Abuse;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wire::FrameMeter;
 
-use crate::client::{Client, Meeting, head_limits, serve_one};
+use crate::client::Client;
 use crate::connection::Connection;
-use crate::listener::{LiveListener, OpenConnection};
+use crate::listener::OpenConnection;
 use crate::stream::{Payload, Stream};
+use crate::streams::{ActiveRequest, Arrival, FRAMES_PER_TICK, LAST_WORDS, Streams};
 use crate::timer::{Tick, Timer};
 use crate::transport::Transport;
 
@@ -33,13 +32,6 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 /// How many streams the gateway itself may have to reset because of what the client does wrong in them.
 const MOST_OWN_RESETS: usize = 100;
-/// How many requests a client may give up before it has to see one through.
-const PATIENCE: u32 = 200;
-/// How many frames about nothing a client may send in each tick.
-const FRAMES_PER_TICK: i64 = 10;
-/// How long a connection that ends may take for what is on its way.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
 /// A connection as the library wants it.
 pub(crate) struct Io {
     down: Connection,
@@ -122,28 +114,6 @@ impl AsyncWrite for Io {
     }
 }
 
-/// What the streams of a connection share with the task that drives it.
-struct Shared {
-    open: OpenConnection,
-    info: RefCell<ForwardingInfo>,
-    active: Cell<usize>,
-    /// How many more requests may be given up.
-    patience: Cell<u32>,
-    driver: RefCell<Option<Waker>>,
-}
-
-impl Shared {
-    fn ended(&self, given_up: bool) {
-        self.active.set(self.active.get() - 1);
-        let patience = self.patience.get();
-        self.patience.set(if given_up { patience.saturating_sub(1) } else { (patience + 1).min(PATIENCE) });
-        let is_news = self.active.get() == 0 || self.patience.get() == 0;
-        if let Some(driver) = self.driver.borrow_mut().take_if(|_| is_news) {
-            driver.wake();
-        }
-    }
-}
-
 fn builder(limits: &ListenerLimits) -> Builder {
     let mut builder = Builder::new();
     builder
@@ -160,8 +130,7 @@ fn builder(limits: &ListenerLimits) -> Builder {
 /// Serves a connection until it ends.
 pub(crate) async fn serve(client: Client) {
     let Client { open, info, timer, down } = client;
-    let listener = Rc::clone(&open.listener);
-    let settings = listener.settings();
+    let settings = open.listener.settings();
     timer.arm(timer.now().after(settings.timeouts.header));
     let meter = Rc::new(FrameMeter::default());
     let io = Io::new(down, Some(Rc::clone(&meter)));
@@ -172,37 +141,38 @@ pub(crate) async fn serve(client: Client) {
     });
     let Some(connection) = connection.await else { return };
     drop(handshake);
-    listener.series().connections.http2();
-    let shared = Rc::new(Shared {
-        open,
-        info: RefCell::new(info),
-        active: Cell::new(0),
-        patience: Cell::new(PATIENCE),
-        driver: RefCell::default(),
-    });
+    open.listener.series().connections.http2();
     let now = timer.now();
     let mut driver = Driver {
         connection,
-        shared,
+        streams: Streams::new(open, info),
         meter,
         timer,
-        listener,
         first: true,
         idle_since: now,
         seen: now,
         head_since: None,
-        ends: Tick::NEVER,
+        end: End::Open,
     };
     poll_fn(|cx| driver.poll(cx)).await;
+}
+
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    /// The client was told. Requests that have begun are finished.
+    Told,
+    /// What is on its way may take until then.
+    At(Tick),
 }
 
 /// What keeps a connection going.
 struct Driver {
     connection: h2::server::Connection<Io, Payload>,
-    shared: Rc<Shared>,
+    streams: Rc<Streams>,
     meter: Rc<FrameMeter>,
     timer: Timer,
-    listener: Rc<LiveListener>,
     /// No request has come.
     first: bool,
     /// When the last of its requests ended.
@@ -211,8 +181,7 @@ struct Driver {
     seen: Tick,
     /// Since when the head of a request has been waited for.
     head_since: Option<Tick>,
-    /// When it ends, once that is settled.
-    ends: Tick,
+    end: End,
 }
 
 impl Driver {
@@ -221,17 +190,16 @@ impl Driver {
         loop {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    self.shared.active.set(self.shared.active.get() + 1);
                     self.first = false;
-                    tokio::task::spawn_local(exchange(Rc::clone(&self.shared), request, respond));
+                    tokio::task::spawn_local(exchange(self.streams.begin(), request, respond));
                     continue;
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    // The library has counted something that nobody needs so many of.
-                    // Where it was told to, that was counted already.
-                    let is_news = self.ends == Tick::NEVER && error.is_library();
+                    // The library has counted something that nobody needs so many of; unless it was told to end,
+                    // which was counted before.
+                    let is_news = !matches!(self.end, End::At(_)) && error.is_library();
                     if is_news && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
-                        self.listener.series().connections.abuse(Abuse::Excess);
+                        self.streams.open.listener.series().connections.abuse(Abuse::Excess);
                     }
                     return Poll::Ready(());
                 }
@@ -239,7 +207,7 @@ impl Driver {
                 Poll::Pending => {}
             }
             if self.settle() {
-                *self.shared.driver.borrow_mut() = Some(cx.waker().clone());
+                self.streams.wait(cx);
                 return self.timer.poll_expired(cx);
             }
         }
@@ -251,34 +219,33 @@ impl Driver {
         let now = self.timer.now();
         self.meter.earn((now.0 - self.seen.0) as i64 * FRAMES_PER_TICK);
         self.seen = now;
-        let active = self.shared.active.get() > 0;
-        if active {
-            self.idle_since = now;
-        }
-        if self.ends != Tick::NEVER {
-            // Once the last of its requests has ended, what is left is to say so.
-            let last = now.after(LAST_WORDS);
-            if !active && self.ends > last {
-                self.ends = last;
-            }
-            self.timer.arm(self.ends);
+        if let End::At(until) = self.end {
+            self.timer.arm(until);
             return true;
         }
-        let settings = self.listener.settings();
+        let OpenConnection { worker, listener } = &self.streams.open;
+        let settings = listener.settings();
         let waits = &settings.timeouts;
         self.head_since = self.head_since.or(Some(now)).filter(|_| self.meter.is_inside_head());
         let head_until = self.head_since.map_or(Tick::NEVER, |since| since.after(waits.header));
         let abuse = match () {
-            () if self.shared.patience.get() == 0 => Some(Abuse::ResetFlood),
+            () if self.streams.is_out_of_patience() => Some(Abuse::ResetFlood),
             () if self.meter.is_exhausted() => Some(Abuse::FrameFlood),
             () if head_until <= now => Some(Abuse::HalfHead),
             () => None,
         };
         if let Some(reason) = abuse {
-            self.listener.series().connections.abuse(reason);
+            listener.series().connections.abuse(reason);
             self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-            self.ends = now.after(LAST_WORDS);
+            self.end = End::At(now.after(LAST_WORDS));
             return false;
+        }
+        if self.streams.is_active() {
+            self.idle_since = now;
+        } else if self.end == End::Told {
+            // The last of its requests has ended: what is left is to say so.
+            self.end = End::At(now.after(LAST_WORDS));
+            return self.settle();
         }
         let wait = match (self.connection.has_streams(), self.first) {
             // What was answered and not taken keeps a connection for as long as a client may take to take it.
@@ -286,39 +253,33 @@ impl Driver {
             (false, true) => waits.header,
             (false, false) => waits.idle,
         };
-        let idle_until = if active { Tick::NEVER } else { self.idle_since.after(wait) }.min(head_until);
-        if self.shared.open.worker.is_draining() || self.listener.is_closing() || idle_until <= now {
+        let idle_until = if self.streams.is_active() { Tick::NEVER } else { self.idle_since.after(wait) };
+        let leaves = worker.is_draining() || listener.is_closing() || idle_until <= now;
+        if leaves && self.end == End::Open {
             self.connection.graceful_shutdown();
-            self.ends = if active { Tick(Tick::NEVER.0 - 1) } else { now.after(LAST_WORDS) };
+            self.end = End::Told;
             return false;
         }
-        self.timer.arm(idle_until);
+        self.timer.arm(idle_until.min(head_until));
         true
     }
 }
 
 /// Serves one request.
-async fn exchange(shared: Rc<Shared>, request: http::Request<RecvStream>, respond: SendResponse<Payload>) {
-    let OpenConnection { worker, listener: live } = &shared.open;
-    let (parts, receive) = request.into_parts();
-    let ends = receive.is_end_stream();
-    let limits = head_limits(&live.settings().limits);
-    let protocol = parts.extensions.get::<h2::ext::Protocol>().map(h2::ext::Protocol::as_str);
-    let mut request = worker.take_request();
-    let now = Instant::now();
-    request.record = Record::begin(now);
-    request.ready = now;
-    let read = wire::read_request(&parts, ends, protocol, Version::Http2, &limits, &mut request.head);
-    let fault = read.map(|meta| request.meta = meta).err();
-    drop(parts);
-    let stream = Stream::accepted(receive, respond);
-    let mut down = Connection::new(Transport::Stream(Box::new(stream)), &worker.buffers);
-    let timer = worker.wheel.timer();
-    let mut info = shared.info.borrow().clone();
-    let meets = Meeting { worker, live, timer: &timer };
-    serve_one(&meets, &mut info, &mut down, &mut request, fault).await;
-    let given_up = request.record.fault == Some(Fault::ClientGone);
-    drop(down);
-    worker.give_back(request);
-    shared.ended(given_up);
+async fn exchange(
+    mut active: ActiveRequest,
+    request: http::Request<RecvStream>,
+    respond: SendResponse<Payload>,
+) {
+    let (mut parts, receive) = request.into_parts();
+    let protocol = parts.extensions.remove::<h2::ext::Protocol>();
+    let arrival = Arrival {
+        parts,
+        version: Version::Http2,
+        ends: receive.is_end_stream(),
+        protocol: protocol.as_ref().map(h2::ext::Protocol::as_str),
+        fault: None,
+    };
+    let timer = active.streams.open.worker.wheel.timer();
+    active.serve(arrival, Stream::accepted(receive, respond), &timer).await;
 }

@@ -8,8 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::Poll;
 
 use h3::error::{Code, StreamError};
 use h3::frame::FrameStream;
@@ -19,10 +18,9 @@ use message::{Fault, ForwardingInfo, Version};
 use quinn::Incoming;
 use quinn::crypto::rustls::HandshakeData;
 use rustls::pki_types::CertificateDer;
-use telemetry::{Abuse, Record};
+use telemetry::Abuse;
 
-use crate::client::{Meeting, head_limits, introduce, serve_one};
-use crate::connection::Connection;
+use crate::client::{FIRST_REQUEST, introduce};
 use crate::endpoint::Unfinished;
 use crate::greeting;
 use crate::handshake::Ending;
@@ -31,20 +29,13 @@ use crate::listener::OpenConnection;
 use crate::pipe::Pipe;
 use crate::quic::{Quic, Watch};
 use crate::stream::{Payload, Stream};
+use crate::streams::{ActiveRequest, Arrival, FRAMES_PER_TICK, LAST_WORDS, Streams};
 use crate::timer::{TICK, Tick, Timer};
-use crate::transport::Transport;
 
-/// How many requests a client may give up before it has to see one through.
-const PATIENCE: u32 = 200;
-/// How many frames about nothing a client may send in each tick, and for each request.
-const FRAMES_PER_TICK: i64 = 10;
+/// How many frames about nothing a request earns.
 const FRAMES_PER_REQUEST: i64 = 4;
 /// How many requests may be broken off before their head has come. The library remembers each.
 const MOST_HEADLESS: u32 = 10_000;
-/// How long a new connection may take to send its request when no more are taken.
-const FIRST_REQUEST: Duration = Duration::from_millis(500);
-/// How long a connection that ends may take for what is on its way.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How many more requests a client is told that it may send when a connection begins to end: those that are on their
 /// way already.
 const ON_THE_WAY: usize = 1000;
@@ -55,22 +46,18 @@ const NEXT_STREAM: u64 = 4;
 
 type Resolver = RequestResolver<Quic, Payload>;
 
-/// What the requests of a connection share with the task that drives it.
+/// A connection, as its requests and the task that drives it see it.
 struct Shared {
-    open: OpenConnection,
-    info: ForwardingInfo,
-    active: Cell<usize>,
-    /// How many more requests may be given up.
-    patience: Cell<u32>,
+    streams: Rc<Streams>,
+    /// Requests that were broken off before their head had come.
     headless: Cell<u32>,
-    driver: RefCell<Option<Waker>>,
 }
 
 impl Shared {
     /// When the connection is to be looked at again, or what is to be done now. `unused` says that no request has come.
     fn next_deadline(&self, end: &mut End, pace: &mut Pace, now: Tick, unused: bool) -> Result<Tick, Step> {
-        let OpenConnection { worker, listener } = &self.open;
-        let active = self.active.get() > 0;
+        let OpenConnection { worker, listener } = &self.streams.open;
+        let active = self.streams.is_active();
         if active {
             pace.idle_since = now;
         }
@@ -100,38 +87,6 @@ impl Shared {
                 }
                 if *over <= now { Err(Step::Over) } else { Ok(*over) }
             }
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(driver) = self.driver.borrow_mut().take() {
-            driver.wake();
-        }
-    }
-}
-
-/// A request under way, counted for as long as it lives.
-struct Active {
-    shared: Rc<Shared>,
-    given_up: bool,
-}
-
-impl Active {
-    fn begin(shared: &Rc<Shared>) -> Active {
-        shared.active.set(shared.active.get() + 1);
-        Active { shared: Rc::clone(shared), given_up: true }
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        let shared = &self.shared;
-        shared.active.set(shared.active.get() - 1);
-        let patience = shared.patience.get();
-        let left = if self.given_up { patience.saturating_sub(1) } else { (patience + 1).min(PATIENCE) };
-        shared.patience.set(left);
-        if shared.active.get() == 0 || left == 0 {
-            shared.wake();
         }
     }
 }
@@ -191,14 +146,7 @@ pub(crate) async fn serve(open: OpenConnection, unfinished: Unfinished, incoming
     };
     let Some(Ok(http3)) = in_time(&timer, building).await else { return };
     drop(settings);
-    let shared = Rc::new(Shared {
-        open,
-        info,
-        active: Cell::new(0),
-        patience: Cell::new(PATIENCE),
-        headless: Cell::new(0),
-        driver: RefCell::default(),
-    });
+    let shared = Rc::new(Shared { streams: Streams::new(open, info), headless: Cell::new(0) });
     drive(http3, &connection, &watch, &shared, &timer).await;
     // So that what was said last leaves before the connection counts as gone.
     tokio::task::yield_now().await;
@@ -244,7 +192,7 @@ async fn drive(
         match step {
             Step::Over => return,
             Step::TooMuch => {
-                shared.open.listener.series().connections.abuse(Abuse::ResetFlood);
+                shared.streams.open.listener.series().connections.abuse(Abuse::ResetFlood);
                 return watch.close(Code::H3_EXCESSIVE_LOAD, "too many requests were given up");
             }
             Step::Announce => {
@@ -263,7 +211,7 @@ async fn drive(
             }
         }
         if let End::GoAway { over, .. } = &mut end
-            && shared.active.get() == 0
+            && !shared.streams.is_active()
         {
             *over = timer.now().after(LAST_WORDS);
         }
@@ -289,7 +237,7 @@ async fn next_step(
     pace: &mut Pace,
     next: &mut u64,
 ) -> Step {
-    let listener = &shared.open.listener;
+    let listener = &shared.streams.open.listener;
     poll_fn(|cx| {
         loop {
             match http3.poll_accept_request_stream(cx) {
@@ -303,7 +251,12 @@ async fn next_step(
                     }
                     *next = (*next).max(id + NEXT_STREAM);
                     let resolver = http3.create_resolver(FrameStream::new(BufRecvStream::new(stream)));
-                    tokio::task::spawn_local(exchange(Active::begin(shared), resolver, pipe));
+                    tokio::task::spawn_local(exchange(
+                        Rc::clone(shared),
+                        shared.streams.begin(),
+                        resolver,
+                        pipe,
+                    ));
                     continue;
                 }
                 Poll::Ready(Ok(None) | Err(_)) => {
@@ -317,7 +270,7 @@ async fn next_step(
             let now = timer.now();
             watch.earn((now.0 - pace.seen.0) as i64 * FRAMES_PER_TICK);
             pace.seen = now;
-            if shared.patience.get() == 0 {
+            if shared.streams.is_out_of_patience() {
                 return Poll::Ready(Step::TooMuch);
             }
             let deadline = match shared.next_deadline(&mut end, pace, now, *next == 0) {
@@ -325,7 +278,7 @@ async fn next_step(
                 Err(step) => return Poll::Ready(step),
             };
             timer.arm(deadline);
-            *shared.driver.borrow_mut() = Some(cx.waker().clone());
+            shared.streams.wait(cx);
             if timer.poll_expired(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -335,12 +288,15 @@ async fn next_step(
 }
 
 /// Serves one request.
-async fn exchange(mut active: Active, resolver: Resolver, pipe: Rc<RefCell<Pipe>>) {
-    let shared = Rc::clone(&active.shared);
-    let OpenConnection { worker, listener: live } = &shared.open;
+async fn exchange(
+    shared: Rc<Shared>,
+    mut active: ActiveRequest,
+    resolver: Resolver,
+    pipe: Rc<RefCell<Pipe>>,
+) {
+    let OpenConnection { worker, listener: live } = &shared.streams.open;
     let timer = worker.wheel.timer();
-    let settings = live.settings();
-    timer.arm(timer.now().after(settings.timeouts.header));
+    timer.arm(timer.now().after(live.settings().timeouts.header));
     let (message, stream) = match in_time(&timer, resolver.resolve_request()).await {
         Some(Ok(resolved)) => resolved,
         refused => {
@@ -358,34 +314,16 @@ async fn exchange(mut active: Active, resolver: Resolver, pipe: Rc<RefCell<Pipe>
         poll_fn(|cx| if stream.look_ahead(cx) || !waits { Poll::Ready(()) } else { Poll::Pending }),
     )
     .await;
-    let ends = stream.is_read() && stream.trailers().is_none();
-    let limits = head_limits(&settings.limits);
-    drop(settings);
-    let protocol = message.extensions().get::<h3::ext::Protocol>().copied();
-    let (parts, ()) = message.into_parts();
-    let mut request = worker.take_request();
-    let now = Instant::now();
-    request.record = Record::begin(now);
-    request.ready = now;
-    let protocol = protocol.as_ref().map(h3::ext::Protocol::as_str);
-    let read = wire::read_request(&parts, ends, protocol, Version::Http3, &limits, &mut request.head);
-    let fault = match read {
-        Ok(_) if stream.is_broken() => Some(Fault::BadFraming),
-        Ok(meta) => {
-            request.meta = meta;
-            None
-        }
-        Err(fault) => Some(fault),
+    let (mut parts, ()) = message.into_parts();
+    let protocol = parts.extensions.remove::<h3::ext::Protocol>();
+    let arrival = Arrival {
+        parts,
+        version: Version::Http3,
+        ends: stream.is_read() && stream.trailers().is_none(),
+        protocol: protocol.as_ref().map(h3::ext::Protocol::as_str),
+        fault: stream.is_broken().then_some(Fault::BadFraming),
     };
-    drop(parts);
-    let stream = Transport::Stream(Box::new(Stream::Http3(stream)));
-    let mut down = Connection::new(stream, &worker.buffers);
-    let mut info = shared.info.clone();
-    let meets = Meeting { worker, live, timer: &timer };
-    serve_one(&meets, &mut info, &mut down, &mut request, fault).await;
-    active.given_up = request.record.fault == Some(Fault::ClientGone);
-    worker.give_back(request);
-    drop(down);
+    active.serve(arrival, Stream::Http3(stream), &timer).await;
     if pipe.borrow().is_finished() {
         // Until the client has what it was sent, its connection must not end.
         let taken = pipe.borrow().stopped();

@@ -35,6 +35,7 @@ mod serve;
 mod serving;
 mod stage;
 mod stream;
+mod streams;
 mod thread;
 mod timer;
 mod tls_session;

@@ -109,6 +109,13 @@ impl Drop for OpenSlot {
 /// Counts one request in flight for as long as it lives.
 pub(crate) struct InFlight(Rc<Member>);
 
+impl InFlight {
+    /// What is counted of its service.
+    pub(crate) fn series(&self) -> &ServiceSeries {
+        &self.0.series
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));

@@ -20,9 +20,6 @@ use crate::timer::Tick;
 use crate::tls_stream::TlsStream;
 use crate::transport::Transport;
 
-/// The name of HTTP/2 in a handshake (RFC 9113 §3.2).
-const HTTP2: &[u8] = b"h2";
-
 /// What a request uses of a service's connections, counted for as long as it lives.
 pub(crate) enum Lease {
     /// A connection of its own.
@@ -121,7 +118,7 @@ async fn join(
     let slot = member.reserve(settings.max_connections).ok_or(Failed::Full)?;
     let connection = connect(s, plan, member).await?;
     let many = match &connection.transport {
-        Transport::Tls(stream) => stream.protocol() == Some(HTTP2),
+        Transport::Tls(stream) => stream.speaks_http2(),
         Transport::Tcp(_) | Transport::Stream(_) => settings.protocol == Protocol::Http2,
     };
     if !many {

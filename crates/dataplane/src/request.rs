@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Instant;
 
-use message::{GrpcForm, RequestHead, Version};
+use message::{GrpcForm, RequestHead};
 use policy::RequestState;
 use router::Captures;
 use snapshot::Retries;
@@ -120,7 +120,7 @@ impl Request {
     pub(crate) fn begin_upload(&mut self) {
         let framed = length_for_service(self.meta.body, self.grpc_web);
         let chunked = matches!(framed, BodyLength::Chunked | BodyLength::UntilClose);
-        let length = as_it_comes(self.meta.body, self.head.version);
+        let length = as_it_comes(self.meta.body, self.head.version.has_streams());
         self.upload = Pump::new(length, chunked, self.state.body_limit);
         self.upload.translate(self.grpc_web.and_then(Translation::of_request));
     }
@@ -161,9 +161,9 @@ impl Request {
 
 /// How a body is taken from its sender: on a stream to its end, whatever length was announced. The stream has
 /// checked that, and trailers may follow.
-pub(crate) fn as_it_comes(body: BodyLength, version: Version) -> BodyLength {
+pub(crate) fn as_it_comes(body: BodyLength, on_stream: bool) -> BodyLength {
     match body {
-        BodyLength::Exact(1..) if version.has_streams() => BodyLength::UntilClose,
+        BodyLength::Exact(1..) if on_stream => BodyLength::UntilClose,
         body => body,
     }
 }

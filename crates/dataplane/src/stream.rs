@@ -233,8 +233,10 @@ pub(crate) enum Lost {
     Refused,
     /// The same, because it is about to close the connection (RFC 9113 §6.8).
     Leaving,
-    /// It broke.
+    /// The service has broken it off.
     Broken,
+    /// The connection has ended under it.
+    Closed,
 }
 
 impl Lost {
@@ -242,7 +244,8 @@ impl Lost {
         match error.is_remote() {
             true if error.is_go_away() => Lost::Leaving,
             true if error.reason() == Some(Reason::REFUSED_STREAM) => Lost::Refused,
-            _ => Lost::Broken,
+            true => Lost::Broken,
+            false => Lost::Closed,
         }
     }
 }

@@ -123,6 +123,11 @@ impl TlsStream {
         self.common().handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
+    /// Whether HTTP/2 was agreed on (RFC 9113 §3.2).
+    pub(crate) fn speaks_http2(&self) -> bool {
+        self.protocol() == Some(b"h2")
+    }
+
     /// The certificate of the peer, after the handshake.
     pub(crate) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
         self.common().peer_certificates().and_then(<[_]>::first)

@@ -3,7 +3,7 @@
 //! Browsers cannot read trailers, so the trailers of an answer become a last frame of its body; and in the text form
 //! the body is base64 both ways.
 
-use message::{Fault, GrpcForm, Headers, RequestHead, is_grpc, is_grpc_web};
+use message::{Fault, GrpcContentType, GrpcForm, Headers, RequestHead, is_grpc_web};
 use wire::{BodyLength, GrpcTextDecoder, GrpcTextEncoder, RequestMeta};
 
 /// Makes a gRPC call of a call in gRPC-Web. `None` for anything else, which stays as it is.
@@ -28,10 +28,8 @@ pub(crate) fn length_for_service(body: BodyLength, form: Option<GrpcForm>) -> Bo
 /// The head of the answer to such a call. Returns whether it is one of gRPC, whose body is to be translated too.
 pub(crate) fn translate_response(headers: &mut Headers, form: GrpcForm) -> bool {
     let Some(content_type) = headers.values(b"content-type").next() else { return false };
-    if !is_grpc(content_type) {
-        return false;
-    }
-    let Some(found) = message::GrpcContentType::of(content_type) else { return false };
+    let found = GrpcContentType::of(content_type).filter(|found| found.form == GrpcForm::Native);
+    let Some(found) = found else { return false };
     let content_type = found.in_form(form);
     headers.set(b"content-type", &content_type);
     true

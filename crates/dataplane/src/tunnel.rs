@@ -23,13 +23,32 @@ struct Direction {
     ended: bool,
 }
 
-/// What a connection to a service has become.
+/// What a connection to a service has become; counted for as long as it lives.
 pub(crate) struct Upgraded {
-    pub(crate) up: Box<Connection>,
+    up: Box<Connection>,
     /// How long nothing may pass.
-    pub(crate) idle: Duration,
-    pub(crate) _lease: Lease,
-    pub(crate) _in_flight: InFlight,
+    idle: Duration,
+    _lease: Lease,
+    in_flight: InFlight,
+}
+
+impl Upgraded {
+    /// From now on what passes is no HTTP.
+    pub(crate) fn new(
+        up: Box<Connection>,
+        idle: Duration,
+        lease: Lease,
+        in_flight: InFlight,
+    ) -> Box<Upgraded> {
+        in_flight.series().tunnels.add(1);
+        Box::new(Upgraded { up, idle, _lease: lease, in_flight })
+    }
+}
+
+impl Drop for Upgraded {
+    fn drop(&mut self) {
+        self.in_flight.series().tunnels.add(-1);
+    }
 }
 
 /// Passes bytes until both sides have ended, one of them breaks, or nothing passes for as long as may be. When one

@@ -21,8 +21,8 @@ pub struct ForwardingInfo {
     pub port: u16,
     /// Where the client wanted to go, as far as somebody in between has said so.
     pub asked: Option<SocketAddr>,
-    /// The address as text, made once per connection.
-    pub peer_text: String,
+    /// The address as text, made once per connection; cheap to clone, as every stream has one.
+    pub peer_text: Arc<str>,
     /// Whether the peer is a trusted proxy.
     pub trusted: bool,
     /// `http` or `https`.
@@ -164,7 +164,7 @@ mod tests {
             asked: None,
             peer: peer.parse().unwrap(),
             port: 0,
-            peer_text: peer.to_owned(),
+            peer_text: peer.into(),
             trusted,
             scheme: "http",
             encryption: None,

@@ -50,6 +50,7 @@ families! {
     FAULTS = "gateward_faults_total" "counter" ["fault, layer"] "Requests that could not be served normally, by what happened and whose fault it was. See the list of faults.";
     PROTOCOLS = "gateward_requests_by_protocol_total" "counter" ["protocol"] "Requests that are over, by the version of HTTP in which they came.";
     UP_IN_FLIGHT = "gateward_upstream_requests_in_flight" "gauge" ["service"] "Requests that are with the service.";
+    UP_TUNNELS = "gateward_upstream_tunnels" "gauge" ["service"] "Requests whose connection has become a tunnel: WebSockets, and what CONNECT has opened.";
     UP_CONNECTIONS = "gateward_upstream_connections" "gauge" ["service, state"] "Open connections to the service: `active` in use, `idle` kept for later.";
     UP_OPENED = "gateward_upstream_connections_opened_total" "counter" ["service"] "Connections to the service that were opened.";
     UP_REUSED = "gateward_upstream_connections_reused_total" "counter" ["service"] "Requests that went over a kept connection.";
@@ -242,6 +243,7 @@ impl Metrics {
         each(&UP_IN_FLIGHT, &|text, name, t| {
             text.series(UP_IN_FLIGHT.name, "", &[("service", name)], t.in_flight);
         });
+        each(&UP_TUNNELS, &|text, name, t| text.series(UP_TUNNELS.name, "", &[("service", name)], t.tunnels));
         each(&UP_CONNECTIONS, &|text, name, t| {
             let idle = t.idle.clamp(0, t.open.max(0));
             for (state, count) in [("active", t.open - idle), ("idle", idle)] {

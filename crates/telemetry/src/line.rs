@@ -14,6 +14,8 @@ pub(crate) const LONGEST: usize = 32 * 1024;
 const LONGEST_PATH: usize = 2048;
 /// The most bytes of any other text.
 const LONGEST_TEXT: usize = 256;
+/// The most texts of a list.
+const MOST_TEXTS: usize = 32;
 
 /// What a line says besides the record. Empty texts are written as `null`.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +44,8 @@ pub struct Line<'a> {
     pub server_name: &'a str,
     /// The subject of the certificate that the client has shown.
     pub client_certificate: &'a str,
+    /// The alternative names of that certificate, with their kind in front.
+    pub client_names: &'a [Box<str>],
     /// The rest.
     pub record: &'a Record,
 }
@@ -105,6 +109,7 @@ impl Line<'_> {
         push_text(out, b",\"tls\":", self.tls.as_bytes(), LONGEST_TEXT);
         push_text(out, b",\"sni\":", self.server_name.as_bytes(), LONGEST_TEXT);
         push_text(out, b",\"client_cert\":", self.client_certificate.as_bytes(), LONGEST_TEXT);
+        push_texts(out, b",\"client_cert_san\":", self.client_names);
         out.extend_from_slice(b"}\n");
     }
 }
@@ -146,6 +151,18 @@ fn push_text(out: &mut Vec<u8>, key: &[u8], text: &[u8], most: usize) {
         push_escaped(out, text);
     }
     out.extend_from_slice(if is_cut { "…\"".as_bytes() } else { b"\"" });
+}
+
+/// A list of texts; `null` if it is empty. What is longer than [`MOST_TEXTS`] is cut and ends in `…`.
+fn push_texts(out: &mut Vec<u8>, key: &[u8], texts: &[Box<str>]) {
+    out.extend_from_slice(key);
+    if texts.is_empty() {
+        return out.extend_from_slice(b"null");
+    }
+    for (at, text) in texts.iter().take(MOST_TEXTS).enumerate() {
+        push_text(out, if at == 0 { b"[" } else { b"," }, text.as_bytes(), LONGEST_TEXT);
+    }
+    out.extend_from_slice(if texts.len() > MOST_TEXTS { ",\"…\"]".as_bytes() } else { b"]" });
 }
 
 /// Whether a byte may stand in a JSON string as it is, whatever stands around it.
@@ -209,6 +226,7 @@ mod tests {
             tls: "1.3",
             server_name: "api.test",
             client_certificate: "",
+            client_names: &[],
             record,
         }
     }
@@ -232,7 +250,7 @@ mod tests {
              \"method\":\"GET\",\"host\":\"api.test\",\"path\":\"/a\",\"status\":502,\"bytes_in\":12,\
              \"bytes_out\":34,\"route\":\"r\",\"service\":null,\"endpoint\":null,\"total_ms\":1234.567,\
              \"connect_ms\":null,\"first_byte_ms\":0.007,\"retries\":1,\"fault\":\"connect-failed\",\
-             \"protocol\":\"HTTP/2\",\"tls\":\"1.3\",\"sni\":\"api.test\",\"client_cert\":null}\n"
+             \"protocol\":\"HTTP/2\",\"tls\":\"1.3\",\"sni\":\"api.test\",\"client_cert\":null,\"client_cert_san\":null}\n"
         );
     }
 

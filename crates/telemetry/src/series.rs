@@ -124,6 +124,8 @@ impl RouteTotals {
 pub struct ServiceSeries {
     /// Requests that are with the service now.
     pub in_flight: Gauge,
+    /// Those of them whose connection has become a tunnel, such as a WebSocket.
+    pub tunnels: Gauge,
     /// Open connections, in use or kept.
     pub open: Gauge,
     /// Kept connections.
@@ -173,6 +175,7 @@ impl ServiceSeries {
 
     pub(crate) fn add_to(&self, totals: &mut ServiceTotals) {
         totals.in_flight += self.in_flight.get();
+        totals.tunnels += self.tunnels.get();
         totals.open += self.open.get();
         totals.idle += self.idle.get();
         totals.opened += self.opened.get();
@@ -189,6 +192,8 @@ impl ServiceSeries {
 pub struct ServiceTotals {
     /// Requests that are with the service now.
     pub in_flight: i64,
+    /// Those of them whose connection has become a tunnel, such as a WebSocket.
+    pub tunnels: i64,
     /// Open connections, in use or kept.
     pub open: i64,
     /// Kept connections.
@@ -208,6 +213,7 @@ impl Default for ServiceTotals {
     fn default() -> ServiceTotals {
         ServiceTotals {
             in_flight: 0,
+            tunnels: 0,
             open: 0,
             idle: 0,
             opened: 0,

@@ -169,6 +169,7 @@ mod tests {
             tls: "",
             server_name: "",
             client_certificate: "",
+            client_names: &[],
             record,
         }
     }
