@@ -48,7 +48,7 @@ fn wire_reads(bytes: &[u8]) -> Option<Verdict> {
     };
     let mut head = RequestHead::default();
     let meta = parse_request(&bytes[..end], &LIMITS, &mut head).ok()?;
-    // CONNECT is refused when a request is normalised. A minor version above 1 hyper does not take.
+    // A CONNECT asks for no message. A minor version above 1 hyper does not take.
     let line_end = head.target.start as usize + head.target.len as usize;
     let version = bytes[line_end..].get(..b" HTTP/1.1\r\n".len())?;
     if head.method == Method::Connect || !matches!(version, b" HTTP/1.1\r\n" | b" HTTP/1.0\r\n") {

@@ -21,8 +21,8 @@ section! {
         /// Sends clients to the same URL with `https`. `true` takes the port of the listener with `tls` if there is
         /// exactly one, and 443 otherwise; a number is the port.
         redirect_https: Spanned<RedirectHttps> = "false",
-        /// Connections begin with the address of the client (PROXY protocol, version 1 or 2). Only peers in
-        /// `trusted_proxies` may connect then.
+        /// Connections begin with the address of the client (PROXY protocol, version 1 or 2). Peers in
+        /// `trusted_proxies` have to say it; others cannot, and are taken for who they are.
         proxy_protocol: Spanned<bool> = "false",
         /// How much one client may use.
         limits: ListenLimits = "{}",
