@@ -261,6 +261,29 @@ fn proxies_are_believed_only_if_they_are_trusted() {
 }
 
 #[test]
+fn other_versions_and_tunnels_are_told() {
+    let yaml = "listen: 127.0.0.1:8080\nservices:\n  \
+        carts: { endpoints: [http://10.1.0.1:50051], protocol: http2, health: { grpc: true } }\n  \
+        db: { endpoints: [http://10.2.0.1:5432], proxy_protocol: v2 }\n\
+        routes:\n- { path: /shop.Cart/*, service: carts, grpc_web: true }\n\
+        - { hosts: db.test, methods: [CONNECT], service: db }\n";
+    let folder = folder_of(yaml);
+    let kind = "content-type: application/grpc-web-text+proto";
+    let explained = run(&folder, &["POST", "/shop.Cart/Add", "-H", kind, "--body", "8"]);
+    explained.has(&["changed", "content-type", "application/grpc+proto"]);
+    explained.has(&["added", "te: trailers"]);
+    ["over HTTP/2", "probed", "gRPC-Web is translated"].iter().for_each(|told| explained.has(&[told]));
+    // What a gateway refuses is a call that failed, here too.
+    let refused = run(&folder, &["POST", "/elsewhere", "-H", kind]);
+    refused.has(&["status", "200"]);
+    refused.has(&["grpc-status: 12"]);
+    let tunnel = run(&folder, &["CONNECT", "http://db.test:5432"]);
+    assert_eq!((explained.code(), tunnel.code()), (Some(0), Some(0)), "{}", tunnel.text);
+    let told = ["Forwarded to service db", "the connection itself", "address of the client"];
+    told.iter().for_each(|told| tunnel.has(&[told]));
+}
+
+#[test]
 fn what_is_malformed_gets_the_fault_that_serving_gives() {
     for (arguments, status, fault) in [
         (&["/x", "-H", "bad name: x"][..], "400", "bad-header"),

@@ -9,7 +9,7 @@ use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
 use message::{Headers, Reply};
 use policy::Chain;
 use router::{Builder, HostPattern, Match, PathPattern, PatternError, RouteIndex, Router, ValuePattern};
-use snapshot::{Action, Redirect, Route, Split, Target};
+use snapshot::{Action, Protocol, Redirect, Route, Split, Target};
 
 use crate::policies::Layer;
 use crate::reachability;
@@ -61,7 +61,7 @@ pub(crate) fn compile(
         let layer = Layer::compile(raw.policies.as_ref(), diagnostics);
         let context =
             Context { config, complete, services, gateway, layer: &layer, pattern: pattern.as_ref() };
-        let connect = is_for_connect(raw, diagnostics);
+        let connect = is_for_connect(raw, services, diagnostics);
         let action = context.action(raw, &mut used, diagnostics);
         if let (Some(of), Some(action)) = (of, action) {
             builder.add(RouteIndex(routes.len() as u32), of);
@@ -192,7 +192,7 @@ const CONNECT: &str = "CONNECT";
 
 /// Whether a route is for CONNECT; reports what has no meaning there. A request of this method has a host and a port,
 /// and what follows it is no HTTP.
-fn is_for_connect(raw: &Raw, diagnostics: &mut Diagnostics) -> bool {
+fn is_for_connect(raw: &Raw, services: &Services, diagnostics: &mut Diagnostics) -> bool {
     let mut methods = raw.methods.iter().flatten();
     let Some(method) = methods.clone().find(|method| method.value == CONNECT) else { return false };
     let mut wrong = |what: &str, help: &str| {
@@ -205,6 +205,15 @@ fn is_for_connect(raw: &Raw, diagnostics: &mut Diagnostics) -> bool {
         wrong(
             "a CONNECT has a host and nothing else",
             "remove `path`, `query`, `rewrite` and `grpc_web`; choose by `hosts`",
+        );
+    }
+    let named =
+        raw.service.iter().chain(raw.split.iter().flat_map(|split| split.value.iter().map(|(name, _)| name)));
+    let mut protocols = named.filter_map(|name| services.protocol(services.find(name)?));
+    if protocols.any(|protocol| protocol != Protocol::Http1) {
+        wrong(
+            "a CONNECT leads to a service whose handshake would settle on HTTP",
+            "name a service with `protocol: http1`: what passes on its connection is up to the client",
         );
     }
     if raw.redirect.is_some() || raw.respond.is_some() {

@@ -30,6 +30,11 @@ impl Services {
         self.layers.get(index.0)
     }
 
+    /// The version of HTTP that a service is spoken to in.
+    pub(crate) fn protocol(&self, index: ServiceIndex) -> Option<Protocol> {
+        self.compiled.get(index.0).map(|service| service.protocol)
+    }
+
     /// All names.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.compiled.iter().map(|service| &*service.name)
@@ -117,6 +122,12 @@ fn check_endpoints(name: &diagnostics::Spanned<String>, raw: &Raw, diagnostics: 
 }
 
 fn protocol(raw: &Raw, diagnostics: &mut Diagnostics) -> Protocol {
+    if raw.proxy_protocol.is_some() && raw.protocol.value != config::ServiceProtocol::Http1 {
+        let message = "`proxy_protocol` names one client for each connection, and HTTP/2 carries many on one";
+        diagnostics.push(Diagnostic::error(Code::ConflictingKeys, raw.protocol.span, message).help(
+            "write `protocol: http1`, or leave `proxy_protocol` out: `x-forwarded-for` names clients too",
+        ));
+    }
     let plain = raw.endpoints.iter().any(|endpoint| !endpoint.url.value.https);
     match raw.protocol.value {
         config::ServiceProtocol::Http1 => Protocol::Http1,

@@ -192,16 +192,17 @@ fn services_are_reached_as_they_say() {
     let (_, _, rendered) = compile(&service("endpoints: [http://a:81], tls: {}"));
     assert!(rendered.contains("write `https://a:81`, or remove `tls`"), "{rendered}");
     let snapshot = fine(&service(
-        "endpoints: [https://a, https://b:8443], tls: { ca: a.pem, server_name: x.test }, protocol: auto, proxy_protocol: v2",
+        "endpoints: [https://a, https://b:8443], tls: { ca: a.pem, server_name: x.test }, protocol: auto",
     ));
-    let [service] = &snapshot.services[..] else { panic!("one service") };
-    let ports: Vec<_> =
-        service.endpoints.iter().map(|endpoint| (endpoint.port, &*endpoint.authority)).collect();
+    let [only] = &snapshot.services[..] else { panic!("one service") };
+    let ports: Vec<_> = only.endpoints.iter().map(|endpoint| (endpoint.port, &*endpoint.authority)).collect();
     assert_eq!(ports, [(443, "a"), (8443, "b:8443")]);
-    let client = service.tls.as_ref().unwrap();
+    let client = only.tls.as_ref().unwrap();
     assert_eq!(client.server_name.as_deref(), Some("x.test"));
     assert_eq!(client.config().alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
-    assert_eq!(service.proxy_protocol, Some(ProxyProtocol::V2));
+    // A version that shares a connection among clients is refused beside it.
+    let snapshot = fine(&service("endpoints: [http://a], proxy_protocol: v2"));
+    assert_eq!(snapshot.services[0].proxy_protocol, Some(ProxyProtocol::V2));
 }
 
 #[test]

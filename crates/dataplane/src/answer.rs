@@ -23,7 +23,7 @@ pub(crate) fn fault(s: &mut Serving<'_>, fault: Fault) -> (Cow<'static, Reply>, 
 /// Answers with a reply. Without a chain, where no route was found, those of the gateway's policies hold that
 /// change responses. `close` ends the connection with it.
 pub(crate) async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, close: bool) -> Outcome {
-    let in_grpc = as_grpc(s, reply);
+    let in_grpc = as_grpc(s.request, reply);
     let reply = in_grpc.as_ref().unwrap_or(reply);
     let whole = take_body_in_hand(s);
     let keep = whole && !close && s.request.meta.keep_alive && !s.is_closing();
@@ -44,15 +44,15 @@ pub(crate) async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Rep
 }
 
 /// What a client that speaks gRPC is told: its libraries look at the status of the call and at nothing else.
-fn as_grpc(s: &Serving<'_>, reply: &Reply) -> Option<Reply> {
+pub(crate) fn as_grpc(request: &Request, reply: &Reply) -> Option<Reply> {
     if reply.status < 400 {
         return None;
     }
-    let content_type = s.request.head.headers.values(b"content-type").next()?;
+    let content_type = request.head.headers.values(b"content-type").next()?;
     let found = GrpcContentType::of(content_type)?;
-    let content_type = found.in_form(s.request.grpc_web.unwrap_or(found.form));
+    let content_type = found.in_form(request.grpc_web.unwrap_or(found.form));
     let content_type = String::from_utf8_lossy(&content_type).into_owned();
-    Some(match s.request.record.fault {
+    Some(match request.record.fault {
         Some(fault) if fault.status() == reply.status => Reply::grpc_fault(fault, content_type),
         _ => reply.clone().into_grpc(content_type),
     })

@@ -14,6 +14,7 @@ use router::RouteIndex;
 use snapshot::{Action, Listener, Redirect, Route, Snapshot};
 
 use crate::request::{Request, Subject};
+use crate::translation::translate_request;
 use crate::websocket;
 
 /// A request that passed this gateway this often already goes in a circle.
@@ -91,6 +92,9 @@ pub(crate) fn permit<'r>(
                 rewrite_path(request, template).map_err(Refusal::Fault)?;
             }
             prepare(request, info).map_err(Refusal::Fault)?;
+            if route.grpc_web {
+                request.grpc_web = translate_request(&mut request.head, &mut request.meta);
+            }
             if request.meta.upgrade_websocket && request.head.version.has_streams() {
                 request.head.headers.set(b"sec-websocket-key", &websocket::new_key(rng));
             }

@@ -166,6 +166,8 @@ pub struct Upstream {
     pub may_be_repeated: bool,
     /// Whether a WebSocket is asked for.
     pub websocket: bool,
+    /// Whether it came in gRPC-Web, and is translated.
+    pub grpc_web: bool,
     /// The id that was made for it: another one for each request.
     pub generated: Option<String>,
 }
@@ -383,6 +385,7 @@ fn upstream(request: &Request, service: &Service, mut trail: Trail) -> Upstream 
         fields: sent,
         may_be_repeated: request.may_be_repeated(&service.retries),
         websocket: request.meta.upgrade_websocket,
+        grpc_web: request.grpc_web.is_some(),
     }
 }
 
@@ -407,6 +410,7 @@ fn refuse(
             if request.state.id.is_empty() {
                 request.state.id.generate(rng);
             }
+            request.record.fault = Some(fault);
             let reply = Reply::fault(fault, request.state.id.as_str());
             Answer { fault: Some(fault), ..compose(request, chain, &reply, by) }
         }
@@ -414,6 +418,8 @@ fn refuse(
 }
 
 fn compose(request: &Request, chain: &Chain, reply: &Reply, by: Decider) -> Answer {
+    let in_grpc = answer::as_grpc(request, reply);
+    let reply = in_grpc.as_ref().unwrap_or(reply);
     let mut head = ResponseHead::default();
     answer::fill_head(&mut head, reply, chain, &request.state);
     Answer {

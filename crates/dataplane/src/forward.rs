@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use message::{Blame, Fault, is_grpc, parse_grpc_timeout, write_grpc_timeout};
 use policy::{Chain, Permitted};
-use snapshot::Route;
 
 use crate::attempt::{Failed, attempt};
 use crate::live::{LiveService, Member};
@@ -15,7 +14,6 @@ use crate::pump::Pump;
 use crate::request::Request;
 use crate::serving::{BodyState, Outcome, Serving};
 use crate::timer::Tick;
-use crate::translation::translate_request;
 
 /// Forwards a request to a service. Takes the proof that every policy let it pass. What it could not be served
 /// for is left to the caller to answer.
@@ -24,12 +22,9 @@ pub(crate) async fn forward(
     _permitted: Permitted,
     service: &LiveService,
     chain: &Chain,
-    route: &Route,
+    route_timeout: Option<Duration>,
 ) -> Result<Outcome, Fault> {
-    if route.grpc_web {
-        s.request.grpc_web = translate_request(&mut s.request.head, &mut s.request.meta);
-    }
-    let limit = route.timeout.or(service.settings.timeouts.request);
+    let limit = route_timeout.or(service.settings.timeouts.request);
     let limit = match grpc_deadline(s.request)? {
         Some(deadline) => Some(limit.map_or(deadline, |limit| limit.min(deadline))),
         None => limit,

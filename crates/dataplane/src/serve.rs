@@ -35,10 +35,12 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
     let (reply, close) = match next {
         Ok(Onward::Reply(reply)) => (reply, false),
         Ok(Onward::Forward(permitted)) => match route.service(way) {
-            Some(service) => match forward::forward(s, permitted, service, chain, &route.route).await {
-                Ok(outcome) => return outcome,
-                Err(fault) => compose(s, Refusal::Fault(fault)),
-            },
+            Some(service) => {
+                match forward::forward(s, permitted, service, chain, route.route.timeout).await {
+                    Ok(outcome) => return outcome,
+                    Err(fault) => compose(s, Refusal::Fault(fault)),
+                }
+            }
             None => compose(s, Refusal::Fault(Fault::Internal)),
         },
         Err(refusal) => compose(s, refusal),

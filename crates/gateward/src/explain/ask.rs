@@ -57,7 +57,12 @@ impl Ask {
         if let Some(fragment) = &url.fragment {
             notes.push(format!("Clients keep #{fragment} to themselves, so it was left out."));
         }
-        let mut head = format!("{method} {} HTTP/1.1\r\n", url.target);
+        // A CONNECT asks for a host and a port, and nothing else (RFC 9110 section 9.3.6).
+        let target = match &url.authority {
+            Some(authority) if method == "CONNECT" => authority,
+            _ => &url.target,
+        };
+        let mut head = format!("{method} {target} HTTP/1.1\r\n");
         if let Some(host) = &host {
             head.push_str(&format!("Host: {host}\r\n"));
         }
@@ -72,7 +77,7 @@ impl Ask {
         Ask {
             method,
             url: url.typed.clone(),
-            target: url.target.clone(),
+            target: target.clone(),
             port: url.port(),
             https: url.authority.is_some().then_some(url.is_https),
             server_name: server_name(called),

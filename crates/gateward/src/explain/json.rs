@@ -10,7 +10,7 @@ use dataplane::explain::{
 use diagnostics::Span;
 use router::{ValuePattern, Verdict};
 use serde_json::{Value, json};
-use snapshot::{EndpointHost, Route, Service};
+use snapshot::{EndpointHost, Protocol, Route, Service};
 
 use super::report::{Report, algorithm, endpoints, kind, path, retry_on, scheme};
 
@@ -214,6 +214,7 @@ fn upstream(report: &Report<'_>, way: &Way<'_>, upstream: &Upstream) -> Value {
         "changes": changes(report, way, &upstream.changes, upstream.generated.as_deref()),
         "may_be_repeated": upstream.may_be_repeated,
         "websocket": upstream.websocket,
+        "grpc_web": upstream.grpc_web,
     })
 }
 
@@ -268,6 +269,14 @@ fn service(service: &Service) -> Value {
     let (timeouts, retries) = (&service.timeouts, &service.retries);
     json!({
         "name": service.name,
+        "protocol": match service.protocol {
+            Protocol::Http1 => "http1",
+            Protocol::Http2 => "http2",
+            Protocol::Auto => "auto",
+        },
+        "tls": service.tls.is_some(),
+        "proxy_protocol": service.proxy_protocol.is_some(),
+        "probed": service.health.is_some(),
         "balance": algorithm(service),
         "endpoints": service.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
         "timeouts_ms": {

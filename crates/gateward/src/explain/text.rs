@@ -2,8 +2,9 @@
 //!
 //! It decides nothing, and says only what is in the report. Entry point: [`render`].
 
-use dataplane::explain::{Answer, Decider, End, Next, Reading, Said, Step, Way};
+use dataplane::explain::{Answer, Decider, End, Next, Reading, Said, Step, Upstream, Way};
 use message::{Blame, reason_phrase};
+use snapshot::{Protocol, Service};
 
 use super::limits;
 use super::page::{Page, row};
@@ -195,9 +196,7 @@ fn end(report: &Report<'_>, way: &Way<'_>, several: bool, page: &mut Page) {
                 page.line(&format!("  {others}one of them, chosen by {}", algorithm(service)));
             }
             page.line(&format!("  host: {}", report.mask.hide(&upstream.host)));
-            if upstream.websocket {
-                page.line("  The client wants a WebSocket: after 101 bytes pass both ways.");
-            }
+            manner(service, upstream).for_each(|line| page.line(&format!("  {line}")));
         }
         (End::Forward(_), None) => {}
         (End::Answer(answer), _) => {
@@ -207,6 +206,27 @@ fn end(report: &Report<'_>, way: &Way<'_>, several: bool, page: &mut Page) {
             answer_rows(report, answer, &way.steps, page);
         }
     }
+}
+
+/// How the service is spoken to, as far as it is not plain HTTP/1.1.
+fn manner(service: &Service, upstream: &Upstream) -> impl Iterator<Item = &'static str> {
+    let version = match service.protocol {
+        Protocol::Http1 => None,
+        Protocol::Http2 => Some("over HTTP/2: host is its :authority"),
+        Protocol::Auto => Some("over HTTP/2 or HTTP/1.1, as the handshake settles"),
+    };
+    let lines = [
+        version,
+        service
+            .proxy_protocol
+            .map(|_| "Its connections begin with the address of the client (PROXY protocol)."),
+        service.health.is_some().then_some("Endpoints are probed; those that fail get no requests."),
+        upstream.grpc_web.then_some("gRPC-Web is translated to gRPC, and the answer back."),
+        upstream.websocket.then_some("The client wants a WebSocket: after 101 bytes pass both ways."),
+        (upstream.method == "CONNECT")
+            .then_some("The client gets the connection itself: bytes pass both ways."),
+    ];
+    lines.into_iter().flatten()
 }
 
 /// What the gateway answers, and why.
