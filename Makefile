@@ -12,6 +12,9 @@ MAKEFLAGS += --no-print-directory
 export PATH := $(HOME)/.cargo/bin:$(PATH):/usr/sbin
 export CARGO_TERM_COLOR ?= auto
 
+# `make test` draws the same cases each time, so that a change is judged by what it changed; a plain
+# `cargo test` draws new ones.
+PROPTEST_SEED ?= 20261126
 CARGO_DENY_VERSION := 0.20.2
 BINARY := $(CURDIR)/target/fast/gateward
 
@@ -67,7 +70,7 @@ tidy: tools-build
 
 unit: tools-build
 	$(call step,unit tests)
-	cargo test --workspace --exclude end-to-end --locked
+	PROPTEST_RNG_SEED=$(PROPTEST_SEED) cargo test --workspace --exclude end-to-end --locked
 
 binary: tools-build
 	$(call step,building gateward (fast profile) for the end-to-end tests)

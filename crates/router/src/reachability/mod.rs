@@ -79,10 +79,9 @@ use solve::Solver;
 /// All work, in units of some 20 ns: a second at the very most, and some ten milliseconds for ten thousand
 /// routes.
 const WORK: u64 = 30_000_000;
-/// Most requests that are looked up to find out whether an alternative is reachable.
+/// Most requests that are looked up to find out whether an alternative is reachable, or whether two have a
+/// request that none takes before them.
 const STEPS: u32 = 60;
-/// The same, to find out whether two alternatives have a request that none takes before them.
-const OVERLAP_STEPS: u32 = 12;
 /// Most routes that are named to overlap one.
 const MOST_NAMED: usize = 3;
 
@@ -275,7 +274,7 @@ impl<'r> Examiner<'r> {
         let mut both = region.clone().meet(outer.clone())?;
         // As in `are_told_apart`.
         both.has_single_values = true;
-        match self.solver.escape(self.router, &both, higher as Rank, OVERLAP_STEPS) {
+        match self.solver.escape(self.router, &both, higher as Rank, STEPS) {
             Verdict::Takes(example) => Some(example),
             Verdict::Taken { .. } | Verdict::Impossible(_) => None,
             Verdict::Unknown => {

@@ -271,6 +271,19 @@ fn overlaps_that_nobody_meets() {
 }
 
 #[test]
+fn an_overlap_behind_several_others_is_found() {
+    // Whoever looks for a request of 3 and 4 meets the exceptions before them one after the other.
+    let routes = [
+        "host=b.a.com path=/a/a header=x-a priority=-1",
+        "query=p=~^2 priority=-1",
+        "host=b.a.com method=POST query=p",
+        "path=/* header=x-a query=p=~^2",
+        "path=~^/(a|b)/ method=GET header=x-a=1 query=p",
+    ];
+    assert!(!found_where(&routes, |_| true).is_empty());
+}
+
+#[test]
 fn a_narrower_place_for_all_methods_is_expected() {
     let surprising = |matches: &[&str]| found_where(matches, |crossing| !crossing.is_by_methods).len();
     assert_eq!(surprising(&["path=/* method=GET", "path=/api/*"]), 0);
