@@ -25,6 +25,9 @@ PROGRAMS = {
     "origin": Program("origin.c"),
     "origin_grpc": Program("origin_grpc.c"),
     "floor": Program("floor.c"),
+    # Of the benchmark in resilience/.
+    "arrivals": Program("../resilience/programs/arrivals.c"),
+    "service": Program("../resilience/programs/service.c", ("-lm",)),
 }
 
 

@@ -20,6 +20,8 @@ pub mod bulk;
 pub mod case;
 pub mod certificates;
 mod client;
+pub mod failing;
+pub mod fault_proxy;
 mod gateway;
 pub mod http2;
 mod link;

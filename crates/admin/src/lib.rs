@@ -1,10 +1,11 @@
 //! The admin listener: health, metrics, and what the configuration in use says.
 //!
-//! It runs on the control thread, answers those who run the gateway, and never those who use it. It only reads: from
-//! [`control::View`]. Entry points: [`bind`], [`serve`]; the pages are in `pages.rs`.
+//! It runs on the control thread, answers those who run the gateway, and never those who use it. What it reads and what
+//! it changes goes through [`control::View`]. Entry points: [`bind`], [`serve`]; the pages are in `pages.rs`.
 
 mod access;
 mod certificates;
+mod drain;
 mod listen;
 mod pages;
 mod routes;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use telemetry::Metrics;
 
 use crate::access::{self, Denied};
-use crate::{certificates, routes, services};
+use crate::{certificates, drain, routes, services};
 
 /// What there is, and what it says.
 const PAGES: &[(&str, &str)] = &[
@@ -24,6 +24,10 @@ const PAGES: &[(&str, &str)] = &[
     ("/config", "the configuration in use, with defaults and without secrets, and how the last reload went"),
     ("/routes", "the routes in use, where they lead and what they have counted"),
     ("/services", "the services in use, their endpoints, connections and counts"),
+    (
+        "/services/NAME/endpoints/ADDRESS/drain",
+        "POST: this address gets no new requests; `undrain` takes that back",
+    ),
     ("/certificates", "the certificates of each listener, when they end, and how orders by ACME go"),
 ];
 
@@ -45,10 +49,22 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
             return reply;
         }
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "Everything here is asked for with GET.\n");
-        reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return reply;
+    let change = drain::parse(path);
+    let wrong_method = |how: &'static str, allowed| {
+        let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, how);
+        reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        reply
+    };
+    match (request.method(), change) {
+        (&Method::POST, Some(change)) => {
+            return match drain::run(view, &change) {
+                Ok(done) => json_reply(&done),
+                Err(why) => text(StatusCode::NOT_FOUND, &format!("{why}\n")),
+            };
+        }
+        (_, Some(_)) => return wrong_method("Changes are asked for with POST.\n", "POST"),
+        (&Method::GET | &Method::HEAD, None) => {}
+        (_, None) => return wrong_method("All pages are asked for with GET.\n", "GET, HEAD"),
     }
     match path {
         "/" => text(StatusCode::OK, &index()),

@@ -1,8 +1,10 @@
 //! `/services`: what stands behind the gateway, and how it does.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use balance::Outage;
 use control::{AddressHealth, ServiceHealth, View};
 use serde_json::{Value, json};
 use snapshot::{Endpoint, EndpointHost, Service};
@@ -33,6 +35,7 @@ fn one(view: &View, service: &Service, totals: Option<&ServiceTotals>) -> Value 
             "max_per_address": service.max_connections,
         },
         "health": view.health_of(&service.name).map(|health| probed(&health)),
+        "out": out(view, service),
         "retries": totals.retries,
         "failures": totals.failures(),
     })
@@ -46,7 +49,7 @@ fn probed(health: &ServiceHealth) -> Value {
         json!({
             "address": one.address.to_string(),
             "healthy": one.standing.is_healthy(),
-            "takes_requests": balance::takes_requests(one.standing, health.panic),
+            "takes_requests": balance::takes_requests(one.standing.outage(), health.panic),
             "since": seconds(one.since),
             "last_probe": one.last.as_ref().map(|last| json!({ "at": seconds(last.at), "result": last.result })),
         })
@@ -59,13 +62,28 @@ fn probed(health: &ServiceHealth) -> Value {
     })
 }
 
+/// The addresses that are to get no requests, and why.
+fn out(view: &View, service: &Service) -> Value {
+    let ejected = view.ejected_of(&service.name);
+    let shown = |(address, outage): (SocketAddr, Outage)| {
+        let ejected = ejected.iter().find(|one| one.address == address);
+        json!({
+            "address": address.to_string(),
+            "reason": outage.as_str(),
+            "why": ejected.map(|one| one.cause.to_string()),
+            "back_in_seconds": ejected.map(|one| one.back_in.as_millis().div_ceil(1000) as u64),
+        })
+    };
+    view.outages_of(&service.name).into_iter().map(shown).collect()
+}
+
 fn endpoint(view: &View, endpoint: &Endpoint) -> Value {
     let addresses = match &endpoint.host {
         EndpointHost::Address(address) => vec![*address],
         EndpointHost::Name(name) => view.addresses_of(name),
     };
     let addresses: Vec<String> =
-        addresses.into_iter().map(|ip| std::net::SocketAddr::new(ip, endpoint.port).to_string()).collect();
+        addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port).to_string()).collect();
     json!({
         "url": format!("http://{}", endpoint.authority),
         "weight": endpoint.weight,

@@ -3,6 +3,8 @@
 //! It must not know why something is retried. Entry points: [`RetryBudget::on_request`],
 //! [`RetryBudget::try_retry`].
 
+use std::time::Duration;
+
 /// Length of the window over which requests and retries are counted, in milliseconds.
 pub const WINDOW_MS: u64 = 10_000;
 /// The window moves by halves.
@@ -83,9 +85,32 @@ impl RetryBudget {
     }
 }
 
+/// The longest pause is so many times the first.
+const LONGEST_PAUSE: u32 = 10;
+
+/// How long to wait before the same member is asked again, after so many failures, at least one: up to `base` the first
+/// time, then up to twice as long each time, at most ten times. Drawn at random, so that requests that failed together
+/// do not come back together.
+pub fn backoff(base: Duration, failures: u32, rng: &mut fastrand::Rng) -> Duration {
+    let most = base * (1 << failures.saturating_sub(1).min(4)).min(LONGEST_PAUSE);
+    most.mul_f64(rng.f64())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_grow_and_differ() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for (failures, most) in [(0, 25), (1, 25), (2, 50), (3, 100), (4, 200), (5, 250), (50, 250)] {
+            let drawn: Vec<Duration> =
+                (0..100).map(|_| backoff(Duration::from_millis(25), failures, &mut rng)).collect();
+            let (least, longest) = (drawn.iter().min().unwrap(), drawn.iter().max().unwrap());
+            assert!(longest.as_millis() <= most && longest.as_millis() > most / 2, "{failures}: {longest:?}");
+            assert!(least.as_millis() < most / 4, "{failures}: {least:?}");
+        }
+    }
 
     fn granted(budget: &mut RetryBudget, tries: u32, now: u64) -> u32 {
         (0..tries).map(|_| u32::from(budget.try_retry(now))).sum()

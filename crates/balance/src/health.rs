@@ -1,7 +1,7 @@
-//! What probes say of a member, and who takes requests because of it.
+//! What probes say of a member.
 //!
 //! A member counts as healthy until enough probes in a row have said otherwise, and the other way round. It must not
-//! know how probes are made, and it asks no clock. Entry points: [`Health::observe`], [`takes_requests`].
+//! know how probes are made, and it asks no clock. Entry point: [`Health::observe`].
 
 use std::time::Duration;
 
@@ -77,24 +77,6 @@ impl Health {
     }
 }
 
-/// If fewer of a service's members than these are healthy, in percent, all of them take requests: so many do not fail at
-/// once by themselves, and the few that are left would not bear what all have borne.
-pub const PANIC_PERCENT: usize = 50;
-
-/// Whether so few of all members are healthy that probes are not believed.
-pub const fn is_panic(healthy: usize, all: usize) -> bool {
-    healthy * 100 < all * PANIC_PERCENT
-}
-
-/// Whether a member takes requests, where `panic` says what [`is_panic`] has said of its service.
-pub const fn takes_requests(standing: Standing, panic: bool) -> bool {
-    match standing {
-        Standing::Healthy => true,
-        Standing::Failing => panic,
-        Standing::Declining => false,
-    }
-}
-
 /// The time to the next probe: up to a tenth more or less than `every`, so that probes spread out. `random` is any
 /// number, each as likely as the others.
 pub fn interval(every: Duration, random: u32) -> Duration {
@@ -148,26 +130,6 @@ mod tests {
                 .collect();
             assert_eq!(stands, standings, "{healthy_after} {unhealthy_after} {probes}");
         }
-    }
-
-    #[test]
-    fn all_take_requests_when_fewer_than_half_are_healthy() {
-        for (healthy, all, panic) in [
-            (0, 0, false),
-            (1, 1, false),
-            (0, 1, true),
-            (1, 2, false),
-            (0, 2, true),
-            (1, 3, true),
-            (2, 3, false),
-        ] {
-            assert_eq!(is_panic(healthy, all), panic, "{healthy} of {all}");
-        }
-        let takes = |panic| {
-            [Standing::Healthy, Standing::Failing, Standing::Declining]
-                .map(|standing| takes_requests(standing, panic))
-        };
-        assert_eq!((takes(false), takes(true)), ([true, false, false], [true, true, false]));
     }
 
     #[test]

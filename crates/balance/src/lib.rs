@@ -7,7 +7,20 @@
 mod balancer;
 mod budget;
 mod health;
+mod latency;
+mod maglev;
+mod outage;
+mod outlier;
+pub mod rollout;
+mod warmup;
+mod zone;
 
-pub use balancer::{Algorithm, Balancer};
-pub use budget::{RetryBudget, WINDOW_MS};
-pub use health::{Health, PANIC_PERCENT, Standing, Thresholds, interval, is_panic, takes_requests};
+pub use balancer::key::hash_key;
+pub use balancer::{Algorithm, Balancer, Members, Seat};
+pub use budget::{RetryBudget, WINDOW_MS, backoff};
+pub use health::{Health, Standing, Thresholds, interval};
+pub use latency::{HALF_LIFE_MS, PeakEwma};
+pub use outage::{Outage, PANIC_PERCENT, is_panic, takes_requests};
+pub use outlier::{Cause, Change, Ejection, LATENCY_BUCKETS, LONGEST, Out, Outliers, Tally, latency_bucket};
+pub use warmup::{MIN_WARMTH, WARM, in_flight_as_if_warm, is_passed_over, warmth};
+pub use zone::{LOCAL_PERCENT, ZoneWeight, local_share};

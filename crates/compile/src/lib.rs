@@ -6,6 +6,7 @@
 mod acme;
 mod admin;
 mod certificates;
+mod forward;
 mod health;
 mod listeners;
 mod outside;

@@ -230,8 +230,8 @@ fn does_the_same(one: &Route, other: &Route) -> bool {
     one.timeout == other.timeout
         && match (&one.action, &other.action) {
             (
-                Action::Forward { split: one, rewrite: one_path },
-                Action::Forward { split: other, rewrite: other_path },
+                Action::Forward { split: one, rewrite: one_path, .. },
+                Action::Forward { split: other, rewrite: other_path, .. },
             ) => {
                 let (one, other) = (one.targets(), other.targets());
                 let is_same_path = match (one_path, other_path) {

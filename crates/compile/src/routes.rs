@@ -9,7 +9,7 @@ use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
 use message::{Headers, Reply};
 use policy::Chain;
 use router::{Builder, HostPattern, Match, PathPattern, PatternError, RouteIndex, Router, ValuePattern};
-use snapshot::{Action, Protocol, Redirect, Route, Split, Target};
+use snapshot::{Action, Protocol, Redirect, Route};
 
 use crate::policies::Layer;
 use crate::reachability;
@@ -249,14 +249,14 @@ fn value_pattern(condition: &Condition, diagnostics: &mut Diagnostics) -> Option
 }
 
 /// What a route's action is compiled against.
-struct Context<'a> {
-    config: &'a Config,
+pub(crate) struct Context<'a> {
+    pub(crate) config: &'a Config,
     /// Everything that was written could be read.
-    complete: bool,
-    services: &'a Services,
-    gateway: &'a Layer,
-    layer: &'a Layer,
-    pattern: Option<&'a PathPattern>,
+    pub(crate) complete: bool,
+    pub(crate) services: &'a Services,
+    pub(crate) gateway: &'a Layer,
+    pub(crate) layer: &'a Layer,
+    pub(crate) pattern: Option<&'a PathPattern>,
 }
 
 impl Context<'_> {
@@ -334,65 +334,6 @@ impl Context<'_> {
         }
     }
 
-    fn forward(
-        &self,
-        raw: &Raw,
-        used: &mut BTreeSet<String>,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Action> {
-        let wanted: Vec<(&Spanned<String>, u32)> = match (&raw.service, &raw.split) {
-            (Some(service), _) => vec![(service, 1)],
-            (None, Some(split)) => split.value.iter().map(|(name, weight)| (name, weight.get())).collect(),
-            (None, None) => Vec::new(),
-        };
-        let targets: Vec<Option<Target>> = wanted
-            .iter()
-            .map(|(name, weight)| {
-                used.insert(name.value.clone());
-                let Some(service) = self.services.find(&name.value) else {
-                    let services = &self.config.services;
-                    let may_be_there = services.is_broken(&name.value)
-                        || (services.is_empty() && !services.has_broken() && !self.complete);
-                    if !may_be_there {
-                        diagnostics.push(unknown_service(name, self.services));
-                    }
-                    return None;
-                };
-                let layer = self.services.layer(service)?;
-                let chain = Layer::chain(&[self.layer, layer, self.gateway]);
-                Some(Target { service, weight: *weight, chain })
-            })
-            .collect();
-        let rewrite = match &raw.rewrite {
-            None => Some(None),
-            Some(text) => self.rewrite(text, diagnostics).map(Some),
-        };
-        let targets: Vec<Target> = targets.into_iter().collect::<Option<_>>()?;
-        let Some(split) = Split::new(targets) else {
-            diagnostics.push(
-                Diagnostic::error(
-                    Code::InvalidValue,
-                    raw.split.as_ref().map(|split| split.span),
-                    "no service of this split has a share",
-                )
-                .help("give at least one a weight above 0: split: { stable: 95, canary: 5 }"),
-            );
-            return None;
-        };
-        Some(Action::Forward { split, rewrite: rewrite? })
-    }
-
-    fn rewrite(&self, text: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<snapshot::Template> {
-        if !text.starts_with('/') || !templates::is_uri_text(text) || text.contains('#') {
-            diagnostics.push(
-                Diagnostic::error(Code::InvalidPath, text.span, format!("`{}` is not a path", text.value))
-                    .help("a rewrite begins with `/`, may hold captures such as `{id}`, and may end with `?query`"),
-            );
-            return None;
-        }
-        templates::compile(text, self.pattern, diagnostics)
-    }
-
     fn redirect(
         &self,
         raw: &config::Redirect,
@@ -443,18 +384,6 @@ impl Context<'_> {
         let to = templates::compile(text, self.pattern, diagnostics)?;
         Some(Action::Redirect { redirect: Redirect { to, status: raw.status.value }, chain })
     }
-}
-
-fn unknown_service(name: &Spanned<String>, services: &Services) -> Diagnostic {
-    let known: Vec<String> = services.names().take(10).map(|name| format!("`{name}`")).collect();
-    let help = if known.is_empty() {
-        "add it under `services`: NAME: { endpoints: [http://127.0.0.1:3000] }".to_owned()
-    } else {
-        format!("name one of {}, or add it under `services`", known.join(", "))
-    };
-    Diagnostic::error(Code::UnknownService, name.span, format!("there is no service `{}`", name.value))
-        .help(help)
-        .did_you_mean(&name.value, services.names())
 }
 
 /// A fixed response.

@@ -1,12 +1,15 @@
 //! `services`
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
+use balance::Ejection;
 use config::{Config, RetryCondition, Service as Raw};
 use diagnostics::{Code, Diagnostic, Diagnostics};
 use message::Method;
 use snapshot::{
-    Endpoint, EndpointHost, Protocol, ProxyProtocol, Retries, RetryOn, Service, ServiceIndex, ServiceTimeouts,
+    Endpoint, EndpointHost, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn, Service, ServiceIndex,
+    ServiceTimeouts, Sticky,
 };
 
 use crate::outside::Outside;
@@ -57,23 +60,30 @@ pub(crate) fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diag
         let protocol = protocol(raw, diagnostics);
         services.compiled.push(Service {
             name: name.as_str().into(),
-            endpoints: raw.endpoints.iter().map(endpoint).collect(),
+            endpoints: raw.endpoints.iter().map(|raw| endpoint(raw, config.zone.as_deref())).collect(),
             protocol,
             tls: crate::tls::service(name, raw, protocol, outside, diagnostics),
             proxy_protocol: raw.proxy_protocol.map(|version| match version {
                 config::ProxyProtocol::V1 => ProxyProtocol::V1,
                 config::ProxyProtocol::V2 => ProxyProtocol::V2,
             }),
-            algorithm: match raw.balance {
-                config::Balance::RoundRobin => balance::Algorithm::RoundRobin,
-                config::Balance::Random => balance::Algorithm::Random,
-                config::Balance::LeastRequests => balance::Algorithm::LeastRequests,
+            algorithm: algorithm(&raw.balance.value),
+            hash_by: match &raw.balance.value {
+                config::Balance::By(_) => None,
+                config::Balance::Hash(key) => Some(request_key(key)),
             },
+            sticky: raw.sticky.as_ref().map(|sticky| Sticky {
+                cookie: sticky.cookie.as_str().into(),
+                ttl: sticky.ttl.map(|ttl| ttl.get()),
+                secret: sticky.secret.as_ref().map(|secret| secret.value.clone()),
+            }),
             timeouts: timeouts(raw),
             max_connections: raw.connections.max as usize,
             idle_connections: raw.connections.idle as usize,
             retries: retries(raw, diagnostics),
             health: raw.health.as_ref().map(|health| crate::health::compile(health, raw, diagnostics)),
+            ejection: raw.eject.on().map(ejection),
+            slow_start: raw.slow_start.on().map_or(Duration::ZERO, |ramp| ramp.get()),
         });
     }
     services
@@ -148,7 +158,7 @@ fn protocol(raw: &Raw, diagnostics: &mut Diagnostics) -> Protocol {
     }
 }
 
-fn endpoint(raw: &config::Endpoint) -> Endpoint {
+fn endpoint(raw: &config::Endpoint, zone: Option<&str>) -> Endpoint {
     let url = &raw.url.value;
     let host = match url.host.trim_start_matches('[').trim_end_matches(']').parse() {
         Ok(address) => EndpointHost::Address(address),
@@ -156,7 +166,8 @@ fn endpoint(raw: &config::Endpoint) -> Endpoint {
     };
     let usual = if url.https { 443 } else { 80 };
     let authority = if url.port == usual { url.host.clone() } else { format!("{}:{}", url.host, url.port) };
-    Endpoint { host, port: url.port, weight: raw.weight, authority: authority.into() }
+    let is_local = raw.zone.is_some() && raw.zone.as_deref() == zone;
+    Endpoint { host, port: url.port, weight: raw.weight, is_local, authority: authority.into() }
 }
 
 fn timeouts(raw: &Raw) -> ServiceTimeouts {
@@ -171,18 +182,52 @@ fn timeouts(raw: &Raw) -> ServiceTimeouts {
     }
 }
 
-/// Without a `retries` section only what certainly did no harm is tried again: a connection that could
-/// not be opened.
+fn algorithm(raw: &config::Balance) -> balance::Algorithm {
+    use config::Algorithm::{Ewma, LeastRequests, Random, RoundRobin};
+    match raw {
+        config::Balance::By(RoundRobin) => balance::Algorithm::RoundRobin,
+        config::Balance::By(Random) => balance::Algorithm::Random,
+        config::Balance::By(LeastRequests) => balance::Algorithm::LeastRequests,
+        config::Balance::By(Ewma) => balance::Algorithm::Ewma,
+        config::Balance::Hash(_) => balance::Algorithm::Hash,
+    }
+}
+
+/// What requests that belong together have in common.
+pub(crate) fn request_key(raw: &config::RequestKey) -> RequestKey {
+    match raw {
+        config::RequestKey::Header(name) => RequestKey::Header(name.as_str().into()),
+        config::RequestKey::Cookie(name) => RequestKey::Cookie(name.as_str().into()),
+        config::RequestKey::Query(name) => RequestKey::Query(name.as_str().into()),
+        config::RequestKey::Path => RequestKey::Path,
+        config::RequestKey::ClientIp => RequestKey::ClientIp,
+    }
+}
+
+fn ejection(raw: &config::Eject) -> Ejection {
+    let percent = |percent: &document::Percent| u32::from(percent.hundredths().div_ceil(100));
+    let millis = |time: config::Timeout| u64::try_from(time.get().as_millis()).unwrap_or(u64::MAX);
+    Ejection {
+        in_a_row: raw.after,
+        window_ms: millis(raw.window),
+        failure_percent: raw.failure_rate.on().map_or(0, percent),
+        slower_than_others: raw.slower_than_others.on().map_or(0, |factor| factor.0),
+        min_requests: raw.min_requests,
+        for_ms: millis(raw.lasts),
+        max_percent: percent(&raw.max),
+    }
+}
+
 fn retries(raw: &Raw, diagnostics: &mut Diagnostics) -> Retries {
-    let Some(section) = &raw.retries else {
-        let on = RetryOn { connect_failure: true, ..RetryOn::default() };
-        return Retries { attempts: 1, on, methods: Vec::new(), per_try: None, budget: 20 };
+    let Some(section) = raw.retries.on() else {
+        return Retries::none();
     };
     let mut on = RetryOn::default();
     for condition in &section.on {
         match condition.value {
             RetryCondition::ConnectFailure => on.connect_failure = true,
             RetryCondition::Reset => on.reset = true,
+            RetryCondition::Stall => on.stall = true,
             RetryCondition::Timeout => on.timeout = true,
             RetryCondition::Status(status) => on.statuses.push(status),
             RetryCondition::Grpc(status) => on.grpc.push(status),
@@ -210,6 +255,8 @@ fn retries(raw: &Raw, diagnostics: &mut Diagnostics) -> Retries {
         on,
         methods: section.methods.iter().flatten().map(|method| method.as_str().into()).collect(),
         per_try: section.per_try.as_ref().map(|per_try| per_try.get()),
+        again: section.again,
+        backoff: section.backoff.get(),
         budget: u32::from(section.budget.hundredths().div_ceil(100)),
     }
 }

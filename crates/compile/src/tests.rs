@@ -226,7 +226,7 @@ routes: [{ service: s, rewrite: /x }]
     assert_eq!((service.endpoints[0].port, &*service.endpoints[0].authority), (81, "[::1]:81"));
     assert_eq!(service.endpoints[1].host, EndpointHost::Name("users.internal".into()));
     assert_eq!((service.endpoints[1].weight, &*service.endpoints[1].authority), (3, "users.internal"));
-    assert!(service.retries.on.connect_failure && !service.retries.on.reset && service.retries.attempts == 1);
+    assert!(service.retries.on.connect_failure && service.retries.on.stall && service.retries.attempts == 1);
     assert!(snapshot.trusted_proxies.contains("10.1.2.3".parse().unwrap()));
     assert!(snapshot.trusted_proxies.contains("::ffff:10.1.2.3".parse().unwrap()));
     assert!(!snapshot.trusted_proxies.contains("11.1.2.3".parse().unwrap()));

@@ -14,8 +14,10 @@ section! {
         url: Spanned<EndpointUrl>,
         /// Its share among the endpoints of the service.
         weight: u32 [1..=1000] = "1",
+        /// Where it is. If it is the `zone` of the gateway, it is preferred to those that are not, as long as most of
+        /// those that are near take requests.
+        zone: Option<String>,
     }
-    not_built { "zone" => "preferring endpoints that are near" }
     short url
 }
 

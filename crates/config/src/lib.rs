@@ -10,6 +10,7 @@ mod acme;
 mod admin;
 mod attach;
 mod effective;
+mod eject;
 mod endpoint;
 mod files;
 mod health;
@@ -18,6 +19,7 @@ mod load;
 mod merge;
 mod model;
 mod policies;
+mod request_key;
 mod route;
 mod service;
 mod telemetry;
@@ -27,15 +29,18 @@ mod tls;
 pub use acme::{Acme, AcmeChallenge, AcmeDirectory, StateDir, Stored};
 pub use admin::{Admin, AdminSetting};
 pub use effective::effective;
+pub use eject::{Eject, Factor};
 pub use endpoint::{Endpoint, EndpointUrl};
 pub use health::{GrpcHealth, Health, StatusRange, Threshold};
 pub use listen::{HttpVersion, Listen, ListenLimits, ListenTimeouts, RedirectHttps};
 pub use load::{Loaded, load, load_text};
 pub use model::{Config, Dns, Listeners, Shutdown, Workers};
 pub use policies::{Policies, PolicySetting};
-pub use route::{Condition, Redirect, Respond, Route};
+pub use request_key::RequestKey;
+pub use route::{Condition, MirrorTo, Redirect, Respond, Route, Share};
 pub use service::{
-    Balance, Connections, ProxyProtocol, Retries, RetryCondition, Service, ServiceProtocol, ServiceTimeouts,
+    Algorithm, Balance, Connections, ProxyProtocol, Retries, RetryCondition, Service, ServiceProtocol,
+    ServiceTimeouts, Sticky,
 };
 pub use telemetry::{AccessLog, AccessLogSetting, LogFormat, LogTarget, Telemetry};
 pub use timeout::Timeout;

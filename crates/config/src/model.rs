@@ -27,6 +27,8 @@ section! {
         trusted_proxies: Vec<Cidr> = "[]",
         /// How names are looked up.
         dns: Option<Dns>,
+        /// Where the gateway is: endpoints of the same `zone` are preferred. `"${env:ZONE}"` takes it from outside.
+        zone: Option<String>,
         /// What stands behind the gateway, by name.
         services: Map<Service> = "{}",
         /// Policies that hold for every route. A service or a route may set a kind again, or switch it `off`.

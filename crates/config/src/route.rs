@@ -2,10 +2,13 @@
 //!
 //! Patterns and names of services stay text here, each with its place: what they mean is checked later.
 
+use std::fmt;
+
 use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
-use document::{Decode, Int, Map, Node, OneOrMany, Shape, section};
+use document::{Decode, Int, Map, Node, OneOrMany, Percent, Shape, section};
 
 use crate::policies::Policies;
+use crate::request_key::RequestKey;
 use crate::timeout::Timeout;
 
 section! {
@@ -32,6 +35,11 @@ section! {
         service: Option<Spanned<String>>,
         /// Several services that get requests, with their shares.
         split: Option<Spanned<Map<Int<0, 10000>>>>,
+        /// What requests that stay with one service of a `split` have in common: `{ header: x-user }`, `{ query: id }`,
+        /// `client_ip`, or `{ cookie: NAME }`, which clients without it are given. Without it each request is on its own.
+        split_by: Option<Spanned<RequestKey>>,
+        /// A service that gets copies of some requests; what it answers is not looked at.
+        mirror: Option<MirrorTo>,
         /// Send the client elsewhere.
         redirect: Option<Redirect>,
         /// Answer without any service.
@@ -49,8 +57,43 @@ section! {
     }
     not_built {
         "when" => "a condition over the whole request",
-        "mirror" => "a copy of the request for another service",
         "openapi" => "routes from an OpenAPI file",
+    }
+}
+
+section! {
+    /// A service that gets copies of some requests. Nobody waits for it, and what it answers is not looked at. Requests
+    /// with a body of more than 64 KiB are not copied, nor are upgrades and gRPC-Web.
+    pub struct MirrorTo {
+        /// The service.
+        service: Spanned<String>,
+        /// How many of a hundred requests are copied: `10`, `0.5`, or `10%`.
+        percent: Share = "100",
+    }
+}
+
+/// A share in percent, with or without `%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(pub Percent);
+
+impl fmt::Display for Share {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+impl Decode for Share {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let plain = node.text().filter(|text| text.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
+        match plain {
+            Some(text) => Percent::decode(&Node::plain(format!("{text}%"), node.span), diagnostics),
+            None => Percent::decode(node, diagnostics),
+        }
+        .map(Share)
+    }
+
+    fn shape() -> Shape {
+        Shape::OneOf(vec![Shape::Integer { min: 0, max: 100 }, Percent::shape()])
     }
 }
 

@@ -1,12 +1,14 @@
 //! `services`: what stands behind the gateway, and how it is reached.
 
 use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
-use document::{Decode, Node, OneOrMany, Percent, Shape, keywords, section};
+use document::{Decode, Node, OneOrMany, Percent, Secret, Shape, Switch, keywords, section};
 use message::GrpcStatus;
 
+use crate::eject::Eject;
 use crate::endpoint::Endpoint;
 use crate::health::Health;
 use crate::policies::Policies;
+use crate::request_key::{RequestKey, is_token};
 use crate::timeout::Timeout;
 use crate::tls::ServiceTls;
 
@@ -24,23 +26,25 @@ section! {
         /// used for two clients.
         proxy_protocol: Option<ProxyProtocol>,
         /// How one of the endpoints is chosen for a request.
-        balance: Balance = "round_robin",
+        balance: Spanned<Balance> = "round_robin",
+        /// Keeps a client with one endpoint, as long as that takes requests.
+        sticky: Option<Sticky>,
         /// How long it may take.
         timeouts: ServiceTimeouts = "{}",
         /// How many connections are opened and kept.
         connections: Connections = "{}",
-        /// What is tried again. Without it, only a request whose connection could not be opened is sent to
-        /// another endpoint, once.
-        retries: Option<Retries>,
+        /// What is tried again; `off` tries nothing twice.
+        retries: Switch<Retries> = "{ again: false }",
         /// Probes of its endpoints. Without it every address counts as well.
         health: Option<Health>,
+        /// Which addresses get no requests for a while, because of what became of others; `off` for none.
+        eject: Switch<Eject> = "{}",
+        /// How long an address that comes to others, or comes back, gets fewer requests than its share: a tenth at first.
+        slow_start: Switch<Timeout> = "10s",
         /// Policies of every route to this service. A route may set a kind again, or switch it `off`.
         policies: Option<Policies>,
     }
     not_built {
-        "sticky" => "keeping a client with one endpoint",
-        "eject" => "leaving out endpoints that fail",
-        "slow_start" => "starting new endpoints slowly",
         "concurrency" => "a limit on requests at a time",
         "discover" => "endpoints from DNS, a file or a registry",
     }
@@ -69,18 +73,89 @@ keywords! {
 }
 
 keywords! {
-    /// How an endpoint is chosen.
-    pub enum Balance {
+    /// How an endpoint is chosen, where it does not depend on the request.
+    pub enum Algorithm {
         /// One after another, evenly spread by weight.
         RoundRobin = "round_robin",
         /// The less busy one of two that are picked at random.
         Random = "random",
         /// The one with the fewest requests under way, in relation to its weight.
         LeastRequests = "least_requests",
+        /// The one that is likely to answer first: by how long its answers take, and how many requests it has.
+        Ewma = "ewma",
     }
-    not_built {
-        "ewma" => "choosing by latency",
-        "hash" => "choosing by a property of the request",
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// Whatever the request is.
+    By(Algorithm),
+    /// By a property of the request: `{ hash: { header: x-user } }`.
+    Hash(RequestKey),
+}
+
+impl Decode for Balance {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match node.map() {
+            Some([entry]) if entry.key.value == "hash" => {
+                RequestKey::decode(&entry.node, diagnostics).map(Self::Hash)
+            }
+            Some(_) => {
+                let diagnostic = node.wrong_type("one way to choose: a word, or `hash` with what to go by");
+                diagnostics.push(diagnostic.help("write `balance: { hash: { header: x-user } }`"));
+                None
+            }
+            None if node.is_word("hash") => {
+                let what = "`hash` needs to know what to go by";
+                diagnostics.push(
+                    Diagnostic::error(Code::InvalidValue, node.span, what)
+                        .help("write `balance: { hash: { header: x-user } }`; or `cookie`, `query`, `path`, `client_ip`"),
+                );
+                None
+            }
+            None => Algorithm::decode(node, diagnostics).map(Self::By),
+        }
+    }
+
+    fn shape() -> Shape {
+        let hash = Shape::Map(Box::new(RequestKey::shape()));
+        Shape::OneOf(vec![Algorithm::shape(), hash])
+    }
+}
+
+section! {
+    /// Keeps a client with one endpoint by a cookie, which says nothing about the endpoint and cannot be made up. When the
+    /// endpoint is gone or takes no requests, the client gets another one, and a new cookie.
+    pub struct Sticky {
+        /// The name of the cookie.
+        cookie: Spanned<String>,
+        /// How long the client keeps it; without it until it is closed.
+        ttl: Option<Timeout>,
+        /// What the cookie is made with, at least 16 characters. Gateways that have the same one believe each other's
+        /// cookies, and they survive a restart. Without it a secret is drawn when the process starts.
+        secret: Option<Spanned<Secret>>,
+    }
+    check check_sticky
+}
+
+/// The fewest characters of a secret: what is shorter can be guessed.
+const SHORTEST_SECRET: usize = 16;
+
+fn check_sticky(sticky: &Sticky, diagnostics: &mut Diagnostics) {
+    if !is_token(&sticky.cookie) {
+        diagnostics.push(
+            Diagnostic::error(Code::InvalidValue, sticky.cookie.span, "this is no name of a cookie")
+                .help("a name has letters, digits, `-` and `_`: `cookie: gw_orders`"),
+        );
+    }
+    let short = sticky.secret.as_ref().filter(|secret| secret.value.expose().len() < SHORTEST_SECRET);
+    if let Some(secret) = short {
+        diagnostics.push(
+            Diagnostic::error(Code::InvalidValue, secret.span, "this secret can be guessed")
+                .label(format!("must have at least {SHORTEST_SECRET} characters"))
+                .help("make one with `openssl rand -hex 32`, and give it as `${env:NAME}` or `${file:PATH}`"),
+        );
     }
 }
 
@@ -117,14 +192,20 @@ section! {
     pub struct Retries {
         /// Further attempts after the first; `0` for none.
         attempts: u16 [0..=10] = "1",
-        /// What is tried again: `connect_failure`, `reset`, `timeout`, a status from 500 to 599, or a status of gRPC
-        /// such as `grpc:unavailable`, for calls that ended with it before any message.
-        on: Vec<Spanned<RetryCondition>> = "[connect_failure, reset]",
+        /// What is tried again: `connect_failure`, `reset`, `stall` (its address was ejected because nothing comes from
+        /// it any more), `timeout`, a status from 500 to 599, or a status of gRPC such as `grpc:unavailable`, for calls
+        /// that ended with it before any message.
+        on: Vec<Spanned<RetryCondition>> = "[connect_failure, reset, stall]",
         /// Only these methods; without it the idempotent ones: GET, HEAD, OPTIONS, TRACE, PUT, DELETE
         /// (RFC 9110 section 9.2.2).
         methods: Option<OneOrMany<Spanned<String>>>,
         /// How long one attempt may take; without it what `timeouts` say.
         per_try: Option<Timeout>,
+        /// Whether the same address is asked again where there is no other one. Without a `retries` section it is not.
+        again: bool = "true",
+        /// The longest pause before an address is asked a second time, drawn at random; it doubles with each attempt, up
+        /// to ten times. Another address is asked at once.
+        backoff: Timeout = "25ms",
         /// How many of all requests may be repetitions, so that retries cannot multiply the load of a service
         /// that is failing.
         budget: Percent = "20%",
@@ -138,6 +219,8 @@ pub enum RetryCondition {
     ConnectFailure,
     /// The connection broke before a response came.
     Reset,
+    /// Nothing comes from the address any more, and it was ejected.
+    Stall,
     /// The response did not come in time.
     Timeout,
     /// A response with this status, 500 to 599.
@@ -149,12 +232,13 @@ pub enum RetryCondition {
 impl Decode for RetryCondition {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let Some(scalar) = node.scalar() else {
-            diagnostics.push(node.wrong_type("`connect_failure`, `reset`, `timeout` or a status"));
+            diagnostics.push(node.wrong_type("`connect_failure`, `reset`, `stall`, `timeout` or a status"));
             return None;
         };
         match scalar.text.as_str() {
             "connect_failure" => return Some(Self::ConnectFailure),
             "reset" => return Some(Self::Reset),
+            "stall" => return Some(Self::Stall),
             "timeout" => return Some(Self::Timeout),
             text if text.starts_with("grpc:") => {
                 let status =
@@ -175,8 +259,8 @@ impl Decode for RetryCondition {
             let message = format!("{} is not something to try again after", scalar.shown());
             diagnostics.push(
                 Diagnostic::error(Code::InvalidValue, node.span, message)
-                    .help("possible are `connect_failure`, `reset`, `timeout` and a status from 500 to 599")
-                    .did_you_mean(&scalar.text, ["connect_failure", "reset", "timeout"]),
+                    .help("possible are `connect_failure`, `reset`, `stall`, `timeout` and a status from 500 to 599")
+                    .did_you_mean(&scalar.text, ["connect_failure", "reset", "stall", "timeout"]),
             );
         }
         status.map(Self::Status)
@@ -184,6 +268,6 @@ impl Decode for RetryCondition {
 
     fn shape() -> Shape {
         let status = Shape::Integer { min: 500, max: 599 };
-        Shape::OneOf(vec![Shape::Keyword(&["connect_failure", "reset", "timeout"]), status])
+        Shape::OneOf(vec![Shape::Keyword(&["connect_failure", "reset", "stall", "timeout"]), status])
     }
 }

@@ -99,7 +99,8 @@ impl Gateway {
             }
         });
         let names = Names::default();
-        let probes = Probes::new(names.share(), names.changes(), &queues, &metrics, report);
+        let shared = Shared::new(Arc::clone(&metrics));
+        let probes = Probes::new(names.share(), names.changes(), &shared, &queues, &metrics, report);
         let mut gateway = Gateway {
             workers: Vec::new(),
             queues,
@@ -114,7 +115,6 @@ impl Gateway {
             generation: 0,
         };
         let (prepared, keepers) = gateway.prepare(&snapshot, report).await?;
-        let shared = Shared::new(Arc::clone(&gateway.metrics));
         gateway.probes.adopt(&snapshot);
         let (stages, _old_log) = gateway.stage(snapshot, prepared);
         for (index, (stage, orders)) in stages.into_iter().zip(orders).enumerate() {

@@ -1,21 +1,24 @@
-//! Probes of services: who is probed, how each address stands, and who is told.
+//! Which addresses get no requests: what probes say, what became of requests, what an operator has said, and who is told.
 //!
-//! One task probes one address of one service, here and never in a worker. What it finds goes into a table; workers are
-//! told which addresses are not healthy, as a whole list each time, so that nothing depends on the order of events. How
-//! an address stands survives a reload for as long as its service is probed. Entry point: [`Probes`]; one probe is in
-//! `health/ask.rs`.
+//! One task probes one address of one service, here and never in a worker; another one looks at what workers have
+//! counted. What they find goes into tables; workers are told which addresses are to get no requests, as a whole list
+//! each time, so that nothing depends on the order of events. What is known of an address survives a reload for as long
+//! as its service does. Entry point: [`Probes`]; one probe is in `health/ask.rs`, ejection in `health/eject.rs`.
 
 mod ask;
+mod eject;
 mod grpc;
 mod http;
 mod publish;
 mod table;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use dataplane::{Order, ServiceHealth as Unhealthy};
+use balance::{Change, Outage};
+use dataplane::{Order, ServiceOutages, Shared as Workers};
 use snapshot::{Endpoint, EndpointHost, Snapshot};
 use telemetry::Metrics;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -25,6 +28,8 @@ use tokio::time::Instant;
 use crate::Report;
 use crate::names::Known as KnownNames;
 use ask::{Manner, Target, ask};
+pub use eject::Ejected;
+use eject::{Ejector, LOOK};
 use publish::Publishers;
 pub use table::{AddressHealth, LastProbe, ServiceHealth};
 use table::{Note, Table, Watched};
@@ -47,11 +52,16 @@ pub(crate) struct Probes {
     shared: Rc<Shared>,
     /// Follows the addresses that names stand for.
     follower: Task,
+    /// Looks at what workers have counted.
+    judge: Task,
 }
 
 /// What all probes share.
 struct Shared {
     table: Table,
+    ejector: Ejector,
+    workers: Arc<Workers>,
+    began: Instant,
     names: KnownNames,
     permits: Semaphore,
     publishers: Publishers,
@@ -69,12 +79,16 @@ impl Probes {
     pub(crate) fn new(
         names: KnownNames,
         changes: Rc<Notify>,
+        workers: &Arc<Workers>,
         queues: &[mpsc::Sender<Order>],
         metrics: &Arc<Metrics>,
         report: &Report,
     ) -> Probes {
         let shared = Rc::new_cyclic(|shared| Shared {
             table: Table::default(),
+            ejector: Ejector::default(),
+            workers: Arc::clone(workers),
+            began: Instant::now(),
             names,
             permits: Semaphore::new(AT_A_TIME),
             publishers: Publishers::new(queues, shared),
@@ -89,7 +103,17 @@ impl Probes {
                 watch(&shared);
             }
         }));
-        Probes { shared, follower }
+        let look = Rc::downgrade(&shared);
+        let judge = Task(tokio::task::spawn_local(async move {
+            let mut interval = tokio::time::interval(LOOK);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                interval.tick().await;
+                let Some(shared) = look.upgrade() else { return };
+                judge(&shared);
+            }
+        }));
+        Probes { shared, follower, judge }
     }
 
     /// Probes what a snapshot says, from now on, and nothing else. How an address stands stays known.
@@ -99,14 +123,18 @@ impl Probes {
             Some((Arc::<str>::from(&*service.name), manner, service.endpoints.clone()))
         });
         let names = self.shared.table.adopt(probed);
+        self.shared.ejector.adopt(&snapshot.services);
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();
         self.shared.metrics.health().use_now(&names);
+        let all: Vec<&str> = snapshot.services.iter().map(|service| &*service.name).collect();
+        self.shared.metrics.ejections().use_now(&all);
         watch(&self.shared);
     }
 
-    /// Which addresses are not healthy, of all services that have such.
-    pub(crate) fn known(&self) -> Vec<Unhealthy> {
-        self.shared.table.unhealthy()
+    /// Which addresses are to get no requests, of all services that have such.
+    pub(crate) fn known(&self) -> Vec<ServiceOutages> {
+        let all = self.shared.ejector.names().into_iter().map(|service| self.shared.outages_of(&service));
+        all.filter(|one| !one.outages.is_empty()).collect()
     }
 
     /// What is known, as it changes.
@@ -117,6 +145,7 @@ impl Probes {
     /// Probes nothing any more.
     pub(crate) fn stop(&self) {
         self.follower.0.abort();
+        self.judge.0.abort();
         self.shared.publishers.stop();
         drop(self.shared.table.adopt(std::iter::empty()));
     }
@@ -134,10 +163,93 @@ impl std::fmt::Debug for Probes {
     }
 }
 
+/// Why an address is not drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrainError {
+    /// There is no such service.
+    Service,
+    /// It has no such address.
+    Address,
+}
+
 impl Known {
     /// What probes say of a service; `None` if it is not probed.
     pub(crate) fn of(&self, service: &str) -> Option<ServiceHealth> {
         self.0.as_ref()?.table.of(service)
+    }
+
+    /// Which addresses of a service are to get no requests, and why.
+    pub(crate) fn outages_of(&self, service: &str) -> Vec<(SocketAddr, Outage)> {
+        let outages = self.0.as_ref().map(|shared| shared.outages_of(&service.into()).outages);
+        outages.map(|outages| outages.to_vec()).unwrap_or_default()
+    }
+
+    /// Which addresses of a service are ejected.
+    pub(crate) fn ejected_of(&self, service: &str) -> Vec<Ejected> {
+        self.0.as_ref().map(|shared| shared.ejector.ejected_of(service, shared.now())).unwrap_or_default()
+    }
+
+    /// Gives an address of a service no new requests any more, or again.
+    pub(crate) fn drain(&self, service: &str, address: SocketAddr, drains: bool) -> Result<(), DrainError> {
+        let Some(shared) = &self.0 else { return Err(DrainError::Service) };
+        let endpoints = shared.ejector.endpoints_of(service).ok_or(DrainError::Service)?;
+        let is_known = shared.ejector.drained_of(service).contains(&address)
+            || targets(shared, &endpoints).iter().any(|target| target.address == address);
+        if !is_known {
+            return Err(DrainError::Address);
+        }
+        if shared.ejector.drain(service, address, drains) == Some(true) {
+            let what = if drains {
+                "is drained: it gets no new requests until it is undrained"
+            } else {
+                "is undrained: it gets requests again"
+            };
+            (shared.report)(format!("service {service}: {address} {what}"));
+            shared.tell(&service.into());
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Which addresses of a service are to get no requests. The graver reason counts.
+    fn outages_of(&self, service: &Arc<str>) -> ServiceOutages {
+        let mut all: BTreeMap<SocketAddr, Outage> = self.table.outages_of(service).into_iter().collect();
+        for (address, outage) in self.ejector.outages_of(service) {
+            all.entry(address).and_modify(|known| *known = outage.max(*known)).or_insert(outage);
+        }
+        ServiceOutages { service: Arc::clone(service), outages: all.into_iter().collect() }
+    }
+
+    /// Workers hear of a service, and so do those who read numbers.
+    fn tell(&self, service: &Arc<str>) {
+        let (ejected, drained) = (self.ejector.ejected_of(service, 0), self.ejector.drained_of(service));
+        self.metrics.ejections().counted(service, ejected.len(), drained.len());
+        self.publishers.publish(service);
+    }
+
+    /// Milliseconds since the start.
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Looks at what workers have counted, and ejects who does badly.
+fn judge(shared: &Shared) {
+    let addresses =
+        |endpoints: &[Endpoint]| targets(shared, endpoints).iter().map(|target| target.address).collect();
+    let tallies = |service: &str, addresses: &[SocketAddr]| shared.workers.tallies(service, addresses);
+    let is_down = |service: &str, address| shared.table.is_down(service, address);
+    for (service, change) in shared.ejector.look(addresses, tallies, is_down, shared.now()) {
+        let line = match change {
+            Change::Ejected(address, cause, for_ms) => {
+                shared.metrics.ejections().ejected(&service, cause);
+                format!("{address} is ejected for {} s: {cause}", for_ms.div_ceil(1000))
+            }
+            Change::Returned(address) => format!("{address} gets requests again"),
+        };
+        (shared.report)(format!("service {service}: {line}"));
+        shared.tell(&service);
     }
 }
 
@@ -149,33 +261,35 @@ impl std::fmt::Debug for Known {
 
 /// Makes a probe for every address that endpoints stand for now, and lets those end that are not needed any more.
 fn watch(shared: &Rc<Shared>) {
-    let targets = |endpoints: &[Endpoint]| {
-        let known = shared.names.borrow();
-        let of = |endpoint: &Endpoint| {
-            let (addresses, host) = match &endpoint.host {
-                EndpointHost::Address(address) => (vec![*address], address.to_string().into()),
-                EndpointHost::Name(name) => {
-                    let resolved = known.get(&**name);
-                    (resolved.map(|one| one.addresses.to_vec()).unwrap_or_default(), name.clone())
-                }
-            };
-            let target = |ip| Target {
-                address: SocketAddr::new(ip, endpoint.port),
-                host: Box::clone(&host),
-                authority: endpoint.authority.clone(),
-            };
-            addresses.into_iter().map(target).collect::<Vec<_>>()
-        };
-        endpoints.iter().flat_map(of).collect()
-    };
     let start = |service: &Arc<str>, manner: &Rc<Manner>, watched: &Rc<Watched>| {
         let probing = probe(Rc::clone(shared), Arc::clone(service), Rc::clone(manner), Rc::clone(watched));
         Task(tokio::task::spawn_local(probing))
     };
-    for service in shared.table.watch(targets, start) {
+    for service in shared.table.watch(|endpoints| targets(shared, endpoints), start) {
         count(shared, &service);
         shared.publishers.publish(&service);
     }
+}
+
+/// What endpoints stand for now.
+fn targets(shared: &Shared, endpoints: &[Endpoint]) -> Vec<Target> {
+    let known = shared.names.borrow();
+    let of = |endpoint: &Endpoint| {
+        let (addresses, host) = match &endpoint.host {
+            EndpointHost::Address(address) => (vec![*address], address.to_string().into()),
+            EndpointHost::Name(name) => {
+                let resolved = known.get(&**name);
+                (resolved.map(|one| one.addresses.to_vec()).unwrap_or_default(), name.clone())
+            }
+        };
+        let target = |ip| Target {
+            address: SocketAddr::new(ip, endpoint.port),
+            host: Box::clone(&host),
+            authority: endpoint.authority.clone(),
+        };
+        addresses.into_iter().map(target).collect::<Vec<_>>()
+    };
+    endpoints.iter().flat_map(of).collect()
 }
 
 /// Probes one address until it is told to end, the first time at once.

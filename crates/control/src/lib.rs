@@ -20,7 +20,7 @@ mod watched;
 pub use certificates::KeepError;
 pub use configuration::{Outcome, load};
 pub use gateway::{Gateway, Report, StartError};
-pub use health::{AddressHealth, LastProbe, ServiceHealth};
+pub use health::{AddressHealth, DrainError, Ejected, LastProbe, ServiceHealth};
 pub use sockets::BindError;
 pub use supervisor::{Signals, Supervisor};
 pub use view::{Active, Phase, Rejected, View};

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use balance::Outage;
 use diagnostics::Sources;
 use document::Node;
 use snapshot::{Acme, Snapshot};
 use telemetry::Metrics;
 
 use crate::certificates::Orders;
-use crate::health::{self, ServiceHealth};
+use crate::health::{self, DrainError, Ejected, ServiceHealth};
 use crate::names::Known;
 
 /// A worker that was not seen for so long hangs.
@@ -122,6 +123,21 @@ impl View {
     /// What probes say of a service; `None` if it is not probed.
     pub fn health_of(&self, service: &str) -> Option<ServiceHealth> {
         self.health.borrow().of(service)
+    }
+
+    /// Which addresses of a service are to get no requests, and why.
+    pub fn outages_of(&self, service: &str) -> Vec<(SocketAddr, Outage)> {
+        self.health.borrow().outages_of(service)
+    }
+
+    /// Which addresses of a service are ejected.
+    pub fn ejected_of(&self, service: &str) -> Vec<Ejected> {
+        self.health.borrow().ejected_of(service)
+    }
+
+    /// Gives an address of a service no new requests any more, or again.
+    pub fn drain(&self, service: &str, address: SocketAddr, drains: bool) -> Result<(), DrainError> {
+        self.health.borrow().drain(service, address, drains)
     }
 
     /// The workers that hang.

@@ -2,16 +2,18 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
-use message::{Fault, Method, Version};
+use message::{Fault, GrpcStatus, Method, Version};
 use policy::{Chain, ResponseCx};
 use snapshot::Service;
 use wire::{BodyLength, ConnectionHeader, RequestFraming, ResponseBody, ResponseFraming, ResponseMeta};
 
+use crate::affinity;
 use crate::answer::connection_header;
 use crate::connection::Connection;
 use crate::exchange::{Ending, Exchange, Failure};
-use crate::live::{InFlight, LiveService, Member};
+use crate::member::{InFlight, Member};
 use crate::open::{Lease, dial, open};
 use crate::plan::Plan;
 use crate::pump::Pump;
@@ -40,6 +42,8 @@ pub(crate) enum Failed {
     Leaving,
     /// No answer in the time for one attempt.
     TryTimeout,
+    /// Nothing comes from this address any more, and another attempt was paid for.
+    Stalled,
     /// The service answered a status that is to be tried again, and another attempt was paid for.
     Status,
     /// Another attempt would not help.
@@ -51,7 +55,7 @@ impl Failed {
     fn of(failure: Failure, reused: bool) -> Failed {
         match failure {
             Failure::Reset if reused => Failed::Stale,
-            Failure::Reset | Failure::StreamReset => Failed::Reset,
+            Failure::Reset | Failure::StreamReset | Failure::CutHead => Failed::Reset,
             Failure::Refused => Failed::Refused,
             Failure::Leaving => Failed::Leaving,
             Failure::TryTimeout => Failed::TryTimeout,
@@ -66,7 +70,7 @@ pub(crate) async fn attempt(
     plan: &mut Plan<'_>,
     member: &Rc<Member>,
 ) -> Result<Outcome, Failed> {
-    let in_flight = member.begin();
+    let mut in_flight = member.begin();
     if s.request.head.method == Method::Connect {
         return Box::pin(connect_through(s, plan, member, in_flight)).await;
     }
@@ -74,22 +78,32 @@ pub(crate) async fn attempt(
     // With bytes of the body in hand nobody waits for permission to send them.
     let expect_continue = s.request.meta.expect_continue && s.down.inbox.is_empty();
     send_request(&mut up, s.request, &plan.service.settings, expect_continue)?;
-    if up.is_stream() || s.request.would_be_repeated(&plan.service.settings.retries) {
+    let would_be_repeated = s.request.would_be_repeated(&plan.service.settings.retries);
+    if up.is_stream() || s.request.keeps_body || would_be_repeated {
         s.request.upload.keep();
     }
     let timeouts = &plan.service.settings.timeouts;
     let per_try = plan.service.settings.retries.per_try.map_or(Tick::NEVER, |t| s.timer.now().after(t));
+    let encrypted = s.is_encrypted();
     let mut exchange = Exchange::begin(s, timeouts, &mut up, plan.total, per_try);
-    let head = poll_fn(|cx| exchange.poll_head(cx)).await;
-    let meta = head.map_err(|failure| Failed::of(failure, plan.reused))?;
-    plan.note_response(member, &mut exchange.request.record);
+    let head = poll_fn(|cx| {
+        // Looked at first: the worker wakes everybody when an address is found to hang.
+        if plan.may_leave(member, exchange.request, exchange.worker) {
+            return Poll::Ready(Err(Failed::Stalled));
+        }
+        exchange.poll_head(cx).map_err(|failure| Failed::of(failure, plan.reused))
+    });
+    let meta = head.await?;
+    let is_good = !speaks_against(&exchange);
+    plan.note_response(exchange.worker, &mut in_flight, &mut exchange.request.record, is_good);
+    affinity::remember(plan.service, member, exchange.request, encrypted);
     if exchange.status() == 101 || has_joined(&exchange) {
         agree(&mut exchange, &meta)?;
         write_head(&mut exchange, plan.chain, &meta, true);
         s.upgraded = Some(Upgraded::new(up, timeouts.tunnel, lease, in_flight));
         return Ok(Outcome::Upgraded);
     }
-    if wants_another_try(&exchange, plan.service, &meta) && plan.charge(exchange.worker) {
+    if wants_another_try(&exchange, plan, member, &meta) && plan.charge(exchange.worker) {
         return Err(Failed::Status);
     }
     // A service that answers before it has the whole request may take the rest for another one, and its
@@ -118,21 +132,25 @@ pub(crate) async fn attempt(
             plan.service.checkin(member, up, slot, until);
         }
     }
-    if let Ending::Cut(fault) = ending
-        && fault.blame() == message::Blame::Service
-    {
-        member.series.failed(fault);
-        s.tell(&plan.service.settings.name, Some(member.address), fault);
-    }
     Ok(match ending {
         Ending::Complete if keep && request_done => Outcome::KeepAlive,
         Ending::Complete if request_received && !s.request.meta.keep_alive => Outcome::Close,
         Ending::Complete => Outcome::Linger,
         Ending::Cut(fault) | Ending::ClientGone(fault) => {
-            s.request.record.fault = Some(fault);
+            note_cut(s, plan, member, fault);
             Outcome::Gone
         }
     })
+}
+
+/// The body of the response was not sent to its end.
+fn note_cut(s: &mut Serving<'_>, plan: &Plan<'_>, member: &Member, fault: Fault) {
+    s.request.record.fault = Some(fault);
+    if fault.blame() == message::Blame::Service {
+        member.series.failed(fault);
+        member.fail();
+        s.tell(&plan.service.settings.name, Some(member.address), fault);
+    }
 }
 
 /// Whether a service has taken a WebSocket on a stream (RFC 8441 §5).
@@ -173,12 +191,13 @@ async fn connect_through(
     s: &mut Serving<'_>,
     plan: &Plan<'_>,
     member: &Rc<Member>,
-    in_flight: InFlight,
+    mut in_flight: InFlight,
 ) -> Result<Outcome, Failed> {
     if s.request.has_body() {
         return Err(Failed::Final(Fault::BadFraming));
     }
     let (up, lease) = dial(s, plan, member).await?;
+    plan.note_response(s.worker, &mut in_flight, &mut s.request.record, true);
     let mut response = s.worker.take_response();
     response.status = 200;
     let connection = if s.down.is_stream() { ConnectionHeader::Upgrade } else { ConnectionHeader::None };
@@ -241,9 +260,27 @@ fn framing(request: &Request, expect_continue: bool) -> RequestFraming {
     }
 }
 
-/// Whether the status that came is to be tried again elsewhere.
-fn wants_another_try(exchange: &Exchange<'_>, service: &LiveService, meta: &ResponseMeta) -> bool {
-    let retries = &service.settings.retries;
+/// Whether an answer is a failure of the address that gave it: it, or what it needs, does not work. What is not
+/// implemented (501, 505) is not broken.
+fn speaks_against(exchange: &Exchange<'_>) -> bool {
+    let is_broken = matches!(exchange.status(), 500 | 502..=504 | 506..);
+    is_broken
+        || exchange.grpc_status().is_some_and(|status| {
+            matches!(
+                status,
+                GrpcStatus::Unknown | GrpcStatus::Internal | GrpcStatus::Unavailable | GrpcStatus::DataLoss
+            )
+        })
+}
+
+/// Whether the status that came is to be tried again elsewhere; or here, unless the service wants to be left alone
+/// for now (RFC 9110 §10.2.3).
+fn wants_another_try(exchange: &Exchange<'_>, plan: &Plan<'_>, member: &Member, meta: &ResponseMeta) -> bool {
+    let may_return = plan.service.settings.retries.again && !exchange.asks_for_a_pause();
+    if !may_return && !plan.has_another(member) {
+        return false;
+    }
+    let retries = &plan.service.settings.retries;
     // A call that failed before it had an answer: its head says so, and is all there is. Every call is a POST, so the
     // method says nothing about whether it may be repeated; naming the status has.
     if !retries.on.grpc.is_empty()
@@ -308,6 +345,7 @@ fn write_head(exchange: &mut Exchange<'_>, chain: &Chain, meta: &ResponseMeta, u
     request.record.status = response.status;
     response.headers.strip_response(meta.connection);
     response.headers.add_via(response.version);
+    request.cookies.drain(..).for_each(|cookie| response.headers.push(b"set-cookie", &cookie));
     chain.run_response(&mut ResponseCx {
         status: response.status,
         headers: &mut response.headers,

@@ -12,7 +12,7 @@ use h2::client::{Builder, SendRequest};
 use crate::buffers::Buffers;
 use crate::connection::Connection;
 use crate::http2::Io;
-use crate::live::OpenSlot;
+use crate::member::OpenSlot;
 use crate::stream::{Payload, Stream};
 use crate::timer::Tick;
 use crate::transport::Transport;

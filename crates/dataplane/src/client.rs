@@ -83,7 +83,7 @@ impl Client {
 /// What a request meets, whatever it came over.
 pub(crate) struct Meeting<'a> {
     pub(crate) worker: &'a Rc<Worker>,
-    pub(crate) live: &'a LiveListener,
+    pub(crate) live: &'a Rc<LiveListener>,
     pub(crate) timer: &'a Timer,
 }
 

@@ -210,7 +210,7 @@ impl Connection {
     pub(crate) fn stream(&mut self) -> Option<&mut Stream> {
         match &mut self.transport {
             Transport::Stream(stream) => Some(stream),
-            Transport::Tcp(_) | Transport::Tls(_) => None,
+            Transport::Tcp(_) | Transport::Tls(_) | Transport::Nowhere => None,
         }
     }
 
@@ -227,7 +227,9 @@ impl Connection {
                 Some(response) => stream.send_response(response, ends),
                 None => stream.reset(),
             },
-            Transport::Tcp(_) | Transport::Tls(_) => wire::write_response(self.head_mut(), head, framing),
+            Transport::Tcp(_) | Transport::Tls(_) | Transport::Nowhere => {
+                wire::write_response(self.head_mut(), head, framing);
+            }
         }
     }
 
@@ -239,7 +241,9 @@ impl Connection {
                     stream.send_interim(response);
                 }
             }
-            Transport::Tcp(_) | Transport::Tls(_) => wire::write_response(self.head_mut(), head, framing),
+            Transport::Tcp(_) | Transport::Tls(_) | Transport::Nowhere => {
+                wire::write_response(self.head_mut(), head, framing);
+            }
         }
     }
 
@@ -256,7 +260,7 @@ impl Connection {
     pub(crate) fn trailers(&self) -> Option<&Headers> {
         match &self.transport {
             Transport::Stream(stream) => stream.trailers(),
-            Transport::Tcp(_) | Transport::Tls(_) => None,
+            Transport::Tcp(_) | Transport::Tls(_) | Transport::Nowhere => None,
         }
     }
 

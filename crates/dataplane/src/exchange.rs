@@ -35,6 +35,8 @@ pub(crate) enum Failure {
     Reset,
     /// The same on a stream: its connection goes on, so this was meant for the request.
     StreamReset,
+    /// The service broke the connection in the middle of its head: nothing was passed on.
+    CutHead,
     /// The service has said that it did not look at the request.
     Refused,
     /// The same, because it is about to close the connection.
@@ -214,16 +216,22 @@ impl<'a> Exchange<'a> {
         GrpcStatus::parse(response.headers.values(b"grpc-status").next()?)
     }
 
+    /// Whether the service asks to be left alone for a while.
+    pub(crate) fn asks_for_a_pause(&self) -> bool {
+        let response = self.request.progress.response.as_ref();
+        response.is_some_and(|response| response.headers.values(b"retry-after").next().is_some())
+    }
+
     fn head_too_large(&self) -> Failure {
         Failure::Final(Fault::UpstreamMalformed)
     }
 
     /// The service closed the connection without a head: before any byte, or in the middle of one.
     fn closed_early(&self) -> Failure {
-        if self.request.progress.answered || self.request.progress.interim > 0 {
-            Failure::Final(Fault::UpstreamMalformed)
-        } else {
-            Failure::Reset
+        match (self.request.progress.answered, self.request.progress.interim) {
+            (_, 1..) => Failure::Final(Fault::UpstreamMalformed),
+            (true, _) => Failure::CutHead,
+            (false, _) => Failure::Reset,
         }
     }
 
@@ -284,6 +292,7 @@ impl<'a> Exchange<'a> {
             Failure::Final(fault) => Ending::Cut(fault),
             Failure::Reset
             | Failure::StreamReset
+            | Failure::CutHead
             | Failure::Refused
             | Failure::Leaving
             | Failure::TryTimeout => Ending::Cut(Fault::ResponseTimeout),
@@ -339,6 +348,12 @@ impl<'a> Exchange<'a> {
                 self.expect_from_service(now.after(self.timeouts.response));
             }
             Poll::Ready(Err(PumpError::Sender(fault))) => return Err(fault),
+            Poll::Pending if self.awaits_permission() => {
+                self.request.progress.body_patience.rest(now);
+                if self.request.progress.service_deadline == Tick::NEVER {
+                    self.expect_from_service(now.after(self.timeouts.response));
+                }
+            }
             Poll::Pending if self.request.upload.waits_for == Waits::Read => {
                 self.request.progress.body_patience.wait(now);
                 self.expect_from_service(Tick::NEVER);
@@ -351,6 +366,15 @@ impl<'a> Exchange<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The client waits for the service to say that it takes the body (RFC 9110 §10.1.1), and so does everybody.
+    fn awaits_permission(&self) -> bool {
+        let progress = &self.request.progress;
+        self.request.meta.expect_continue
+            && self.request.upload.taken == 0
+            && !progress.answered
+            && progress.interim == 0
     }
 
     /// Sets when the service must have answered, as long as it has not.

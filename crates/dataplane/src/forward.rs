@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use message::{Blame, Fault, is_grpc, parse_grpc_timeout, write_grpc_timeout};
 use policy::{Chain, Permitted};
 
+use crate::affinity;
 use crate::attempt::{Failed, attempt};
-use crate::live::{LiveService, Member};
+use crate::key;
+use crate::live::{LiveService, Wish};
+use crate::member::Member;
 use crate::plan::{MOST_TRIED, Plan};
 use crate::pump::Pump;
 use crate::request::Request;
@@ -33,9 +36,12 @@ pub(crate) async fn forward(
     let mut plan = Plan::new(service, chain, total, s.request.ready);
     s.request.begin_upload();
     service.on_request(s.worker.now_millis());
+    let key = service.settings.hash_by.as_ref().and_then(|key| key::of(key, s.request));
     let mut last = Fault::NoEndpoint;
     loop {
-        let picked = service.pick(&mut s.worker.rng.borrow_mut(), &plan.tried);
+        let wish = Wish { tried: &plan.tried, key, now: s.worker.now_millis() };
+        let former = affinity::former(service, s.request, &plan.tried);
+        let picked = former.or_else(|| service.pick(&mut s.worker.rng.borrow_mut(), &wish));
         let Some(member) = picked else { break };
         s.request.member = Some(Rc::clone(&member));
         if plan.failures > s.request.record.retries {
@@ -51,12 +57,11 @@ pub(crate) async fn forward(
             Err(failed) => failed,
         };
         plan.failures += u32::from(!matches!(failed, Failed::Full));
-        if matches!(failed, Failed::Full) && !plan.waited && !has_another(&plan, &member) {
+        if matches!(failed, Failed::Full) && !plan.waited && !plan.has_another(&member) {
             // A connection that another worker has just done with comes free at any moment.
             plan.waited = true;
             plan.tried.clear();
-            s.timer.arm(Tick(s.timer.now().0 + 1));
-            poll_fn(|cx| s.timer.poll_expired(cx)).await;
+            wait(s, Tick(s.timer.now().0 + 1)).await;
             continue;
         }
         match next_step(s, &mut plan, &member, failed) {
@@ -65,6 +70,9 @@ pub(crate) async fn forward(
                 last = fault;
                 break;
             }
+        }
+        if let Some(pause) = plan.pause.take() {
+            wait(s, s.timer.now().after(pause)).await;
         }
         s.request.begin_upload_again();
     }
@@ -102,11 +110,10 @@ fn grpc_deadline(request: &mut Request) -> Result<Option<Duration>, Fault> {
     Ok(Some(left))
 }
 
-/// Whether there is an address that was not tried, besides this one.
-fn has_another(plan: &Plan<'_>, member: &Member) -> bool {
-    let mut tried = plan.tried.clone();
-    tried.push(member.address);
-    plan.service.has_other_than(&tried)
+/// Lets time pass.
+pub(crate) async fn wait(s: &Serving<'_>, until: Tick) {
+    s.timer.arm(until);
+    poll_fn(|cx| s.timer.poll_expired(cx)).await;
 }
 
 /// How much of the body an upload has taken from the connection.
@@ -126,6 +133,7 @@ fn next_step(s: &Serving<'_>, plan: &mut Plan<'_>, member: &Member, failed: Fail
     let retries = &plan.service.settings.retries;
     let untouched = s.request.upload.can_repeat();
     let harmless = untouched && s.request.may_be_repeated(retries);
+    let somewhere = retries.again || plan.has_another(member);
     let (fault, goes_on) = match failed {
         Failed::Full if plan.tried.len() < MOST_TRIED => (Fault::Overloaded, true),
         Failed::Full => (Fault::Overloaded, false),
@@ -143,16 +151,27 @@ fn next_step(s: &Serving<'_>, plan: &mut Plan<'_>, member: &Member, failed: Fail
         Failed::Refused | Failed::Leaving => (Fault::UpstreamReset, untouched && plan.charge(s.worker)),
         Failed::Connect(fault) => (fault, retries.on.connect_failure && untouched && plan.charge(s.worker)),
         Failed::Stale | Failed::Reset => {
-            (Fault::UpstreamReset, retries.on.reset && harmless && plan.charge(s.worker))
+            (Fault::UpstreamReset, retries.on.reset && harmless && somewhere && plan.charge(s.worker))
         }
         Failed::TryTimeout => {
-            (Fault::ResponseTimeout, retries.on.timeout && harmless && plan.charge(s.worker))
+            (Fault::ResponseTimeout, retries.on.timeout && harmless && somewhere && plan.charge(s.worker))
         }
-        Failed::Status => (Fault::UpstreamReset, true), // paid for already
+        // Paid for already.
+        Failed::Status => (Fault::UpstreamReset, true),
+        Failed::Stalled => (Fault::ResponseTimeout, true),
         Failed::Final(fault) => (fault, false),
     };
+    match failed {
+        Failed::Connect(_) => member.refuse(s.worker.now_millis()),
+        // A connection that carries many may stand still as a whole: the next ones get another.
+        Failed::TryTimeout | Failed::Stalled => member.carriers.retire(),
+        _ => {}
+    }
     if fault.blame() == Blame::Service {
         member.series.failed(fault);
+        if !matches!(failed, Failed::Status) {
+            member.fail(); // a status was counted when it came
+        }
     }
     if !goes_on {
         return Err(fault);
@@ -160,7 +179,9 @@ fn next_step(s: &Serving<'_>, plan: &mut Plan<'_>, member: &Member, failed: Fail
     plan.tried.push(member.address);
     let may_return = !matches!(failed, Failed::Full | Failed::Connect(_));
     if may_return && !plan.service.has_other_than(&plan.tried) {
-        plan.tried.clear(); // better the same one again than none
+        // Better the same one again than none, but not at once.
+        plan.tried.clear();
+        plan.pause = Some(balance::backoff(retries.backoff, plan.failures, &mut s.worker.rng.borrow_mut()));
     }
     Ok(fault)
 }

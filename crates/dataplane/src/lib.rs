@@ -4,6 +4,7 @@
 //! request. Start reading at `serve.rs`; the life of a
 //! connection is in `client.rs`, an attempt at a service in `attempt.rs`.
 
+mod affinity;
 mod answer;
 mod attempt;
 mod buffers;
@@ -21,11 +22,15 @@ mod handshake;
 mod http2;
 mod http3;
 mod http3_stream;
+mod key;
 mod listener;
 mod live;
+mod member;
+mod mirror;
 mod open;
 mod patience;
 mod pipe;
+mod places;
 mod plan;
 mod progress;
 mod pump;
@@ -49,8 +54,7 @@ mod websocket;
 mod worker;
 
 pub use explain::explain;
-pub use live::ConnectionCounts;
-pub use stage::{ListenerId, Part, Resolved, ServiceHealth, Stage, StagedListener};
+pub use stage::{ListenerId, Part, Resolved, ServiceOutages, Stage, StagedListener};
 pub use thread::{Order, Setup, orders, run};
 pub use trouble::{HandshakeTrouble, ServiceTrouble, Trouble, troubles};
 pub use udp::{StagedUdp, udp_group};

@@ -1,46 +1,23 @@
-//! The live state of services in one worker: addresses, kept connections, balancer, retry budget.
+//! The live state of services in one worker: addresses, balancer, retry budget.
 //!
 //! Keyed by the name of the service and by address, so that a new snapshot or new addresses leave what
-//! did not change as it was. Only the count of open connections is shared between workers.
+//! did not change as it was. One address is in `member.rs`; what workers share of it in `places.rs`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use balance::{Balancer, RetryBudget, Standing};
-use snapshot::{EndpointHost, Service};
+use balance::{Balancer, Members, Outage, RetryBudget, Seat, hash_key};
+use snapshot::{Endpoint, EndpointHost, Service};
 use telemetry::ServiceSeries;
 
-use crate::carrier::Carriers;
 use crate::connection::Connection;
+use crate::member::{Member, OpenSlot};
+use crate::places::Places;
 use crate::stage::Resolved;
 use crate::timer::Tick;
-
-/// A service and one of its addresses.
-type Place = (Box<str>, SocketAddr);
-
-/// Counts of open upstream connections, shared by all workers. Touched when a connection is opened or
-/// closed, never when one is reused.
-#[derive(Debug, Default)]
-pub struct ConnectionCounts {
-    by_address: Mutex<HashMap<Place, Arc<AtomicUsize>>>,
-}
-
-impl ConnectionCounts {
-    /// Forgets addresses that nobody uses any more.
-    pub(crate) fn prune(&self) {
-        let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.retain(|_, count| Arc::strong_count(count) > 1);
-    }
-
-    fn of(&self, service: &str, address: SocketAddr) -> Arc<AtomicUsize> {
-        let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(counts.entry((service.into(), address)).or_default())
-    }
-}
 
 /// A service in one worker.
 pub(crate) struct LiveService {
@@ -50,93 +27,89 @@ pub(crate) struct LiveService {
     budget: RefCell<RetryBudget>,
     /// What each endpoint of the configuration stands for.
     resolved: RefCell<Vec<Vec<IpAddr>>>,
-    /// Addresses that are not healthy, sorted.
-    unhealthy: RefCell<Arc<[(SocketAddr, Standing)]>>,
-    counts: Arc<ConnectionCounts>,
+    /// Addresses that get no requests, sorted.
+    outages: RefCell<Arc<[(SocketAddr, Outage)]>>,
+    /// How many of a thousand requests stay near; `None` where no address is nearer than another.
+    local_share: Cell<Option<u32>>,
+    /// Some address has not warmed up yet.
+    warming: Cell<bool>,
+    places: Arc<Places>,
     series: Arc<ServiceSeries>,
+    worker: usize,
     /// Unused connections to one address that this worker keeps: its share.
     idle_share: usize,
     /// Connections to one address that no other worker can want.
     open_share: usize,
 }
 
-/// One address of a service.
-pub(crate) struct Member {
-    pub(crate) address: SocketAddr,
-    /// The same as text, for the access log.
-    pub(crate) address_text: Box<str>,
-    /// What this worker has counted of the service.
-    pub(crate) series: Arc<ServiceSeries>,
-    /// The host of its endpoint, whose certificate it has to show.
-    pub(crate) host: Box<str>,
-    /// Connections that carry many requests.
-    pub(crate) carriers: Carriers,
-    /// It was asked which version it speaks, and has chosen HTTP/1.1.
-    pub(crate) speaks_http1: Cell<bool>,
-    weight: Cell<u32>,
-    /// It takes requests: it is healthy, or so few are that probes are not believed.
-    healthy: Cell<bool>,
-    /// No service chooses it any more: what comes back to it is closed.
-    retired: Cell<bool>,
-    in_flight: Cell<u32>,
-    /// Connections of this worker, in use or kept.
-    own: Rc<Cell<usize>>,
-    idle: RefCell<Vec<Idle>>,
-    open: Arc<AtomicUsize>,
+/// What is asked for when an address is chosen.
+pub(crate) struct Wish<'a> {
+    /// Addresses that were tried for this request.
+    pub(crate) tried: &'a [SocketAddr],
+    /// What requests that belong together have in common, where the service is chosen by that.
+    pub(crate) key: Option<u64>,
+    /// In milliseconds.
+    pub(crate) now: u64,
 }
 
-struct Idle {
-    connection: Box<Connection>,
-    slot: OpenSlot,
-    until: Tick,
+/// The addresses of a service, as one request may have them.
+struct Candidates<'a> {
+    members: &'a [Rc<Member>],
+    wish: &'a Wish<'a>,
+    /// Those that have just refused connections are left out.
+    shuns: bool,
+    /// Only those that are near, or only the others.
+    near: Option<bool>,
+    /// Those that have not warmed up are passed over at random; this is the chance.
+    dice: Option<u64>,
+    ramp: u64,
 }
 
-/// Counts one open connection for as long as it lives.
-pub(crate) struct OpenSlot {
-    all: Arc<AtomicUsize>,
-    own: Rc<Cell<usize>>,
-    series: Arc<ServiceSeries>,
-}
+impl Members for Candidates<'_> {
+    #[inline]
+    fn in_flight(&self, at: usize) -> u32 {
+        let Some(member) = self.members.get(at) else { return 0 };
+        match member.warm_since.get().filter(|_| self.dice.is_some()) {
+            Some(since) => balance::in_flight_as_if_warm(member.in_flight.get(), self.warmth(since)),
+            None => member.in_flight.get(),
+        }
+    }
 
-impl Drop for OpenSlot {
-    fn drop(&mut self) {
-        self.series.open.add(-1);
-        self.all.fetch_sub(1, Ordering::Relaxed);
-        self.own.set(self.own.get().saturating_sub(1));
+    #[inline]
+    fn cost_micros(&self, at: usize) -> u32 {
+        self.members.get(at).map_or(0, |member| member.latency.get().value(self.wish.now))
+    }
+
+    #[inline]
+    fn is_eligible(&self, at: usize) -> bool {
+        let Some(member) = self.members.get(at) else { return false };
+        if self.shuns && member.shunned_until.get() > self.wish.now {
+            return false;
+        }
+        if !member.may_take(self.wish.tried) || self.near.is_some_and(|near| near != member.is_local.get()) {
+            return false;
+        }
+        let (Some(dice), Some(since)) = (self.dice, member.warm_since.get()) else { return true };
+        !balance::is_passed_over(self.warmth(since), &mut fastrand::Rng::with_seed(dice ^ at as u64))
     }
 }
 
-/// Counts one request in flight for as long as it lives.
-pub(crate) struct InFlight(Rc<Member>);
-
-impl InFlight {
-    /// What is counted of its service.
-    pub(crate) fn series(&self) -> &ServiceSeries {
-        &self.0.series
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
-        self.0.series.in_flight.add(-1);
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        self.retire();
+impl Candidates<'_> {
+    /// How warm an address is that takes requests since then.
+    fn warmth(&self, since: u64) -> u32 {
+        balance::warmth(self.wish.now.saturating_sub(since), self.ramp)
     }
 }
 
 impl LiveService {
-    /// From a snapshot; takes over what `old` had. `workers` share the kept connections.
+    /// From a snapshot; takes over what `old` had. `worker` is the position of the worker.
     pub(crate) fn new(
         settings: Service,
         old: Option<&LiveService>,
-        counts: &Arc<ConnectionCounts>,
+        places: &Arc<Places>,
         series: Arc<ServiceSeries>,
-        workers: usize,
+        worker: usize,
+        now: u64,
     ) -> LiveService {
         let resolved = settings
             .endpoints
@@ -153,24 +126,28 @@ impl LiveService {
             })
             .collect();
         let budget = RetryBudget::new(settings.retries.budget);
+        let workers = places.workers();
         let live = LiveService {
             balancer: RefCell::new(Balancer::new(settings.algorithm, &[])),
             members: RefCell::default(),
             budget: RefCell::new(budget),
             resolved: RefCell::new(resolved),
-            unhealthy: RefCell::default(),
-            counts: Arc::clone(counts),
+            outages: RefCell::default(),
+            local_share: Cell::new(None),
+            warming: Cell::new(false),
+            places: Arc::clone(places),
             series,
+            worker,
             idle_share: settings.idle_connections.div_ceil(workers.max(1)),
             open_share: if workers > 1 { settings.max_connections / workers } else { usize::MAX },
             settings,
         };
-        live.rebuild(&old.map(|old| old.members.borrow().clone()).unwrap_or_default());
+        live.rebuild(&old.map(|old| old.members.borrow().clone()).unwrap_or_default(), now);
         live
     }
 
     /// Takes note of what names stand for now; `known` is sorted by name. Addresses that stay keep their connections.
-    pub(crate) fn resolve(&self, known: &[Resolved]) {
+    pub(crate) fn resolve(&self, known: &[Resolved], now: u64) {
         let mut changed = false;
         for (endpoint, resolved) in self.settings.endpoints.iter().zip(self.resolved.borrow_mut().iter_mut())
         {
@@ -183,7 +160,7 @@ impl LiveService {
         }
         if changed {
             let members = self.members.borrow().clone();
-            self.rebuild(&members);
+            self.rebuild(&members, now);
         }
     }
 
@@ -192,7 +169,7 @@ impl LiveService {
         self.members.borrow().iter().for_each(|member| member.retire());
     }
 
-    fn rebuild(&self, old: &[Rc<Member>]) {
+    fn rebuild(&self, old: &[Rc<Member>], now: u64) {
         let mut members: Vec<Rc<Member>> = Vec::new();
         let mut reweighed = false;
         for (endpoint, addresses) in self.settings.endpoints.iter().zip(self.resolved.borrow().iter()) {
@@ -200,30 +177,16 @@ impl LiveService {
                 if members.iter().any(|member| member.address == address) {
                     continue; // two names for one address are one member
                 }
-                let kept = old.iter().find(|member| member.address == address);
-                if let Some(member) = kept {
-                    reweighed |= member.weight.replace(endpoint.weight) != endpoint.weight;
-                }
-                members.push(kept.cloned().unwrap_or_else(|| {
-                    Rc::new(Member {
-                        address,
-                        address_text: address.to_string().into(),
-                        series: Arc::clone(&self.series),
-                        host: match &endpoint.host {
-                            EndpointHost::Address(address) => address.to_string().into(),
-                            EndpointHost::Name(name) => name.clone(),
-                        },
-                        carriers: Carriers::default(),
-                        speaks_http1: Cell::new(false),
-                        weight: Cell::new(endpoint.weight),
-                        healthy: Cell::new(true),
-                        retired: Cell::new(false),
-                        in_flight: Cell::new(0),
-                        own: Rc::default(),
-                        idle: RefCell::default(),
-                        open: self.counts.of(&self.settings.name, address),
-                    })
-                }));
+                let kept = old.iter().find(|member| member.address == address).cloned();
+                let member = kept.unwrap_or_else(|| {
+                    let member = self.member(endpoint, address);
+                    // What comes to others that serve already is cold; where all are new, all are alike.
+                    member.warm_since.set((!old.is_empty()).then_some(now));
+                    Rc::new(member)
+                });
+                reweighed |= member.weight.replace(endpoint.weight) != endpoint.weight;
+                member.is_local.set(endpoint.is_local);
+                members.push(member);
             }
         }
         for member in old.iter().filter(|one| !members.iter().any(|member| Rc::ptr_eq(one, member))) {
@@ -234,45 +197,105 @@ impl LiveService {
             current.len() == members.len() && current.iter().zip(&members).all(|(a, b)| Rc::ptr_eq(a, b))
         };
         if !same {
-            let weights: Vec<u32> = members.iter().map(|member| member.weight.get()).collect();
-            let mut balancer = Balancer::new(self.settings.algorithm, &weights);
+            let seat = |member: &Rc<Member>| Seat {
+                weight: member.weight.get(),
+                id: hash_key(member.address_text.as_bytes()),
+            };
+            let seats: Vec<Seat> = members.iter().map(seat).collect();
+            let mut balancer = Balancer::new(self.settings.algorithm, &seats);
             // The workers would otherwise all begin with the same one.
             balancer.start_anywhere(&mut fastrand::Rng::new());
             *self.balancer.borrow_mut() = balancer;
             *self.members.borrow_mut() = members;
-            self.settle();
         }
+        self.settle(now);
     }
 
-    /// Takes note of which addresses are not healthy now; they are sorted. Of all others nothing bad is known.
-    pub(crate) fn take_note(&self, unhealthy: Option<&Arc<[(SocketAddr, Standing)]>>) {
-        *self.unhealthy.borrow_mut() = unhealthy.cloned().unwrap_or_default();
-        self.settle();
-    }
-
-    /// Settles which members take requests, so that no request has to count who is healthy.
-    fn settle(&self) {
-        let (members, unhealthy) = (self.members.borrow(), self.unhealthy.borrow());
-        let standing = |member: &Member| {
-            let place = unhealthy.binary_search_by_key(&member.address, |(address, _)| *address).ok();
-            place.and_then(|place| unhealthy.get(place)).map_or(Standing::Healthy, |(_, standing)| *standing)
+    fn member(&self, endpoint: &Endpoint, address: SocketAddr) -> Member {
+        let host = match &endpoint.host {
+            EndpointHost::Address(address) => address.to_string().into(),
+            EndpointHost::Name(name) => name.clone(),
         };
-        let healthy = members.iter().filter(|member| standing(member).is_healthy()).count();
-        let panic = balance::is_panic(healthy, members.len());
+        let place = self.places.of(&self.settings.name, address);
+        let name = &self.settings.name;
+        let sticky = self.settings.sticky.as_ref();
+        let tag = sticky.map(|sticky| self.places.cookie_key.tag(sticky, name, &address.to_string()));
+        Member::new(address, host, tag, Arc::clone(&self.series), place, self.worker)
+    }
+
+    /// Takes note of which addresses are to get no requests now; they are sorted. Nothing speaks against all others.
+    /// Returns whether requests wait in vain on one of them.
+    pub(crate) fn take_note(&self, outages: Option<&Arc<[(SocketAddr, Outage)]>>, now: u64) -> bool {
+        *self.outages.borrow_mut() = outages.cloned().unwrap_or_default();
+        self.settle(now)
+    }
+
+    /// Settles which members take requests, so that no request has to count who does well. Returns whether one of them
+    /// hangs that did not before.
+    fn settle(&self, now: u64) -> bool {
+        let (members, outages) = (self.members.borrow(), self.outages.borrow());
+        let outage = |member: &Rc<Member>| {
+            let place = outages.binary_search_by_key(&member.address, |(address, _)| *address).ok()?;
+            outages.get(place).map(|(_, outage)| *outage)
+        };
+        let panic = balance::is_panic(members.iter().map(outage));
+        let (mut one_hangs, mut warming) = (false, false);
+        let (mut near, mut far) = (balance::ZoneWeight::default(), balance::ZoneWeight::default());
         for member in members.iter() {
-            member.healthy.set(balance::takes_requests(standing(member), panic));
+            let outage = outage(member);
+            let takes = balance::takes_requests(outage, panic);
+            if takes && !member.takes_requests.replace(takes) {
+                member.warm_since.set(Some(now));
+            }
+            member.takes_requests.set(takes);
+            let hangs = outage == Some(Outage::Stalled);
+            one_hangs |= hangs && !member.hangs.replace(hangs);
+            member.hangs.set(hangs);
+            warming |= member.warm_since.get().is_some();
+            let zone = if member.is_local.get() { &mut near } else { &mut far };
+            zone.add(member.weight.get(), takes);
         }
+        let is_zoned = near.all > 0 && far.all > 0;
+        self.local_share.set(is_zoned.then(|| balance::local_share(near, far)));
+        self.warming.set(warming && !self.settings.slow_start.is_zero());
+        one_hangs
     }
 
     /// Chooses an address that takes requests and was not tried yet.
-    pub(crate) fn pick(&self, rng: &mut fastrand::Rng, tried: &[SocketAddr]) -> Option<Rc<Member>> {
+    pub(crate) fn pick(&self, rng: &mut fastrand::Rng, wish: &Wish<'_>) -> Option<Rc<Member>> {
         let members = self.members.borrow();
-        let index = self.balancer.borrow_mut().pick(
-            rng,
-            |index| members.get(index).map_or(0, |member| member.in_flight.get()),
-            |index| members.get(index).is_some_and(|member| member.may_take(tried)),
-        )?;
-        members.get(index).cloned()
+        let mut balancer = self.balancer.borrow_mut();
+        let mut candidates =
+            Candidates { members: &members, wish, shuns: true, near: None, dice: None, ramp: 0 };
+        let mut choose = |candidates: &Candidates<'_>, rng: &mut fastrand::Rng| {
+            let at = balancer.pick(rng, candidates, wish.key)?;
+            members.get(at).cloned()
+        };
+        // What belongs together stays together, wherever that is.
+        let is_free = wish.key.is_none();
+        if self.warming.get() && is_free {
+            candidates.ramp = self.settings.slow_start.as_millis() as u64;
+            candidates.dice = Some(rng.u64(..));
+        }
+        if let Some(share) = self.local_share.get().filter(|_| is_free) {
+            candidates.near = Some(rng.u32(..1000) < share);
+        }
+        if candidates.near.is_some() || candidates.dice.is_some() {
+            let chosen = choose(&candidates, rng);
+            if chosen.is_some() {
+                return chosen;
+            }
+            (candidates.near, candidates.dice) = (None, None);
+        }
+        choose(&candidates, rng).or_else(|| {
+            candidates.shuns = false;
+            choose(&candidates, rng)
+        })
+    }
+
+    /// The first address of which something is true.
+    pub(crate) fn find(&self, is_it: impl Fn(&Member) -> bool) -> Option<Rc<Member>> {
+        self.members.borrow().iter().find(|member| is_it(member)).cloned()
     }
 
     /// Whether there is an address that takes requests besides these.
@@ -280,20 +303,20 @@ impl LiveService {
         self.members.borrow().iter().any(|member| member.may_take(tried))
     }
 
-    /// Keeps a connection for the next request. The oldest goes when there are too many; this one, when all
-    /// that may be open are open and another worker may be waiting for its turn.
+    /// Keeps a connection for the next request; but not when all that may be open are open and another worker may be
+    /// waiting for its turn.
     pub(crate) fn checkin(&self, member: &Member, connection: Box<Connection>, slot: OpenSlot, until: Tick) {
-        let is_full = member.open.load(Ordering::Relaxed) >= self.settings.max_connections;
+        let is_full = member.place.open.load(Ordering::Relaxed) >= self.settings.max_connections;
         if member.retired.get() || self.idle_share == 0 || (is_full && member.own.get() > self.open_share) {
             return;
         }
-        let mut idle = member.idle.borrow_mut();
-        if idle.len() >= self.idle_share {
-            idle.remove(0);
-        } else {
-            member.series.idle.add(1);
-        }
-        idle.push(Idle { connection, slot, until });
+        member.keep(connection, slot, until, self.idle_share);
+    }
+
+    /// Counts a copy of a request that was sent, or could not be.
+    pub(crate) fn count_copy(&self, sent: bool) {
+        let counter = if sent { &self.series.copies_sent } else { &self.series.copies_dropped };
+        counter.add(1);
     }
 
     /// Counts a request for the retry budget. `now` in milliseconds.
@@ -306,66 +329,17 @@ impl LiveService {
         self.budget.borrow_mut().try_retry(now)
     }
 
-    /// Closes kept connections that were unused for too long, or on which something happened.
-    pub(crate) fn sweep(&self, now: Tick) {
+    /// Closes kept connections that were unused for too long, or on which something happened; and looks who has warmed
+    /// up.
+    pub(crate) fn sweep(&self, now: Tick, now_ms: u64) {
+        let ramp = self.settings.slow_start.as_millis() as u64;
+        let mut warming = false;
         for member in self.members.borrow().iter() {
-            let mut idle = member.idle.borrow_mut();
-            let before = idle.len();
-            idle.retain_mut(|idle| idle.until > now && idle.connection.transport.is_quiet());
-            member.series.idle.add(idle.len() as i64 - before as i64);
-            member.carriers.sweep(now, now.after(self.settings.timeouts.idle));
+            member.sweep(now, now.after(self.settings.timeouts.idle));
+            let warms = member.warm_since.get().filter(|since| now_ms.saturating_sub(*since) < ramp);
+            member.warm_since.set(warms);
+            warming |= warms.is_some();
         }
-    }
-}
-
-impl Member {
-    /// Whether it may get a request that these were tried for already.
-    #[inline]
-    fn may_take(&self, tried: &[SocketAddr]) -> bool {
-        self.healthy.get() && !tried.contains(&self.address)
-    }
-
-    /// Closes what is kept, and keeps nothing more.
-    fn retire(&self) {
-        self.retired.set(true);
-        self.carriers.retire();
-        let kept = std::mem::take(&mut *self.idle.borrow_mut());
-        self.series.idle.add(-(kept.len() as i64));
-    }
-
-    /// Counts a request that is about to be sent here.
-    pub(crate) fn begin(self: &Rc<Self>) -> InFlight {
-        self.in_flight.set(self.in_flight.get() + 1);
-        self.series.in_flight.add(1);
-        InFlight(Rc::clone(self))
-    }
-
-    /// A kept connection on which nothing has happened, the most recently used first: it is the one
-    /// least likely to be closed by the service at this moment.
-    pub(crate) fn checkout(&self) -> Option<(Box<Connection>, OpenSlot)> {
-        let mut idle = self.idle.borrow_mut();
-        while let Some(mut entry) = idle.pop() {
-            self.series.idle.add(-1);
-            if entry.connection.transport.is_quiet() {
-                return Some((entry.connection, entry.slot));
-            }
-        }
-        None
-    }
-
-    /// Counts one more open connection, unless there are as many as allowed.
-    pub(crate) fn reserve(&self, most: usize) -> Option<OpenSlot> {
-        let reserved = self
-            .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < most).then_some(open + 1));
-        reserved.ok().map(|_| {
-            self.own.set(self.own.get() + 1);
-            self.series.open.add(1);
-            OpenSlot {
-                all: Arc::clone(&self.open),
-                own: Rc::clone(&self.own),
-                series: Arc::clone(&self.series),
-            }
-        })
+        self.warming.set(warming);
     }
 }

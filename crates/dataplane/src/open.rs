@@ -13,7 +13,7 @@ use snapshot::{Protocol, ProxyProtocol};
 use crate::attempt::Failed;
 use crate::carrier::{ActiveStream, Joined};
 use crate::connection::Connection;
-use crate::live::{Member, OpenSlot};
+use crate::member::{Member, OpenSlot};
 use crate::plan::Plan;
 use crate::serving::Serving;
 use crate::timer::Tick;
@@ -119,7 +119,7 @@ async fn join(
     let connection = connect(s, plan, member).await?;
     let many = match &connection.transport {
         Transport::Tls(stream) => stream.speaks_http2(),
-        Transport::Tcp(_) | Transport::Stream(_) => settings.protocol == Protocol::Http2,
+        Transport::Tcp(_) | Transport::Stream(_) | Transport::Nowhere => settings.protocol == Protocol::Http2,
     };
     if !many {
         if settings.protocol == Protocol::Http2 {

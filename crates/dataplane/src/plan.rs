@@ -1,12 +1,14 @@
 //! What holds for all attempts at one request.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use policy::Chain;
 use telemetry::Record;
 
-use crate::live::{LiveService, Member};
+use crate::live::LiveService;
+use crate::member::{InFlight, Member};
+use crate::request::Request;
 use crate::timer::Tick;
 use crate::worker::Worker;
 
@@ -27,6 +29,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) began: Instant,
     /// Attempts that failed after something was sent, or tried to be.
     pub(crate) failures: u32,
+    /// How long to wait before the next attempt.
+    pub(crate) pause: Option<Duration>,
     /// It has waited for a connection to come free.
     pub(crate) waited: bool,
     pub(crate) attempts_left: u32,
@@ -45,20 +49,49 @@ impl<'a> Plan<'a> {
             reused: false,
             began,
             failures: 0,
+            pause: None,
             waited: false,
             attempts_left: service.settings.retries.attempts,
             tried: Vec::new(),
         }
     }
 
-    /// The head of a response has come.
-    pub(crate) fn note_response(&self, member: &Member, record: &mut Record) {
+    /// The head of a response has come, and speaks for the address or against it.
+    pub(crate) fn note_response(
+        &self,
+        worker: &Worker,
+        in_flight: &mut InFlight,
+        record: &mut Record,
+        is_good: bool,
+    ) {
         let now = Instant::now();
         record.first_byte = Some(now.saturating_duration_since(record.started));
-        member.series.response.observe(now.saturating_duration_since(self.began));
-        if self.reused {
-            member.series.reused.add(1);
+        let took = now.saturating_duration_since(self.began);
+        in_flight.series().response.observe(took);
+        in_flight.hear(micros(took), is_good);
+        if self.service.settings.algorithm == balance::Algorithm::Ewma {
+            in_flight.learn(micros(took), worker.now_millis());
         }
+        if self.reused {
+            in_flight.series().reused.add(1);
+        }
+    }
+
+    /// Pays for asking another address instead of one that hangs, if that is possible.
+    pub(crate) fn may_leave(&mut self, member: &Member, request: &Request, worker: &Worker) -> bool {
+        let retries = &self.service.settings.retries;
+        member.hangs.get()
+            && retries.on.stall
+            && request.may_be_repeated(retries)
+            && self.service.has_other_than(&self.tried)
+            && self.charge(worker)
+    }
+
+    /// Whether there is an address that was not tried, besides this one.
+    pub(crate) fn has_another(&self, member: &Member) -> bool {
+        let mut tried = self.tried.clone();
+        tried.push(member.address);
+        self.service.has_other_than(&tried)
     }
 
     /// Pays for one more attempt, if there may be one: attempts, time and the service's budget allow it.
@@ -72,4 +105,9 @@ impl<'a> Plan<'a> {
         }
         allowed
     }
+}
+
+/// The time in microseconds, as far as that can be said.
+fn micros(took: Duration) -> u32 {
+    u32::try_from(took.as_micros()).unwrap_or(u32::MAX)
 }

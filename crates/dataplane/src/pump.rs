@@ -117,6 +117,11 @@ impl Pump {
         self.taken == 0 || self.kept.is_some()
     }
 
+    /// The whole body, if all of it has come and it was kept.
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        self.kept.as_deref().filter(|_| self.is_received())
+    }
+
     /// Begins from the front with another receiver; what was kept goes first.
     pub(crate) fn repeat(&mut self) {
         self.again = self.kept.clone().filter(|kept| !kept.is_empty());

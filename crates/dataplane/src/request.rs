@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use message::{GrpcForm, RequestHead};
 use policy::RequestState;
@@ -14,7 +14,8 @@ use snapshot::Retries;
 use telemetry::Record;
 use wire::{BodyLength, RequestMeta};
 
-use crate::live::Member;
+use crate::affinity;
+use crate::member::Member;
 use crate::progress::Progress;
 use crate::pump::Pump;
 use crate::translation::{Translation, length_for_service};
@@ -42,12 +43,16 @@ pub(crate) struct Request {
     pub(crate) early: bool,
     /// It came in gRPC-Web, and is translated.
     pub(crate) grpc_web: Option<GrpcForm>,
+    /// Cookies that its client gets with the answer.
+    pub(crate) cookies: Vec<Vec<u8>>,
     /// What is known of why its service failed, for the operator.
     pub(crate) trouble: Option<Box<str>>,
     /// What will be known of it when it is over.
     pub(crate) record: Record,
     /// When its head was complete.
     pub(crate) ready: Instant,
+    /// The begin of its body is kept, whatever retries need.
+    pub(crate) keeps_body: bool,
     /// Its body, on the way to the service.
     pub(crate) upload: Pump,
     /// The body of the response, on the way to the client.
@@ -73,9 +78,11 @@ impl Default for Request {
             member: None,
             early: false,
             grpc_web: None,
+            cookies: Vec::new(),
             trouble: None,
             record: Record::begin(now),
             ready: now,
+            keeps_body: false,
             upload: Pump::default(),
             download: Pump::default(),
             progress: Progress::default(),
@@ -94,6 +101,8 @@ impl Request {
         self.member = None;
         self.early = false;
         self.grpc_web = None;
+        self.cookies.clear();
+        self.keeps_body = false;
         self.trouble = None;
         self.upload = Pump::default();
         self.download = Pump::default();
@@ -114,6 +123,17 @@ impl Request {
             series.begin();
         }
         self.route = Some((Rc::clone(route), way));
+    }
+
+    /// Its client gets a cookie with the answer.
+    pub(crate) fn give_cookie(
+        &mut self,
+        name: &str,
+        value: &str,
+        max_age: Option<Duration>,
+        encrypted: bool,
+    ) {
+        self.cookies.push(affinity::set_cookie(name, value, max_age, encrypted));
     }
 
     /// Its body is about to be sent, from its begin.

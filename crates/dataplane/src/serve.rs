@@ -8,9 +8,11 @@ use std::borrow::Cow;
 use message::{Fault, Reply};
 use policy::Refusal;
 
+use crate::affinity;
 use crate::answer;
 use crate::decide::{self, Onward};
 use crate::forward;
+use crate::mirror;
 use crate::serving::{Outcome, Serving};
 
 /// Serves one request whose head was parsed; or answers it at once, if reading it led to a fault.
@@ -27,16 +29,23 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
         }
     };
     // A request stays with the route it began with, whatever is reloaded meanwhile.
-    let way = route.choose(&mut s.worker.rng.borrow_mut());
+    let encrypted = s.is_encrypted();
+    let way = affinity::choose_way(&route, s.request, encrypted, &mut s.worker.rng.borrow_mut());
     s.request.begin(&route, way);
     let Some(chain) = route.route.action.chain(way) else { return Outcome::Gone };
     let rng = &s.worker.rng;
     let next = decide::permit(s.request, s.info, &route.route, chain, &mut rng.borrow_mut(), |_, _| {});
+    if let Some(delay) = s.request.state.delay.take() {
+        forward::wait(s, s.timer.now().after(delay)).await;
+    }
     let (reply, close) = match next {
         Ok(Onward::Reply(reply)) => (reply, false),
         Ok(Onward::Forward(permitted)) => match route.service(way) {
             Some(service) => {
-                match forward::forward(s, permitted, service, chain, route.route.timeout).await {
+                let copy = mirror::copy(s, route.mirror(), &permitted);
+                let outcome = forward::forward(s, permitted, service, chain, route.route.timeout).await;
+                copy.into_iter().for_each(|copy| mirror::send(s, copy));
+                match outcome {
                     Ok(outcome) => return outcome,
                     Err(fault) => compose(s, Refusal::Fault(fault)),
                 }

@@ -16,7 +16,7 @@ use crate::worker::Worker;
 /// Everything that serving one request needs.
 pub(crate) struct Serving<'a> {
     pub(crate) worker: &'a Rc<Worker>,
-    pub(crate) live: &'a LiveListener,
+    pub(crate) live: &'a Rc<LiveListener>,
     pub(crate) listener: &'a Listener,
     pub(crate) info: &'a ForwardingInfo,
     pub(crate) timer: &'a Timer,
@@ -32,6 +32,11 @@ impl Serving<'_> {
     /// Whether the connection is to end with this request, because the worker or the listener is about to.
     pub(crate) fn is_closing(&self) -> bool {
         self.worker.is_draining() || self.live.is_closing()
+    }
+
+    /// Whether the client came by HTTPS, to the gateway or to a proxy that is believed.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.info.encryption.is_some() || self.request.state.https
     }
 
     /// The id of the request; made now if nobody has needed one before.

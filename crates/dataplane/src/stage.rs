@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::udp::StagedUdp;
-use balance::Standing;
+use balance::Outage;
 use snapshot::Snapshot;
 use telemetry::{Attached, ListenerSeries, LogBuffer, Metrics, RouteKey, RouteSeries, ServiceSeries};
 
@@ -36,13 +36,13 @@ pub struct Resolved {
     pub addresses: Arc<[IpAddr]>,
 }
 
-/// Which addresses of a service are not healthy.
+/// Which addresses of a service are to get no requests.
 #[derive(Clone, Debug)]
-pub struct ServiceHealth {
+pub struct ServiceOutages {
     /// The name of the service.
     pub service: Arc<str>,
-    /// All that are not healthy, sorted by address.
-    pub unhealthy: Arc<[(SocketAddr, Standing)]>,
+    /// All of them, sorted by address, and why.
+    pub outages: Arc<[(SocketAddr, Outage)]>,
 }
 
 /// What a worker gets besides the snapshot that all share.
@@ -65,8 +65,8 @@ pub struct Stage {
     pub(crate) listeners: Vec<StagedListener>,
     pub(crate) log: Option<LogBuffer>,
     pub(crate) resolved: Vec<Resolved>,
-    /// Of services with addresses that are not healthy.
-    pub(crate) health: Vec<ServiceHealth>,
+    /// Of services with addresses that are to get no requests.
+    pub(crate) outages: Vec<ServiceOutages>,
     /// Counts up with every snapshot, the same for all workers.
     pub(crate) generation: usize,
 }
@@ -103,11 +103,11 @@ impl Stage {
         attached.into_iter().zip(parts).map(stage).collect()
     }
 
-    /// Takes note of what names stand for now, and of services with addresses that are not healthy; `known` is sorted
-    /// by name.
-    pub fn know(&mut self, known: Vec<Resolved>, health: Vec<ServiceHealth>) {
+    /// Takes note of what names stand for now, and of services with addresses that are to get no requests; `known` is
+    /// sorted by name.
+    pub fn know(&mut self, known: Vec<Resolved>, outages: Vec<ServiceOutages>) {
         self.resolved = known;
-        self.health = health;
+        self.outages = outages;
     }
 
     fn new(snapshot: Arc<Snapshot>, attached: Attached, part: Part) -> Stage {
@@ -125,7 +125,7 @@ impl Stage {
             listeners,
             log,
             resolved: Vec::new(),
-            health: Vec::new(),
+            outages: Vec::new(),
             generation: 0,
         }
     }

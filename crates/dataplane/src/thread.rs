@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::endpoint;
 use crate::listener::{self, LiveListener};
-use crate::stage::{ListenerId, Resolved, ServiceHealth, Stage};
+use crate::stage::{ListenerId, Resolved, ServiceOutages, Stage};
 use crate::timer::{TICK, Tick};
 use crate::trouble::{Trouble, Troubles};
 use crate::worker::{Fresh, Shared, Worker};
@@ -30,8 +30,8 @@ pub enum Order {
     Use(Box<Stage>, oneshot::Sender<std::io::Result<()>>),
     /// A name now stands for these addresses.
     Resolved(Resolved),
-    /// These addresses of a service are not healthy, and all others of it are.
-    Health(ServiceHealth),
+    /// These addresses of a service are to get no requests, and nothing speaks against all others of it.
+    Outages(ServiceOutages),
     /// Serve this connection, which another worker has accepted on a listener.
     Serve(std::net::TcpStream, SocketAddr, ListenerId),
     /// Stop accepting, finish what is under way until the deadline, and end.
@@ -82,7 +82,7 @@ async fn work(setup: Setup) -> std::io::Result<()> {
                 let _ = done.send(adopted);
             }
             Order::Resolved(resolved) => worker.resolve(&resolved),
-            Order::Health(health) => worker.take_note(&health),
+            Order::Outages(outages) => worker.take_note(&outages),
             Order::Serve(stream, peer, listener) => take_over(&worker, stream, peer, listener),
             Order::Drain(limit) => {
                 drain(&worker, accepting, &mut orders, limit).await;

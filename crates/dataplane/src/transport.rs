@@ -25,6 +25,8 @@ pub(crate) enum Transport {
     Tls(Box<TlsStream>),
     /// One of many streams of a connection; it delimits messages by itself.
     Stream(Box<Stream>),
+    /// Nobody: nothing comes, and what is sent is gone.
+    Nowhere,
 }
 
 impl Transport {
@@ -52,7 +54,7 @@ impl Transport {
                 ready!(stream.poll_write_ready(cx))?;
                 Poll::Ready(stream.take_error()?.map_or(Ok(()), Err))
             }
-            Transport::Tls(_) | Transport::Stream(_) => Poll::Ready(Ok(())),
+            Transport::Tls(_) | Transport::Stream(_) | Transport::Nowhere => Poll::Ready(Ok(())),
         }
     }
 
@@ -67,6 +69,7 @@ impl Transport {
             }
             Transport::Tls(stream) => stream.poll_read(cx, room),
             Transport::Stream(stream) => stream.poll_read(cx, room),
+            Transport::Nowhere => Poll::Pending,
         }
     }
 
@@ -84,6 +87,7 @@ impl Transport {
             Transport::Tls(stream) => stream.poll_write(cx, slices),
             // What a stream sends is handed over in whole pieces, see `Stream::poll_send`.
             Transport::Stream(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            Transport::Nowhere => Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum())),
         }
     }
 
@@ -91,7 +95,7 @@ impl Transport {
     #[inline]
     pub(crate) fn has_unsent(&self) -> bool {
         match self {
-            Transport::Tcp(_) => false,
+            Transport::Tcp(_) | Transport::Nowhere => false,
             Transport::Tls(stream) => stream.has_unsent(),
             Transport::Stream(stream) => stream.has_unsent(),
         }
@@ -101,7 +105,7 @@ impl Transport {
     #[inline]
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Transport::Tcp(_) | Transport::Stream(_) => Poll::Ready(Ok(())),
+            Transport::Tcp(_) | Transport::Stream(_) | Transport::Nowhere => Poll::Ready(Ok(())),
             Transport::Tls(stream) => stream.poll_flush(cx),
         }
     }
@@ -115,6 +119,7 @@ impl Transport {
                 stream.finish(None);
                 Poll::Ready(Ok(()))
             }
+            Transport::Nowhere => Poll::Ready(Ok(())),
         }
     }
 
@@ -127,6 +132,7 @@ impl Transport {
                 linger_not(stream.tcp());
             }
             Transport::Stream(stream) => stream.reset(),
+            Transport::Nowhere => {}
         }
     }
 
@@ -135,7 +141,7 @@ impl Transport {
     pub(crate) fn is_early(&self) -> bool {
         match self {
             Transport::Tls(stream) => stream.is_early(),
-            Transport::Tcp(_) | Transport::Stream(_) => false,
+            Transport::Tcp(_) | Transport::Stream(_) | Transport::Nowhere => false,
         }
     }
 
@@ -144,7 +150,7 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream.local_addr().ok(),
             Transport::Tls(stream) => stream.tcp().local_addr().ok(),
-            Transport::Stream(_) => None,
+            Transport::Stream(_) | Transport::Nowhere => None,
         }
     }
 
@@ -153,7 +159,7 @@ impl Transport {
         let tcp = match self {
             Transport::Tcp(stream) => stream,
             Transport::Tls(stream) => stream.tcp(),
-            Transport::Stream(_) => return false,
+            Transport::Stream(_) | Transport::Nowhere => return false,
         };
         tcp.take_error().map_or(true, |error| error.is_some())
     }
@@ -167,7 +173,7 @@ impl Transport {
                 read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
             }
             Transport::Tls(stream) => stream.is_quiet(),
-            Transport::Stream(_) => false,
+            Transport::Stream(_) | Transport::Nowhere => false,
         }
     }
 }

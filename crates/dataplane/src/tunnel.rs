@@ -9,7 +9,7 @@ use std::time::Duration;
 use wire::BodyLength;
 
 use crate::connection::Connection;
-use crate::live::InFlight;
+use crate::member::InFlight;
 use crate::open::Lease;
 use crate::pump::{Pump, PumpError};
 use crate::serving::{Outcome, Serving};

@@ -5,21 +5,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
+use balance::Tally;
 use message::ResponseHead;
 use router::RouteIndex;
-use snapshot::{Route, Snapshot};
+use snapshot::{Mirror, Route, Snapshot};
 use telemetry::{LogBuffer, Metrics, RouteSeries, WorkerSeries};
 
 use crate::buffers::Buffers;
 use crate::listener::LiveListener;
-use crate::live::{ConnectionCounts, LiveService};
+use crate::live::LiveService;
+use crate::places::Places;
 use crate::request::Request;
-use crate::stage::{ListenerId, Resolved, ServiceHealth, Stage};
+use crate::stage::{ListenerId, Resolved, ServiceOutages, Stage};
 use crate::timer::{TICK, Wheel};
 use crate::trouble::Troubles;
 use crate::udp::StagedUdp;
@@ -34,7 +37,7 @@ const KEEP_RESPONSE_BYTES: usize = 32 * 1024;
 /// What all workers share. Touched when connections come and go, not by requests.
 #[derive(Debug)]
 pub struct Shared {
-    counts: Arc<ConnectionCounts>,
+    places: Arc<Places>,
     /// Open client connections of each worker.
     loads: Vec<AtomicUsize>,
     /// The generation of the snapshot that each worker uses.
@@ -43,12 +46,17 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What all workers have counted of these addresses of a service, as far as they know them.
+    pub fn tallies(&self, service: &str, addresses: &[SocketAddr]) -> Vec<(SocketAddr, Tally)> {
+        self.places.tallies(service, addresses)
+    }
+
     /// For all workers that are counted in `metrics`.
     pub fn new(metrics: Arc<Metrics>) -> Arc<Shared> {
         let zeros = |count| (0..count).map(|_| AtomicUsize::new(0)).collect();
         let workers = metrics.workers();
         Arc::new(Shared {
-            counts: Arc::default(),
+            places: Arc::new(Places::new(workers)),
             loads: zeros(workers),
             generations: zeros(workers),
             metrics,
@@ -77,6 +85,8 @@ pub(crate) struct Fresh {
 pub(crate) struct LiveRoute {
     pub(crate) route: Arc<Route>,
     ways: Box<[Way]>,
+    /// Who gets copies.
+    mirror: Option<Rc<LiveService>>,
 }
 
 struct Way {
@@ -93,16 +103,16 @@ impl Current {
 }
 
 impl LiveRoute {
-    /// Chooses one of the ways.
-    #[inline]
-    pub(crate) fn choose(&self, rng: &mut fastrand::Rng) -> usize {
-        self.route.action.choose(rng)
-    }
-
     /// The service of a way.
     #[inline]
     pub(crate) fn service(&self, way: usize) -> Option<&LiveService> {
         self.ways.get(way)?.service.as_deref()
+    }
+
+    /// Who gets copies, and of how many requests.
+    #[inline]
+    pub(crate) fn mirror(&self) -> Option<(&Mirror, &Rc<LiveService>)> {
+        self.route.action.mirror().zip(self.mirror.as_ref())
     }
 
     /// What is counted of a way.
@@ -128,6 +138,8 @@ pub(crate) struct Worker {
     clocks: Cell<(Instant, SystemTime)>,
     draining: Cell<bool>,
     connections: Cell<usize>,
+    /// Copies of requests that are under way.
+    pub(crate) copies: Cell<usize>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) troubles: Troubles,
     pub(crate) log: RefCell<Option<LogBuffer>>,
@@ -155,6 +167,7 @@ impl Worker {
             clocks: Cell::new((Instant::now(), SystemTime::now())),
             draining: Cell::new(false),
             connections: Cell::new(0),
+            copies: Cell::new(0),
             shared,
             troubles,
             log: RefCell::default(),
@@ -215,8 +228,9 @@ impl Worker {
     /// Switches to a snapshot. Services and listeners that stay keep their live state. Returns the listeners that
     /// have sockets which are new here.
     pub(crate) fn adopt(&self, stage: Stage) -> Vec<Fresh> {
-        let old = self.current();
-        let Stage { snapshot, routes, unrouted, services, listeners, log, resolved, health, generation } =
+        let (old, now) = (self.current(), self.now_millis());
+        let mut wake = false;
+        let Stage { snapshot, routes, unrouted, services, listeners, log, resolved, outages, generation } =
             stage;
         let mut before: HashMap<&str, &Rc<LiveService>> =
             old.services.iter().map(|live| (&*live.settings.name, live)).collect();
@@ -229,19 +243,21 @@ impl Worker {
                 changed => Rc::new(LiveService::new(
                     service.clone(),
                     changed.map(|live| &**live),
-                    &self.shared.counts,
+                    &self.shared.places,
                     series,
-                    self.shared.loads.len(),
+                    self.index,
+                    now,
                 )),
             })
             .collect();
         before.values().for_each(|gone| gone.retire());
-        let health: HashMap<&str, &ServiceHealth> = health.iter().map(|one| (&*one.service, one)).collect();
+        let outages: HashMap<&str, &ServiceOutages> =
+            outages.iter().map(|one| (&*one.service, one)).collect();
         for service in &services {
-            service.resolve(&resolved);
-            service.take_note(health.get(&*service.settings.name).map(|health| &health.unhealthy));
+            service.resolve(&resolved, now);
+            wake |= service.take_note(outages.get(&*service.settings.name).map(|one| &one.outages), now);
         }
-        self.shared.counts.prune();
+        self.shared.places.prune();
         self.troubles.keep(&snapshot.services, &snapshot.listeners);
         let live_route = |(route, series): (&Arc<Route>, Vec<Arc<RouteSeries>>)| {
             let way = |(way, series)| Way {
@@ -249,11 +265,11 @@ impl Worker {
                 series,
             };
             let ways = series.into_iter().enumerate().map(way).collect();
-            Rc::new(LiveRoute { route: Arc::clone(route), ways })
+            let mirror = route.action.mirror().and_then(|mirror| services.get(mirror.service.0).cloned());
+            Rc::new(LiveRoute { route: Arc::clone(route), ways, mirror })
         };
         let routes = snapshot.routes.iter().zip(routes).map(live_route).collect();
         let mut fresh = Vec::new();
-        let mut wake = false;
         let mut live = Vec::new();
         for (settings, staged) in snapshot.listeners.iter().zip(listeners) {
             let before = old.listeners.iter().find(|one| one.id == staged.id);
@@ -319,16 +335,17 @@ impl Worker {
     /// Takes note of what a name of endpoints stands for now.
     pub(crate) fn resolve(&self, resolved: &Resolved) {
         for service in &self.current().services {
-            service.resolve(std::slice::from_ref(resolved));
+            service.resolve(std::slice::from_ref(resolved), self.now_millis());
         }
     }
 
-    /// Takes note of which addresses of a service are not healthy now.
-    pub(crate) fn take_note(&self, health: &ServiceHealth) {
+    /// Takes note of which addresses of a service are to get no requests now.
+    pub(crate) fn take_note(&self, known: &ServiceOutages) {
         let current = self.current();
-        let service = current.services.iter().find(|service| *service.settings.name == *health.service);
-        if let Some(service) = service {
-            service.take_note(Some(&health.unhealthy));
+        let service = current.services.iter().find(|service| *service.settings.name == *known.service);
+        if service.is_some_and(|service| service.take_note(Some(&known.outages), self.now_millis())) {
+            // Requests wait for an address that hangs: those that can may ask another one.
+            self.wheel.wake_all();
         }
     }
 
@@ -356,7 +373,7 @@ impl Worker {
         self.date.set(date_now());
         self.clocks.set((Instant::now(), SystemTime::now()));
         for service in &self.current().services {
-            service.sweep(self.wheel.now());
+            service.sweep(self.wheel.now(), self.now_millis());
         }
     }
 

@@ -58,7 +58,15 @@ fn snapshot(service: SocketAddr) -> Snapshot {
     let of = Match { path: Some(PathPattern::parse("/items/*").unwrap()), ..Match::default() };
     builder.add(RouteIndex(0), of);
     let target = Target { service: ServiceIndex(0), weight: 1, chain: policy::Chain::default() };
-    let action = Action::Forward { split: Split::new(vec![target]).unwrap(), rewrite: None };
+    let action =
+        Action::Forward { split: Split::new(vec![target], None).unwrap(), rewrite: None, mirror: None };
+    let endpoint = Endpoint {
+        host: EndpointHost::Address(service.ip()),
+        port: service.port(),
+        weight: 1,
+        is_local: false,
+        authority: service.to_string().into(),
+    };
     Snapshot {
         listeners: vec![Listener {
             address: "127.0.0.1:0".parse().unwrap(),
@@ -89,17 +97,6 @@ fn snapshot(service: SocketAddr) -> Snapshot {
         })],
         gateway: policy::Chain::default(),
         services: vec![Service {
-            name: "items".into(),
-            endpoints: vec![Endpoint {
-                host: EndpointHost::Address(service.ip()),
-                port: service.port(),
-                weight: 1,
-                authority: service.to_string().into(),
-            }],
-            protocol: snapshot::Protocol::Http1,
-            tls: None,
-            proxy_protocol: None,
-            algorithm: balance::Algorithm::RoundRobin,
             timeouts: ServiceTimeouts {
                 connect: long,
                 response: long,
@@ -108,16 +105,16 @@ fn snapshot(service: SocketAddr) -> Snapshot {
                 request: None,
                 tunnel: long,
             },
-            max_connections: 100,
-            idle_connections: 100,
             retries: Retries {
-                attempts: 1,
-                on: RetryOn { connect_failure: true, ..RetryOn::default() },
+                attempts: 2,
+                on: RetryOn { connect_failure: true, reset: true, stall: true, ..RetryOn::default() },
                 methods: Vec::new(),
                 per_try: None,
+                again: false,
+                backoff: Duration::from_millis(25),
                 budget: 20,
             },
-            health: None,
+            ..Service::plain("items", vec![endpoint])
         }],
         trusted_proxies: TrustedProxies::default(),
         workers: Some(1),

@@ -19,6 +19,7 @@ mod reference;
 mod schema;
 mod section;
 mod shape;
+mod switch;
 mod value;
 
 pub use decode::{Decode, Int, Map, OneOrMany};
@@ -33,4 +34,5 @@ pub use reference::reference;
 pub use schema::json_schema;
 pub use section::{Key, SectionReader};
 pub use shape::{KeyInfo, SectionInfo, Shape};
+pub use switch::Switch;
 pub use value::{ByteSize, Cidr, DurationValue, File, FileText, Files, Percent, Secret, SocketAddress};

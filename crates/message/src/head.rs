@@ -38,7 +38,7 @@ impl Version {
 }
 
 /// The head of a request: what a codec parsed, and after [`RequestHead::normalize`] its canonical form.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RequestHead {
     /// The recognised method.
     pub method: Method,

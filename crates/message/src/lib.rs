@@ -5,6 +5,7 @@
 //! [`RequestHead`], [`ResponseHead`] and [`Fault`].
 
 mod certificate;
+mod cookie;
 mod fault;
 mod forwarded;
 mod grpc;
@@ -19,6 +20,7 @@ mod reply;
 mod uri;
 
 pub use certificate::{ClientCertificate, is_certificate_field};
+pub use cookie::cookie;
 pub use fault::{Blame, Fault};
 pub use forwarded::{Encryption, ForwardingInfo, client_address, write_forwarding_headers};
 pub use grpc::{

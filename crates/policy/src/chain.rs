@@ -28,6 +28,13 @@ pub struct Chain {
 #[must_use]
 pub struct Permitted(());
 
+impl Permitted {
+    /// For a copy of the request that was let pass: it has passed the same policies.
+    pub fn of_copy(&self) -> Permitted {
+        Permitted(())
+    }
+}
+
 /// Why a chain stopped.
 #[derive(Debug)]
 pub enum Refusal {

@@ -11,6 +11,7 @@ mod field;
 mod list;
 mod state;
 
+pub mod fault;
 pub mod headers;
 pub mod request_id;
 pub mod security_headers;

@@ -61,6 +61,7 @@ macro_rules! policies {
 policies! {
     request_id: RequestId,
     size_limit: SizeLimit,
+    fault: Fault,
     headers: Headers,
     security_headers: SecurityHeaders,
 }
@@ -88,7 +89,6 @@ pub const NOT_BUILT: &[(&str, &str)] = &[
     ("cache", "answers from a cache"),
     ("compress", "compressed responses"),
     ("cors", "cross-origin requests of browsers"),
-    ("fault", "injected delays and aborts"),
     ("hmac", "signed requests"),
     ("ip_filter", "rules by client address"),
     ("jwt", "JSON Web Tokens"),

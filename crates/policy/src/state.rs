@@ -1,5 +1,7 @@
 //! What policies remember about one request between its way there and its way back.
 
+use std::time::Duration;
+
 /// The longest request id that is taken over from outside, in bytes.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -74,6 +76,9 @@ pub struct RequestState {
     pub https: bool,
     /// The most bytes that the body may have.
     pub body_limit: Option<u64>,
+    /// How long it is to wait before it is forwarded, or before a policy's reply to it is sent. A policy asks for
+    /// it and never waits itself.
+    pub delay: Option<Duration>,
 }
 
 impl RequestState {
@@ -82,6 +87,7 @@ impl RequestState {
         self.id.clear();
         self.https = false;
         self.body_limit = None;
+        self.delay = None;
     }
 }
 

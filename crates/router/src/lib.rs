@@ -56,6 +56,7 @@ pub use find::Router;
 pub use host::HostPattern;
 pub use literal::canonical_literal;
 pub use path::{PathKind, PathPattern};
+pub use query::any_value as any_query_value;
 pub use rank::Row;
 pub use value::{ValuePattern, ValueRegex};
 

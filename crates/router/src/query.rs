@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 const INLINE: usize = 256;
 
 /// Whether any value of the parameter `name` passes `test`, which sees it decoded.
-pub(crate) fn any_value(query: &[u8], name: &[u8], mut test: impl FnMut(&[u8]) -> bool) -> bool {
+pub fn any_value(query: &[u8], name: &[u8], mut test: impl FnMut(&[u8]) -> bool) -> bool {
     let mut rest = Some(query);
     while let Some(left) = rest {
         let pair = match memchr::memchr(b'&', left) {

@@ -19,9 +19,10 @@ use document::Secret;
 
 pub use acme::{Acme, AcmeChallenge, AcmeShared};
 pub use health::{Health, Probe};
-pub use route::{Action, Redirect, Route, Split, Target};
+pub use route::{Action, Mirror, Redirect, Route, Split, Target};
 pub use service::{
-    Endpoint, EndpointHost, Protocol, ProxyProtocol, Retries, RetryOn, Service, ServiceIndex, ServiceTimeouts,
+    Endpoint, EndpointHost, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn, Service, ServiceIndex,
+    ServiceTimeouts, Sticky,
 };
 pub use template::{Piece, Template};
 

@@ -7,7 +7,7 @@ use diagnostics::Span;
 use message::Reply;
 use policy::Chain;
 
-use crate::{ServiceIndex, Template};
+use crate::{RequestKey, ServiceIndex, Template};
 
 /// A route. What it matches is in the router.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub enum Action {
         split: Split,
         /// Another path for the service.
         rewrite: Option<Template>,
+        /// Who gets copies.
+        mirror: Option<Mirror>,
     },
     /// Send the client elsewhere.
     Redirect {
@@ -61,11 +63,20 @@ impl Action {
         }
     }
 
-    /// Chooses one of the ways.
+    /// What requests that stay with one of the ways have in common.
     #[inline]
-    pub fn choose(&self, rng: &mut fastrand::Rng) -> usize {
+    pub fn split_by(&self) -> Option<&RequestKey> {
         match self {
-            Action::Forward { split, .. } => split.choose(rng),
+            Action::Forward { split, .. } => split.by.as_ref(),
+            Action::Redirect { .. } | Action::Respond { .. } => None,
+        }
+    }
+
+    /// Chooses one of the ways: always the same one for a key, as long as shares do not change.
+    #[inline]
+    pub fn choose(&self, rng: &mut fastrand::Rng, key: Option<u64>) -> usize {
+        match self {
+            Action::Forward { split, .. } => split.choose(rng, key),
             Action::Redirect { .. } | Action::Respond { .. } => 0,
         }
     }
@@ -74,6 +85,14 @@ impl Action {
     pub fn service(&self, way: usize) -> Option<ServiceIndex> {
         match self {
             Action::Forward { split, .. } => split.targets().get(way).map(|target| target.service),
+            Action::Redirect { .. } | Action::Respond { .. } => None,
+        }
+    }
+
+    /// Who gets copies.
+    pub fn mirror(&self) -> Option<&Mirror> {
+        match self {
+            Action::Forward { mirror, .. } => mirror.as_ref(),
             Action::Redirect { .. } | Action::Respond { .. } => None,
         }
     }
@@ -104,13 +123,14 @@ pub struct Target {
 pub struct Split {
     targets: Box<[Target]>,
     total: u64,
+    by: Option<RequestKey>,
 }
 
 impl Split {
-    /// `None` where there is nothing to choose from.
-    pub fn new(targets: Vec<Target>) -> Option<Split> {
+    /// `None` where there is nothing to choose from. Requests that have in common what `by` says go the same way.
+    pub fn new(targets: Vec<Target>, by: Option<RequestKey>) -> Option<Split> {
         let total: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
-        (total > 0).then(|| Split { targets: targets.into(), total })
+        (total > 0).then(|| Split { targets: targets.into(), total, by })
     }
 
     /// All of them.
@@ -118,11 +138,15 @@ impl Split {
         &self.targets
     }
 
-    /// Chooses one by weight: its position.
+    /// Chooses one by weight: its position. A key is a point on the line that the shares divide, so that when shares
+    /// change, only those keys move whose part of the line changes hands.
     #[inline]
-    pub fn choose(&self, rng: &mut fastrand::Rng) -> usize {
+    pub fn choose(&self, rng: &mut fastrand::Rng, key: Option<u64>) -> usize {
         if self.targets.len() > 1 {
-            let mut ticket = rng.u64(0..self.total);
+            let mut ticket = match key {
+                Some(key) => ((u128::from(key) * u128::from(self.total)) >> 64) as u64,
+                None => rng.u64(0..self.total),
+            };
             for (position, target) in self.targets.iter().enumerate() {
                 match ticket.checked_sub(u64::from(target.weight)) {
                     None => return position,
@@ -131,6 +155,22 @@ impl Split {
             }
         }
         0
+    }
+}
+
+/// A service that gets copies of some requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// The service.
+    pub service: ServiceIndex,
+    /// The share of requests, in hundredths of a percent.
+    pub share: u32,
+}
+
+impl Mirror {
+    /// Whether it gets a copy this time.
+    pub fn hits(&self, rng: &mut fastrand::Rng) -> bool {
+        self.share > 0 && rng.u32(..10_000) < self.share
     }
 }
 
@@ -151,13 +191,20 @@ mod tests {
     fn a_split_keeps_its_shares() {
         let target =
             |weight| Target { service: ServiceIndex(weight as usize), weight, chain: Chain::default() };
-        assert!(Split::new(vec![]).is_none() && Split::new(vec![target(0)]).is_none());
-        let split = Split::new(vec![target(90), target(0), target(10)]).unwrap();
+        assert!(Split::new(vec![], None).is_none() && Split::new(vec![target(0)], None).is_none());
+        let split = Split::new(vec![target(90), target(0), target(10)], None).unwrap();
         let mut rng = fastrand::Rng::with_seed(7);
         let mut counts = [0u32; 3];
         for _ in 0..10_000 {
-            counts[split.choose(&mut rng)] += 1;
+            counts[split.choose(&mut rng, None)] += 1;
         }
         assert!((8800..9200).contains(&counts[0]) && counts[1] == 0, "{counts:?}");
+        // By a key: the shares hold too, and a larger share takes keys over without giving one away.
+        let wider = Split::new(vec![target(80), target(0), target(20)], None).unwrap();
+        let keys: Vec<u64> = (0..10_000).map(|_| rng.u64(..)).collect();
+        let mut choose = |split: &Split, key: &u64| split.choose(&mut rng, Some(*key));
+        let second = keys.iter().filter(|key| choose(&split, key) == 2).count();
+        assert!((800..1200).contains(&second), "{second}");
+        assert!(keys.iter().all(|key| choose(&split, key) != 2 || choose(&wider, key) == 2));
     }
 }

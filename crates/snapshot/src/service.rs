@@ -26,6 +26,10 @@ pub struct Service {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// How to choose one.
     pub algorithm: balance::Algorithm,
+    /// What requests that belong together have in common, where one is chosen by that.
+    pub hash_by: Option<RequestKey>,
+    /// How clients stay with one, if they do.
+    pub sticky: Option<Sticky>,
     /// How long the service may take.
     pub timeouts: ServiceTimeouts,
     /// Most open connections to one address, over all workers.
@@ -36,6 +40,68 @@ pub struct Service {
     pub retries: Retries,
     /// How its addresses are probed; `None` for not at all.
     pub health: Option<Health>,
+    /// When an address gets no requests for a while; `None` for never.
+    pub ejection: Option<balance::Ejection>,
+    /// How long an address gets fewer requests than its share after it has come; zero for not at all.
+    pub slow_start: Duration,
+}
+
+impl Service {
+    /// A service with its endpoints and nothing else: each gets its turn, nothing is limited or tried again, and
+    /// everything may take a second.
+    pub fn plain(name: &str, endpoints: Vec<Endpoint>) -> Service {
+        let second = Duration::from_secs(1);
+        Service {
+            name: name.into(),
+            endpoints,
+            protocol: Protocol::Http1,
+            tls: None,
+            proxy_protocol: None,
+            algorithm: balance::Algorithm::RoundRobin,
+            hash_by: None,
+            sticky: None,
+            timeouts: ServiceTimeouts {
+                connect: second,
+                response: second,
+                stream: second,
+                idle: second,
+                request: None,
+                tunnel: second,
+            },
+            max_connections: usize::MAX,
+            idle_connections: usize::MAX,
+            retries: Retries::none(),
+            health: None,
+            ejection: None,
+            slow_start: Duration::ZERO,
+        }
+    }
+}
+
+/// How clients stay with one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sticky {
+    /// The cookie that they get.
+    pub cookie: Box<str>,
+    /// How long it is kept; `None` for as long as the client is open.
+    pub ttl: Option<Duration>,
+    /// The key that it is made with; `None` for one of the process.
+    pub secret: Option<document::Secret>,
+}
+
+/// What requests that belong together have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestKey {
+    /// A header, by its name in lower case.
+    Header(Box<str>),
+    /// A cookie.
+    Cookie(Box<str>),
+    /// A parameter of the query.
+    Query(Box<str>),
+    /// The path.
+    Path,
+    /// The address of the client.
+    ClientIp,
 }
 
 /// The version of HTTP that a service speaks.
@@ -68,6 +134,8 @@ pub struct Endpoint {
     pub port: u16,
     /// Its share among the endpoints.
     pub weight: u32,
+    /// It is in the zone of the gateway.
+    pub is_local: bool,
     /// `host:port` for the Host field of requests that came without one.
     pub authority: Box<str>,
 }
@@ -109,14 +177,32 @@ pub struct Retries {
     pub methods: Vec<Box<str>>,
     /// For each attempt, up to the head of the response.
     pub per_try: Option<Duration>,
+    /// Whether the same address is asked again where there is no other one.
+    pub again: bool,
+    /// The longest pause before an address is asked a second time.
+    pub backoff: Duration,
     /// Share of retries among requests, in percent.
     pub budget: u32,
 }
 
 impl Retries {
+    /// Nothing is tried again.
+    pub fn none() -> Retries {
+        Retries {
+            attempts: 0,
+            on: RetryOn::default(),
+            methods: Vec::new(),
+            per_try: None,
+            again: false,
+            backoff: Duration::ZERO,
+            budget: 0,
+        }
+    }
+
     /// Whether a request may be sent again after some of its body was: not only when no connection could be opened.
     pub fn repeats_answers(&self) -> bool {
-        self.attempts > 0 && (self.on.reset || self.on.timeout || !self.on.statuses.is_empty())
+        self.attempts > 0
+            && (self.on.reset || self.on.stall || self.on.timeout || !self.on.statuses.is_empty())
     }
 
     /// Whether requests of this method may be repeated after the service may have seen them.
@@ -135,6 +221,8 @@ pub struct RetryOn {
     pub connect_failure: bool,
     /// The connection broke before anything was answered.
     pub reset: bool,
+    /// Nothing comes from the address any more.
+    pub stall: bool,
     /// No answer within `per_try`.
     pub timeout: bool,
     /// The service answered one of these.

@@ -58,8 +58,11 @@ families! {
     UP_RESPONSE = "gateward_upstream_response_duration_seconds" "histogram" ["service"] "From the begin of an attempt, connecting included, to the head of the service's response.";
     UP_FAILURES = "gateward_upstream_failures_total" "counter" ["service, fault"] "Attempts that failed, also where another one succeeded.";
     UP_RETRIES = "gateward_upstream_retries_total" "counter" ["service"] "Attempts after the first one of a request.";
+    UP_COPIES = "gateward_upstream_mirrored_requests_total" "counter" ["service, result"] "Copies of requests: `sent`, or `dropped` because too many were under way or their bodies were too long.";
     UP_ADDRESSES = "gateward_upstream_addresses" "gauge" ["service, state"] "Addresses of a service that is probed: `healthy`, and `unhealthy` ones, which get no requests as long as half of all are healthy.";
     UP_PROBES = "gateward_upstream_probes_total" "counter" ["service, result"] "Probes of a service: `passed`; or failed by `connect`, `tls`, `timeout`, an `answer` that is not the wanted one, or a connection that `broke`.";
+    UP_OUT = "gateward_upstream_addresses_out" "gauge" ["service, reason"] "Addresses that get no requests besides those that probes have taken out: `ejected` because of what became of requests, `drained` by an operator.";
+    UP_EJECTIONS = "gateward_upstream_ejections_total" "counter" ["service, cause"] "Addresses that were ejected: after failures `in_a_row`, for a `failure_rate`, because they were `slow`, or `stalled`.";
     CONNECTIONS = "gateward_connections" "gauge" ["listener"] "Open connections of clients.";
     ACCEPTED = "gateward_connections_accepted_total" "counter" ["listener"] "Connections of clients that were accepted.";
     REFUSED = "gateward_connections_refused_total" "counter" ["listener"] "Connections that were refused because the listener had as many as it may have.";
@@ -175,6 +178,7 @@ impl Metrics {
         self.render_faults(&mut text);
         self.render_services(&mut text);
         self.health.render(&mut text);
+        self.ejections.render(&mut text);
         self.render_listeners(&mut text);
         self.certificates.render(&mut text);
         self.render_gateway(&mut text);
@@ -260,6 +264,11 @@ impl Metrics {
             }
         });
         each(&UP_RETRIES, &|text, name, t| text.series(UP_RETRIES.name, "", &[("service", name)], t.retries));
+        each(&UP_COPIES, &|text, name, t| {
+            for (result, count) in [("sent", t.copies_sent), ("dropped", t.copies_dropped)] {
+                text.series(UP_COPIES.name, "", &[("service", name), ("result", result)], count);
+            }
+        });
     }
 
     fn render_listeners(&self, text: &mut Text) {

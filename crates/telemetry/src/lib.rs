@@ -8,6 +8,7 @@
 mod cell;
 mod certificates;
 mod connections;
+mod ejections;
 mod exposition;
 mod health;
 mod histogram;
@@ -23,6 +24,7 @@ mod writer;
 pub use cell::{Counter, Gauge};
 pub use certificates::{CertificateEnd, Certificates};
 pub use connections::{Abuse, ConnectionSeries, Handshake};
+pub use ejections::EjectionNumbers;
 pub use exposition::Family;
 pub use health::{HealthNumbers, ProbeResult};
 pub use histogram::Histogram;

@@ -136,6 +136,10 @@ pub struct ServiceSeries {
     pub reused: Counter,
     /// Attempts after the first.
     pub retries: Counter,
+    /// Copies of requests that it was sent.
+    pub copies_sent: Counter,
+    /// Copies that were not made: there were too many, or their bodies were too long.
+    pub copies_dropped: Counter,
     /// How long opening a connection took.
     pub connect: Histogram,
     /// From the request to the head of its response.
@@ -181,6 +185,8 @@ impl ServiceSeries {
         totals.opened += self.opened.get();
         totals.reused += self.reused.get();
         totals.retries += self.retries.get();
+        totals.copies_sent += self.copies_sent.get();
+        totals.copies_dropped += self.copies_dropped.get();
         self.connect.add_to(&mut totals.connect);
         self.response.add_to(&mut totals.response);
         self.failures.add_to(&mut totals.failures);
@@ -204,6 +210,10 @@ pub struct ServiceTotals {
     pub reused: u64,
     /// Attempts after the first.
     pub retries: u64,
+    /// Copies of requests that it was sent.
+    pub copies_sent: u64,
+    /// Copies that were not made.
+    pub copies_dropped: u64,
     pub(crate) connect: HistogramSum,
     pub(crate) response: HistogramSum,
     pub(crate) failures: [u64; Fault::ALL.len()],
@@ -219,6 +229,8 @@ impl Default for ServiceTotals {
             opened: 0,
             reused: 0,
             retries: 0,
+            copies_sent: 0,
+            copies_dropped: 0,
             connect: HistogramSum::default(),
             response: HistogramSum::default(),
             failures: [0; Fault::ALL.len()],

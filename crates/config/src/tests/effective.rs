@@ -62,6 +62,14 @@ fn a_small_file_has_all_defaults() {
                 "connect": "1s", "response": "30s", "stream": "5m", "idle": "60s", "tunnel": "1h"
             },
             "connections": { "max": 1000, "idle": 128 },
+            "retries": {
+                "attempts": 1, "on": ["connect_failure", "reset", "stall"], "again": false, "backoff": "25ms", "budget": "20%"
+            },
+            "eject": {
+                "after": 5, "failure_rate": "20%", "slower_than_others": "10x", "min_requests": 20,
+                "window": "10s", "for": "30s", "max": "50%"
+            },
+            "slow_start": "10s",
         } },
         "routes": [{ "grpc_web": false, "path": "/*", "priority": 0, "service": "a" }],
         "telemetry": { "access_log": "off" },

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::fine;
-use crate::{Admin, AdminSetting, Balance, Condition, LogFormat, LogTarget, PolicySetting, RetryCondition};
+use crate::{
+    Admin, AdminSetting, Algorithm, Balance, Condition, LogFormat, LogTarget, PolicySetting, RetryCondition,
+};
 
 pub(super) const FILE: &str = r#"
 listen:
@@ -82,19 +84,22 @@ fn services() {
     let users = config.services.get("users").unwrap();
     let urls: Vec<String> = users.endpoints.iter().map(|endpoint| endpoint.url.to_string()).collect();
     assert_eq!(urls, ["http://users.internal:80", "http://[fd00::1]:81"]);
-    assert_eq!(
-        (users.balance, users.connections.max, users.retries.is_none()),
-        (Balance::RoundRobin, 1000, true)
-    );
+    assert_eq!((&users.balance.value, users.connections.max), (&Balance::By(Algorithm::RoundRobin), 1000));
+    let retries = users.retries.on().unwrap();
+    let on: Vec<RetryCondition> = retries.on.iter().map(|on| on.value).collect();
+    assert_eq!(on, [RetryCondition::ConnectFailure, RetryCondition::Reset, RetryCondition::Stall]);
+    let eject = users.eject.on().unwrap();
+    assert_eq!((eject.after, eject.lasts.get().as_secs(), eject.max.hundredths()), (5, 30, 5000));
     assert_eq!((users.timeouts.tunnel.to_string(), users.timeouts.request), ("1h".to_owned(), None));
 
     let orders = config.services.get("orders").unwrap();
     let weights: Vec<(u16, u32)> = orders.endpoints.iter().map(|one| (one.url.port, one.weight)).collect();
-    assert_eq!((weights, orders.balance), (vec![(8080, 1), (80, 2)], Balance::LeastRequests));
+    assert_eq!(weights, [(8080, 1), (80, 2)]);
+    assert_eq!(orders.balance.value, Balance::By(Algorithm::LeastRequests));
     assert_eq!((orders.connections.max, orders.connections.idle), (5, 0));
     assert_eq!(orders.timeouts.request.unwrap().get().as_secs(), 60);
     assert!(matches!(orders.policies.as_ref().unwrap().get("size_limit"), Some(PolicySetting::Off)));
-    let retries = orders.retries.as_ref().unwrap();
+    let retries = orders.retries.on().unwrap();
     let on: Vec<RetryCondition> = retries.on.iter().map(|on| on.value).collect();
     assert_eq!(on, [RetryCondition::Timeout, RetryCondition::Status(503), RetryCondition::Status(504)]);
     let methods: Vec<&str> = retries.methods.iter().flatten().map(|method| method.as_str()).collect();

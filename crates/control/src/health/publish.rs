@@ -1,4 +1,4 @@
-//! Tells each worker which addresses are not healthy.
+//! Tells each worker which addresses are to get no requests.
 //!
 //! For each worker a task of its own, so that one that hangs keeps nothing from the others. What is told is what holds
 //! when there is room in the queue, so a worker that was busy hears the last word only. Entry point:
@@ -64,6 +64,6 @@ async fn tell(outbox: Rc<Outbox>, queue: mpsc::Sender<Order>, shared: Weak<Share
         // A worker that has ended takes no more orders, and needs none.
         let Ok(place) = queue.reserve().await else { return };
         let Some(shared) = shared.upgrade() else { return };
-        place.send(Order::Health(shared.table.unhealthy_of(&service)));
+        place.send(Order::Outages(shared.outages_of(&service)));
     }
 }

@@ -9,8 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use balance::{Health, Standing, Thresholds};
-use dataplane::ServiceHealth as Unhealthy;
+use balance::{Health, Outage, Standing, Thresholds};
 use diagnostics::counted;
 use snapshot::Endpoint;
 
@@ -163,11 +162,10 @@ impl Table {
     pub(super) fn count(&self, service: &str) -> Option<Counts> {
         let mut table = self.0.borrow_mut();
         let probed = table.get_mut(service)?;
-        let standings = || probed.addresses.values().map(|(watched, _)| watched.standing());
-        let (healthy, all) =
-            (standings().filter(|standing| standing.is_healthy()).count(), standings().count());
-        let panic = balance::is_panic(healthy, all);
-        let taking = standings().filter(|standing| balance::takes_requests(*standing, panic)).count();
+        let outages = || probed.addresses.values().map(|(watched, _)| watched.standing().outage());
+        let (healthy, all) = (outages().filter(Option::is_none).count(), outages().count());
+        let panic = balance::is_panic(outages());
+        let taking = outages().filter(|outage| balance::takes_requests(*outage, panic)).count();
         let choice = match (panic, taking) {
             (true, 0) => Choice::Nobody,
             (true, _) => Choice::Failing,
@@ -187,19 +185,18 @@ impl Table {
     }
 
     /// The addresses of a service that are not healthy.
-    pub(super) fn unhealthy_of(&self, service: &Arc<str>) -> Unhealthy {
+    pub(super) fn outages_of(&self, service: &str) -> Vec<(SocketAddr, Outage)> {
         let table = self.0.borrow();
-        let unhealthy = table.get(service).map(Probed::unhealthy).unwrap_or_default();
-        Unhealthy { service: Arc::clone(service), unhealthy }
+        let Some(probed) = table.get(service) else { return Vec::new() };
+        let standings = probed.addresses.iter().map(|(address, (watched, _))| (address, watched.standing()));
+        standings.filter_map(|(address, standing)| Some((*address, standing.outage()?))).collect()
     }
 
-    /// The same of all services that have such.
-    pub(super) fn unhealthy(&self) -> Vec<Unhealthy> {
+    /// Whether an address of a service is not healthy.
+    pub(super) fn is_down(&self, service: &str, address: SocketAddr) -> bool {
         let table = self.0.borrow();
-        let all = table
-            .iter()
-            .map(|(name, probed)| Unhealthy { service: Arc::clone(name), unhealthy: probed.unhealthy() });
-        all.filter(|one| !one.unhealthy.is_empty()).collect()
+        let watched = table.get(service).and_then(|probed| probed.addresses.get(&address));
+        watched.is_some_and(|(watched, _)| !watched.standing().is_healthy())
     }
 
     /// What is known of a service.
@@ -207,21 +204,13 @@ impl Table {
         let table = self.0.borrow();
         let addresses: Vec<AddressHealth> =
             table.get(service)?.addresses.values().map(|(watched, _)| watched.shown()).collect();
-        let healthy = addresses.iter().filter(|one| one.standing.is_healthy()).count();
-        let panic = balance::is_panic(healthy, addresses.len());
+        let panic = balance::is_panic(addresses.iter().map(|one| one.standing.outage()));
         Some(ServiceHealth { addresses, panic })
     }
 }
 
 fn counted_addresses(all: usize) -> String {
     if all == 1 { "1 address is".to_owned() } else { format!("{all} addresses are") }
-}
-
-impl Probed {
-    fn unhealthy(&self) -> Arc<[(SocketAddr, Standing)]> {
-        let standings = self.addresses.iter().map(|(address, (watched, _))| (*address, watched.standing()));
-        standings.filter(|(_, standing)| !standing.is_healthy()).collect()
-    }
 }
 
 impl Watched {

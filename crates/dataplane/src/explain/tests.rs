@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use router::{Builder, Match, PathPattern};
 use snapshot::{
-    Admin, Endpoint, EndpointHost, ListenerLimits, ListenerTimeouts, Piece, Redirect, Retries, RetryOn,
-    ServiceIndex, ServiceTimeouts, Split, Target, Template, TrustedProxies,
+    Admin, Endpoint, EndpointHost, ListenerLimits, ListenerTimeouts, Piece, Redirect, ServiceIndex, Split,
+    Target, Template, TrustedProxies,
 };
 
 use super::*;
@@ -15,32 +15,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn service(name: &str) -> Service {
     let host = EndpointHost::Address([10, 0, 0, 1].into());
-    Service {
-        name: name.into(),
-        endpoints: vec![Endpoint { host, port: 80, weight: 1, authority: "10.0.0.1".into() }],
-        protocol: snapshot::Protocol::Http1,
-        tls: None,
-        proxy_protocol: None,
-        algorithm: balance::Algorithm::RoundRobin,
-        timeouts: ServiceTimeouts {
-            connect: SECOND,
-            response: SECOND,
-            stream: SECOND,
-            idle: SECOND,
-            request: None,
-            tunnel: SECOND,
-        },
-        max_connections: 1,
-        idle_connections: 1,
-        retries: Retries {
-            attempts: 1,
-            on: RetryOn::default(),
-            methods: Vec::new(),
-            per_try: None,
-            budget: 20,
-        },
-        health: None,
-    }
+    let endpoint = Endpoint { host, port: 80, weight: 1, is_local: false, authority: "10.0.0.1".into() };
+    Service::plain(name, vec![endpoint])
 }
 
 fn listener() -> Listener {
@@ -70,8 +46,8 @@ fn forward(weights: &[u32]) -> Action {
         weight: *weight,
         chain: Chain::default(),
     };
-    let split = Split::new(weights.iter().enumerate().map(target).collect()).unwrap();
-    Action::Forward { split, rewrite: None }
+    let split = Split::new(weights.iter().enumerate().map(target).collect(), None).unwrap();
+    Action::Forward { split, rewrite: None, mirror: None }
 }
 
 fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {

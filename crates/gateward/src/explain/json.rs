@@ -293,8 +293,20 @@ fn service(service: &Service) -> Value {
             "on": retry_on(service),
             "methods": retries.methods,
             "per_try_ms": retries.per_try.map(millis),
+            "again": retries.again,
+            "backoff_ms": millis(retries.backoff),
             "budget_percent": retries.budget,
         },
+        "eject": service.ejection.map(|ejection| json!({
+            "after": ejection.in_a_row,
+            "failure_percent": ejection.failure_percent,
+            "slower_than_others": ejection.slower_than_others,
+            "min_requests": ejection.min_requests,
+            "window_ms": ejection.window_ms,
+            "for_ms": ejection.for_ms,
+            "max_percent": ejection.max_percent,
+        })),
+        "slow_start_ms": millis(service.slow_start),
     })
 }
 

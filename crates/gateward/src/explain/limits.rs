@@ -82,7 +82,21 @@ fn of_service(report: &Report<'_>, way: &Way<'_>, service: &Service, upstream: &
         row!["retries", retries(service)],
     ];
     rows.extend(repeated(report, service, upstream).map(|text| row!["", text]));
+    rows.extend(service.ejection.as_ref().map(|ejection| row!["eject", eject(ejection)]));
     page.table(&rows);
+}
+
+/// When an address gets no requests for a while.
+fn eject(ejection: &balance::Ejection) -> String {
+    let mut after = vec![format!("{} failures in a row", ejection.in_a_row)];
+    if ejection.failure_percent > 0 {
+        after.push(format!("{}% failures", ejection.failure_percent));
+    }
+    if ejection.slower_than_others > 0 {
+        after.push(format!("{}x the latency of others", ejection.slower_than_others));
+    }
+    let lasts = time(std::time::Duration::from_millis(ejection.for_ms));
+    format!("after {}, for {lasts}, at most {}%", list(after, "or"), ejection.max_percent)
 }
 
 /// What may be tried again.
@@ -104,7 +118,7 @@ fn repeated(report: &Report<'_>, service: &Service, upstream: &Upstream) -> Opti
     let has_body =
         report.explanation.understood.as_ref().is_some_and(|understood| understood.body != Some(0));
     let on = &service.retries.on;
-    let only_connects = on.connect_failure && !on.reset && !on.timeout && on.statuses.is_empty();
+    let only_connects = on.connect_failure && !on.reset && !on.stall && !on.timeout && on.statuses.is_empty();
     if service.retries.attempts == 0 || only_connects {
         return None;
     }

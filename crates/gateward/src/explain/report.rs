@@ -218,20 +218,32 @@ pub(crate) fn scheme(service: &Service) -> &'static str {
 }
 
 /// How an endpoint is chosen, as it is written in a configuration.
-pub(crate) fn algorithm(service: &Service) -> &'static str {
-    match service.algorithm {
-        balance::Algorithm::RoundRobin => "round_robin",
-        balance::Algorithm::Random => "random",
-        balance::Algorithm::LeastRequests => "least_requests",
-    }
+pub(crate) fn algorithm(service: &Service) -> String {
+    use snapshot::RequestKey::{ClientIp, Cookie, Header, Path, Query};
+    let word = service.algorithm.as_str();
+    let key = match &service.hash_by {
+        None => return word.to_owned(),
+        Some(Header(name)) => format!("header {name}"),
+        Some(Cookie(name)) => format!("cookie {name}"),
+        Some(Query(name)) => format!("query {name}"),
+        Some(Path) => "path".to_owned(),
+        Some(ClientIp) => "client_ip".to_owned(),
+    };
+    format!("{word} of {key}")
 }
 
 /// After what is tried again, as it is written in a configuration.
 pub(crate) fn retry_on(service: &Service) -> Vec<String> {
     let on = &service.retries.on;
-    let words = [(on.connect_failure, "connect_failure"), (on.reset, "reset"), (on.timeout, "timeout")];
+    let words = [
+        (on.connect_failure, "connect_failure"),
+        (on.reset, "reset"),
+        (on.stall, "stall"),
+        (on.timeout, "timeout"),
+    ];
     let words = words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned());
-    words.chain(on.statuses.iter().map(ToString::to_string)).collect()
+    let words = words.chain(on.statuses.iter().map(ToString::to_string));
+    words.chain(on.grpc.iter().map(|status| format!("grpc:{}", status.name()))).collect()
 }
 
 /// Where the endpoints are, as `host:port` with their weights.
