@@ -78,14 +78,14 @@ fn out(view: &View, service: &Service) -> Value {
 }
 
 fn endpoint(view: &View, endpoint: &Endpoint) -> Value {
-    let addresses = match &endpoint.host {
-        EndpointHost::Address(address) => vec![*address],
-        EndpointHost::Name(name) => view.addresses_of(name),
+    let addresses: Vec<String> = view.addresses_of(endpoint).iter().map(ToString::to_string).collect();
+    let source = match &endpoint.host {
+        EndpointHost::Source(source) => Some(&source.key),
+        EndpointHost::Address(_) | EndpointHost::Name(_) => None,
     };
-    let addresses: Vec<String> =
-        addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port).to_string()).collect();
     json!({
-        "url": format!("http://{}", endpoint.authority),
+        "url": source.is_none().then(|| format!("http://{}", endpoint.authority)),
+        "source": source,
         "weight": endpoint.weight,
         "addresses": addresses,
     })

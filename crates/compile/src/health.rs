@@ -28,7 +28,7 @@ pub(crate) fn compile(raw: &Raw, service: &Service, diagnostics: &mut Diagnostic
 
 /// gRPC needs HTTP/2; a probe by it could never pass without.
 fn check_protocol(span: diagnostics::Span, service: &Service, diagnostics: &mut Diagnostics) {
-    let plain = service.endpoints.iter().any(|endpoint| !endpoint.url.value.https);
+    let plain = service.endpoints().iter().any(|endpoint| !endpoint.url.value.https);
     let never = match service.protocol.value {
         ServiceProtocol::Http1 => true,
         ServiceProtocol::Auto => plain,

@@ -9,7 +9,7 @@ use diagnostics::{Code, Diagnostic, Diagnostics};
 use message::Method;
 use snapshot::{
     Endpoint, EndpointHost, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn, Service, ServiceIndex,
-    ServiceTimeouts, Sticky,
+    ServiceTimeouts, Source, SourceKind, Sticky,
 };
 
 use crate::outside::Outside;
@@ -60,7 +60,11 @@ pub(crate) fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diag
         let protocol = protocol(raw, diagnostics);
         services.compiled.push(Service {
             name: name.as_str().into(),
-            endpoints: raw.endpoints.iter().map(|raw| endpoint(raw, config.zone.as_deref())).collect(),
+            endpoints: match &raw.discover {
+                Some(discover) => vec![discovered(name, discover)],
+                None => raw.endpoints().iter().map(|raw| endpoint(raw, config.zone.as_deref())).collect(),
+            },
+            zone: config.zone.as_deref().map(Into::into),
             protocol,
             tls: crate::tls::service(name, raw, protocol, outside, diagnostics),
             proxy_protocol: raw.proxy_protocol.map(|version| match version {
@@ -105,7 +109,7 @@ fn check_name(name: &diagnostics::Spanned<String>, diagnostics: &mut Diagnostics
 }
 
 fn check_endpoints(name: &diagnostics::Spanned<String>, raw: &Raw, diagnostics: &mut Diagnostics) {
-    if raw.endpoints.is_empty() && !diagnostics.has_error_in(raw.span) {
+    if raw.endpoints().is_empty() && raw.discover.is_none() && !diagnostics.has_error_in(raw.span) {
         diagnostics.push(
             Diagnostic::error(
                 Code::NoEndpoints,
@@ -115,8 +119,9 @@ fn check_endpoints(name: &diagnostics::Spanned<String>, raw: &Raw, diagnostics: 
             .help("add one: endpoints: [http://127.0.0.1:3000]"),
         );
     }
-    for (position, endpoint) in raw.endpoints.iter().enumerate() {
-        let earlier = raw.endpoints.iter().take(position).find(|other| other.url.value == endpoint.url.value);
+    for (position, endpoint) in raw.endpoints().iter().enumerate() {
+        let earlier =
+            raw.endpoints().iter().take(position).find(|other| other.url.value == endpoint.url.value);
         if let Some(earlier) = earlier {
             diagnostics.push(
                 Diagnostic::error(
@@ -138,7 +143,7 @@ fn protocol(raw: &Raw, diagnostics: &mut Diagnostics) -> Protocol {
             "write `protocol: http1`, or leave `proxy_protocol` out: `x-forwarded-for` names clients too",
         ));
     }
-    let plain = raw.endpoints.iter().any(|endpoint| !endpoint.url.value.https);
+    let plain = raw.endpoints().iter().any(|endpoint| !endpoint.url.value.https);
     match raw.protocol.value {
         config::ServiceProtocol::Http1 => Protocol::Http1,
         config::ServiceProtocol::Http2 => Protocol::Http2,
@@ -168,6 +173,27 @@ fn endpoint(raw: &config::Endpoint, zone: Option<&str>) -> Endpoint {
     let authority = if url.port == usual { url.host.clone() } else { format!("{}:{}", url.host, url.port) };
     let is_local = raw.zone.is_some() && raw.zone.as_deref() == zone;
     Endpoint { host, port: url.port, weight: raw.weight, is_local, authority: authority.into() }
+}
+
+/// What stands for all addresses that a source finds.
+fn discovered(name: &str, raw: &config::Discover) -> Endpoint {
+    let every = raw.every.as_ref().map(|every| every.value.get());
+    let (kind, port, authority) = match (&raw.dns, &raw.srv, &raw.file) {
+        (Some(dns), _, _) => {
+            let authority = dns.value.to_string();
+            (SourceKind::Dns { name: dns.value.name.as_str().into(), every }, dns.value.port, authority)
+        }
+        (_, Some(srv), _) => {
+            let srv = srv.trim_end_matches('.').to_ascii_lowercase();
+            (SourceKind::Srv { name: srv.as_str().into(), every }, 0, name.to_owned())
+        }
+        (_, _, file) => {
+            let path = file.as_ref().map(|file| file.value.to_string()).unwrap_or_default();
+            (SourceKind::File { path: path.into() }, 0, name.to_owned())
+        }
+    };
+    let host = EndpointHost::Source(Source::new(kind));
+    Endpoint { host, port, weight: 1, is_local: false, authority: authority.into() }
 }
 
 fn timeouts(raw: &Raw) -> ServiceTimeouts {

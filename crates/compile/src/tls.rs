@@ -159,7 +159,7 @@ fn of_system(
     outside: &Outside,
     diagnostics: &mut Diagnostics,
 ) -> Option<Authorities> {
-    let place = raw.endpoints.first().map_or(name.span, |endpoint| endpoint.url.span);
+    let place = raw.endpoints().first().map_or(name.span, |endpoint| endpoint.url.span);
     (outside.authorities)()
         .map_err(|error| {
             let message = format!("service `{}` cannot be verified: {error}", name.value);
@@ -171,11 +171,29 @@ fn of_system(
         .ok()
 }
 
+/// Addresses that are found say nothing of encryption, so it is `tls` that does. By which name they are verified has to
+/// be said where they come without one.
+fn check_discovered(discover: &config::Discover, raw: &Service, diagnostics: &mut Diagnostics) -> bool {
+    let Some(tls) = &raw.tls else { return false };
+    if discover.dns.is_none() && tls.server_name.is_none() && !tls.insecure_skip_verify.value {
+        diagnostics.push(
+            Diagnostic::error(Code::MissingKey, tls.span, "what these addresses are called is not known")
+                .label("this section needs `server_name`")
+                .help("add `server_name`: the name that stands in the certificates of the service"),
+        );
+        return false;
+    }
+    true
+}
+
 /// Whether connections are encrypted; what stands against that is reported.
 fn check_schemes(name: &Spanned<String>, raw: &Service, diagnostics: &mut Diagnostics) -> bool {
-    let Some(first) = raw.endpoints.first() else { return false };
+    if let Some(discover) = &raw.discover {
+        return check_discovered(discover, raw, diagnostics);
+    }
+    let Some(first) = raw.endpoints().first() else { return false };
     let https = first.url.value.https;
-    if let Some(other) = raw.endpoints.iter().find(|endpoint| endpoint.url.value.https != https) {
+    if let Some(other) = raw.endpoints().iter().find(|endpoint| endpoint.url.value.https != https) {
         diagnostics.push(
             Diagnostic::error(
                 Code::MixedEndpoints,

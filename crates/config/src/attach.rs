@@ -41,6 +41,12 @@ impl Reader<'_> {
         if let (Shape::Text { format: Shape::FILE, .. }, Value::Scalar(_)) = (shape, &node.value) {
             return self.file(node);
         }
+        if let (Shape::Text { format: Shape::WATCHED, .. }, Value::Scalar(_)) = (shape, &node.value) {
+            if let Some(path) = self.path(node) {
+                hang(node, Files { path, texts: Vec::new() });
+            }
+            return;
+        }
         match (shape, &mut node.value) {
             (Shape::OneOf(shapes), _) => shapes.iter().for_each(|shape| self.walk(node, shape)),
             (Shape::List(inner), Value::List(nodes)) => {
@@ -92,7 +98,7 @@ fn hang(node: &mut Node, files: Files) {
 fn names_files(shape: &Shape) -> bool {
     fn look(shape: &Shape, seen: &mut Vec<&'static str>) -> bool {
         match shape {
-            Shape::Text { format, .. } => *format == Shape::FILE,
+            Shape::Text { format, .. } => matches!(*format, Shape::FILE | Shape::WATCHED),
             Shape::List(inner) | Shape::Map(inner) => look(inner, seen),
             Shape::OneOf(shapes) => shapes.iter().any(|shape| look(shape, seen)),
             Shape::Section(info) => {

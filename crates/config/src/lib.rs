@@ -9,6 +9,7 @@
 mod acme;
 mod admin;
 mod attach;
+mod discover;
 mod effective;
 mod eject;
 mod endpoint;
@@ -28,6 +29,7 @@ mod tls;
 
 pub use acme::{Acme, AcmeChallenge, AcmeDirectory, StateDir, Stored};
 pub use admin::{Admin, AdminSetting};
+pub use discover::{Discover, NameAndPort, WatchedFile};
 pub use effective::effective;
 pub use eject::{Eject, Factor};
 pub use endpoint::{Endpoint, EndpointUrl};

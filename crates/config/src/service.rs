@@ -4,6 +4,7 @@ use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
 use document::{Decode, Node, OneOrMany, Percent, Secret, Shape, Switch, keywords, section};
 use message::GrpcStatus;
 
+use crate::discover::Discover;
 use crate::eject::Eject;
 use crate::endpoint::Endpoint;
 use crate::health::Health;
@@ -15,8 +16,10 @@ use crate::tls::ServiceTls;
 section! {
     /// A named set of endpoints, with how to reach them.
     pub struct Service {
-        /// Where it can be reached.
-        endpoints: Vec<Endpoint>,
+        /// Where it can be reached. Needed unless `discover` says where to look.
+        endpoints as "endpoints": Option<Spanned<Vec<Endpoint>>>,
+        /// Where its addresses come from, instead of `endpoints`.
+        discover: Option<Discover>,
         /// The version of HTTP that it speaks.
         protocol: Spanned<ServiceProtocol> = "http1",
         /// Encryption of connections to it, if its endpoints are `https`. Without it the certificates are verified
@@ -46,7 +49,34 @@ section! {
     }
     not_built {
         "concurrency" => "a limit on requests at a time",
-        "discover" => "endpoints from DNS, a file or a registry",
+    }
+    check check
+}
+
+impl Service {
+    /// The endpoints that are written down.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        self.endpoints.as_ref().map_or(&[], |endpoints| &endpoints.value)
+    }
+}
+
+fn check(service: &Service, diagnostics: &mut Diagnostics) {
+    match (&service.endpoints, &service.discover) {
+        (None, None) if !diagnostics.has_error_in(service.span) => diagnostics.push(
+            Diagnostic::error(Code::MissingKey, service.span, "the key `endpoints` is missing")
+                .label("this section needs `endpoints`")
+                .help("add `endpoints`: Where it can be reached. Or `discover`, which says where to look."),
+        ),
+        (Some(endpoints), Some(discover)) => diagnostics.push(
+            Diagnostic::error(
+                Code::ConflictingKeys,
+                discover.span,
+                "a service has either `endpoints` or `discover`",
+            )
+            .related(endpoints.span, "the other one")
+            .help("keep one of them; a split can lead to two services"),
+        ),
+        _ => {}
     }
 }
 

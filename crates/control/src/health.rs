@@ -19,14 +19,14 @@ use std::sync::Arc;
 
 use balance::{Change, Outage};
 use dataplane::{Order, ServiceOutages, Shared as Workers};
-use snapshot::{Endpoint, EndpointHost, Snapshot};
+use snapshot::{Endpoint, EndpointHost, Snapshot, Source, SourceKind};
 use telemetry::Metrics;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::Report;
-use crate::names::Known as KnownNames;
+use crate::names::{self, Known as KnownNames};
 use ask::{Manner, Target, ask};
 pub use eject::Ejected;
 use eject::{Ejector, LOOK};
@@ -275,19 +275,17 @@ fn watch(shared: &Rc<Shared>) {
 fn targets(shared: &Shared, endpoints: &[Endpoint]) -> Vec<Target> {
     let known = shared.names.borrow();
     let of = |endpoint: &Endpoint| {
-        let (addresses, host) = match &endpoint.host {
-            EndpointHost::Address(address) => (vec![*address], address.to_string().into()),
-            EndpointHost::Name(name) => {
-                let resolved = known.get(&**name);
-                (resolved.map(|one| one.addresses.to_vec()).unwrap_or_default(), name.clone())
-            }
+        let name = match &endpoint.host {
+            EndpointHost::Name(name) => Some(name.clone()),
+            EndpointHost::Source(Source { kind: SourceKind::Dns { name, .. }, .. }) => Some(name.clone()),
+            EndpointHost::Address(_) | EndpointHost::Source(_) => None,
         };
-        let target = |ip| Target {
-            address: SocketAddr::new(ip, endpoint.port),
-            host: Box::clone(&host),
+        let target = |address: SocketAddr| Target {
+            address,
+            host: name.clone().unwrap_or_else(|| address.ip().to_string().into()),
             authority: endpoint.authority.clone(),
         };
-        addresses.into_iter().map(target).collect::<Vec<_>>()
+        names::addresses_of(endpoint, &known).into_iter().map(target).collect::<Vec<_>>()
     };
     endpoints.iter().flat_map(of).collect()
 }

@@ -1,7 +1,7 @@
 //! What others may know of a running gateway: the configuration in use, how it got there, and all numbers.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 use balance::Outage;
 use diagnostics::Sources;
 use document::Node;
-use snapshot::{Acme, Snapshot};
+use snapshot::{Acme, Endpoint, Snapshot};
 use telemetry::Metrics;
 
 use crate::certificates::Orders;
 use crate::health::{self, DrainError, Ejected, ServiceHealth};
-use crate::names::Known;
+use crate::names::{self, Known};
 
 /// A worker that was not seen for so long hangs.
 const HANGS: Duration = Duration::from_secs(5);
@@ -103,11 +103,9 @@ impl View {
         self.changed.subscribe()
     }
 
-    /// What a name of endpoints stands for now.
-    pub fn addresses_of(&self, name: &str) -> Vec<IpAddr> {
-        let known = Rc::clone(&self.names.borrow());
-        let known = known.borrow();
-        known.get(name).map(|resolved| resolved.addresses.to_vec()).unwrap_or_default()
+    /// The addresses that an endpoint stands for now.
+    pub fn addresses_of(&self, endpoint: &Endpoint) -> Vec<SocketAddr> {
+        names::addresses_of(endpoint, &self.names.borrow().borrow())
     }
 
     /// The addresses of the listeners in use, in the order of the configuration, with real ports.

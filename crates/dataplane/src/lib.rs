@@ -54,7 +54,7 @@ mod websocket;
 mod worker;
 
 pub use explain::explain;
-pub use stage::{ListenerId, Part, Resolved, ServiceOutages, Stage, StagedListener};
+pub use stage::{Found, ListenerId, Part, Resolved, ServiceOutages, Stage, StagedListener};
 pub use thread::{Order, Setup, orders, run};
 pub use trouble::{HandshakeTrouble, ServiceTrouble, Trouble, troubles};
 pub use udp::{StagedUdp, udp_group};

@@ -4,19 +4,19 @@
 //! did not change as it was. One address is in `member.rs`; what workers share of it in `places.rs`.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use balance::{Balancer, Members, Outage, RetryBudget, Seat, hash_key};
-use snapshot::{Endpoint, EndpointHost, Service};
+use snapshot::{Endpoint, EndpointHost, Service, SourceKind};
 use telemetry::ServiceSeries;
 
 use crate::connection::Connection;
 use crate::member::{Member, OpenSlot};
 use crate::places::Places;
-use crate::stage::Resolved;
+use crate::stage::{Found, Resolved};
 use crate::timer::Tick;
 
 /// A service in one worker.
@@ -26,7 +26,7 @@ pub(crate) struct LiveService {
     balancer: RefCell<Balancer>,
     budget: RefCell<RetryBudget>,
     /// What each endpoint of the configuration stands for.
-    resolved: RefCell<Vec<Vec<IpAddr>>>,
+    resolved: RefCell<Vec<Vec<Found>>>,
     /// Addresses that get no requests, sorted.
     outages: RefCell<Arc<[(SocketAddr, Outage)]>>,
     /// How many of a thousand requests stay near; `None` where no address is nearer than another.
@@ -115,8 +115,8 @@ impl LiveService {
             .endpoints
             .iter()
             .map(|endpoint| match &endpoint.host {
-                EndpointHost::Address(address) => vec![*address],
-                EndpointHost::Name(_) => old
+                EndpointHost::Address(address) => vec![Found::plain(*address)],
+                EndpointHost::Name(_) | EndpointHost::Source(_) => old
                     .and_then(|old| {
                         let place =
                             old.settings.endpoints.iter().position(|other| other.host == endpoint.host)?;
@@ -146,15 +146,15 @@ impl LiveService {
         live
     }
 
-    /// Takes note of what names stand for now; `known` is sorted by name. Addresses that stay keep their connections.
+    /// Takes note of what names stand for now; `known` is sorted by key. Addresses that stay keep their connections.
     pub(crate) fn resolve(&self, known: &[Resolved], now: u64) {
         let mut changed = false;
         for (endpoint, resolved) in self.settings.endpoints.iter().zip(self.resolved.borrow_mut().iter_mut())
         {
-            let EndpointHost::Name(name) = &endpoint.host else { continue };
-            let Ok(place) = known.binary_search_by(|one| (*one.name).cmp(name)) else { continue };
-            if let Some(one) = known.get(place).filter(|one| *one.addresses != **resolved) {
-                *resolved = one.addresses.to_vec();
+            let Some(key) = endpoint.host.key() else { continue };
+            let Ok(place) = known.binary_search_by(|one| (*one.key).cmp(key)) else { continue };
+            if let Some(one) = known.get(place).filter(|one| *one.found != **resolved) {
+                *resolved = one.found.to_vec();
                 changed = true;
             }
         }
@@ -172,8 +172,11 @@ impl LiveService {
     fn rebuild(&self, old: &[Rc<Member>], now: u64) {
         let mut members: Vec<Rc<Member>> = Vec::new();
         let mut reweighed = false;
-        for (endpoint, addresses) in self.settings.endpoints.iter().zip(self.resolved.borrow().iter()) {
-            for address in addresses.iter().map(|ip| SocketAddr::new(*ip, endpoint.port)) {
+        let resolved = self.resolved.borrow();
+        let zone = self.settings.zone.as_deref();
+        for (endpoint, all) in self.settings.endpoints.iter().zip(resolved.iter()) {
+            for found in all {
+                let address = found.address(endpoint.port);
                 if members.iter().any(|member| member.address == address) {
                     continue; // two names for one address are one member
                 }
@@ -184,8 +187,10 @@ impl LiveService {
                     member.warm_since.set((!old.is_empty()).then_some(now));
                     Rc::new(member)
                 });
-                reweighed |= member.weight.replace(endpoint.weight) != endpoint.weight;
-                member.is_local.set(endpoint.is_local);
+                let weight = found.weight.unwrap_or(endpoint.weight);
+                reweighed |= member.weight.replace(weight) != weight;
+                let is_near = zone.is_some() && found.zone.as_deref() == zone;
+                member.is_local.set(endpoint.is_local || is_near);
                 members.push(member);
             }
         }
@@ -215,6 +220,10 @@ impl LiveService {
         let host = match &endpoint.host {
             EndpointHost::Address(address) => address.to_string().into(),
             EndpointHost::Name(name) => name.clone(),
+            EndpointHost::Source(source) => match &source.kind {
+                SourceKind::Dns { name, .. } => name.clone(),
+                SourceKind::Srv { .. } | SourceKind::File { .. } => address.ip().to_string().into(),
+            },
         };
         let place = self.places.of(&self.settings.name, address);
         let name = &self.settings.name;
@@ -245,7 +254,8 @@ impl LiveService {
             let outage = outage(member);
             let takes = balance::takes_requests(outage, panic);
             if takes && !member.takes_requests.replace(takes) {
-                member.warm_since.set(Some(now));
+                // Where it is asked because all do badly, nobody is to be spared.
+                member.warm_since.set(outage.is_none().then_some(now));
             }
             member.takes_requests.set(takes);
             let hangs = outage == Some(Outage::Stalled);

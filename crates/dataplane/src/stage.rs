@@ -27,13 +27,38 @@ pub struct StagedListener {
     pub udp: Option<StagedUdp>,
 }
 
-/// What a name of endpoints stands for.
+/// What a name or source of endpoints stands for.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    /// The name.
-    pub name: Arc<str>,
+    /// What it is known by: `EndpointHost::key`.
+    pub key: Arc<str>,
     /// Its addresses.
-    pub addresses: Arc<[IpAddr]>,
+    pub found: Arc<[Found]>,
+}
+
+/// An address that a name or source stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The address.
+    pub ip: IpAddr,
+    /// The port, where it is not that of the endpoint.
+    pub port: Option<u16>,
+    /// The weight, where it is not that of the endpoint.
+    pub weight: Option<u32>,
+    /// Where it is.
+    pub zone: Option<Arc<str>>,
+}
+
+impl Found {
+    /// An address of which nothing else is known.
+    pub fn plain(ip: IpAddr) -> Found {
+        Found { ip, port: None, weight: None, zone: None }
+    }
+
+    /// Where an endpoint with this port is reached.
+    pub fn address(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port.unwrap_or(port))
+    }
 }
 
 /// Which addresses of a service are to get no requests.
@@ -104,7 +129,7 @@ impl Stage {
     }
 
     /// Takes note of what names stand for now, and of services with addresses that are to get no requests; `known` is
-    /// sorted by name.
+    /// sorted by key.
     pub fn know(&mut self, known: Vec<Resolved>, outages: Vec<ServiceOutages>) {
         self.resolved = known;
         self.outages = outages;

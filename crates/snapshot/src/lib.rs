@@ -22,7 +22,7 @@ pub use health::{Health, Probe};
 pub use route::{Action, Mirror, Redirect, Route, Split, Target};
 pub use service::{
     Endpoint, EndpointHost, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn, Service, ServiceIndex,
-    ServiceTimeouts, Sticky,
+    ServiceTimeouts, Source, SourceKind, Sticky,
 };
 pub use template::{Piece, Template};
 

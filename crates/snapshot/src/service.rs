@@ -18,6 +18,8 @@ pub struct Service {
     pub name: Box<str>,
     /// The endpoints, in the order of the configuration.
     pub endpoints: Vec<Endpoint>,
+    /// Where the gateway is: addresses that a source finds there are near.
+    pub zone: Option<Box<str>>,
     /// The version of HTTP that it speaks.
     pub protocol: Protocol,
     /// Encryption; `None` for none.
@@ -54,6 +56,7 @@ impl Service {
         Service {
             name: name.into(),
             endpoints,
+            zone: None,
             protocol: Protocol::Http1,
             tls: None,
             proxy_protocol: None,
@@ -147,6 +150,68 @@ pub enum EndpointHost {
     Address(IpAddr),
     /// At whatever a name stands for now.
     Name(Box<str>),
+    /// At all addresses that a source knows.
+    Source(Source),
+}
+
+impl EndpointHost {
+    /// What it is known by to those who look it up; `None` for an address.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            EndpointHost::Address(_) => None,
+            EndpointHost::Name(name) => Some(name),
+            EndpointHost::Source(source) => Some(&source.key),
+        }
+    }
+}
+
+/// Where addresses come from that are not written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// What it is known by: two that are the same have the same.
+    pub key: Box<str>,
+    /// What it is.
+    pub kind: SourceKind,
+}
+
+impl Source {
+    /// With the key that it has.
+    pub fn new(kind: SourceKind) -> Source {
+        let key = match &kind {
+            SourceKind::Dns { name, every: None } => name.to_string(),
+            SourceKind::Dns { name, every: Some(every) } => format!("{name} every {} ms", every.as_millis()),
+            SourceKind::Srv { name, every: None } => format!("SRV {name}"),
+            SourceKind::Srv { name, every: Some(every) } => {
+                format!("SRV {name} every {} ms", every.as_millis())
+            }
+            SourceKind::File { path } => format!("file {path}"),
+        };
+        Source { key: key.into(), kind }
+    }
+}
+
+/// A kind of source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceKind {
+    /// The addresses of a name.
+    Dns {
+        /// The name.
+        name: Box<str>,
+        /// How often to ask; `None` for when the answer expires.
+        every: Option<Duration>,
+    },
+    /// What SRV records say (RFC 2782).
+    Srv {
+        /// The name.
+        name: Box<str>,
+        /// As above.
+        every: Option<Duration>,
+    },
+    /// What a file says.
+    File {
+        /// Its path.
+        path: Box<str>,
+    },
 }
 
 /// How long a service may take.

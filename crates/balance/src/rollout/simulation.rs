@@ -279,14 +279,14 @@ fn a_slow_canary_is_rolled_back_and_an_equal_one_is_not() {
 #[test]
 fn equal_latencies_pass_the_whole_rollout() {
     let mut late = 0;
-    for seed in 0..30 {
+    for seed in 0..12 {
         let mut world =
             World::with_latencies(seed, usual(&["error_rate > 2%", "p99 > 1.5x", "p50 > 1.2x"]), 50);
         assert_eq!(world.run(WHOLE * 2, taking(40.0), taking(40.0)), None, "seed {seed}");
         late += u32::from(world.promoted().unwrap() > WHOLE);
     }
-    println!("equal latencies: {late} of 20 later than planned");
-    assert!(late <= 2, "{late} of 20");
+    println!("equal latencies: {late} of 12 later than planned");
+    assert!(late <= 1, "{late} of 12");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn listeners_and_the_whole() {
 fn services() {
     let config = fine(FILE);
     let users = config.services.get("users").unwrap();
-    let urls: Vec<String> = users.endpoints.iter().map(|endpoint| endpoint.url.to_string()).collect();
+    let urls: Vec<String> = users.endpoints().iter().map(|endpoint| endpoint.url.to_string()).collect();
     assert_eq!(urls, ["http://users.internal:80", "http://[fd00::1]:81"]);
     assert_eq!((&users.balance.value, users.connections.max), (&Balance::By(Algorithm::RoundRobin), 1000));
     let retries = users.retries.on().unwrap();
@@ -93,7 +93,7 @@ fn services() {
     assert_eq!((users.timeouts.tunnel.to_string(), users.timeouts.request), ("1h".to_owned(), None));
 
     let orders = config.services.get("orders").unwrap();
-    let weights: Vec<(u16, u32)> = orders.endpoints.iter().map(|one| (one.url.port, one.weight)).collect();
+    let weights: Vec<(u16, u32)> = orders.endpoints().iter().map(|one| (one.url.port, one.weight)).collect();
     assert_eq!(weights, [(8080, 1), (80, 2)]);
     assert_eq!(orders.balance.value, Balance::By(Algorithm::LeastRequests));
     assert_eq!((orders.connections.max, orders.connections.idle), (5, 0));

@@ -263,6 +263,7 @@ fn service(service: &Service) -> Value {
         let host = match &endpoint.host {
             EndpointHost::Address(address) => address.to_string(),
             EndpointHost::Name(name) => name.to_string(),
+            EndpointHost::Source(source) => source.key.to_string(),
         };
         json!({ "host": host, "port": endpoint.port, "weight": endpoint.weight })
     };

@@ -6,7 +6,7 @@ use dataplane::explain::{Answer, Decider, End, Explanation, Next, Step, Tried, W
 use diagnostics::{Sources, Span};
 use document::{ByteSize, DurationValue};
 use router::{RouteIndex, ValuePattern, Verdict};
-use snapshot::{Listener, Route, Service, Snapshot};
+use snapshot::{EndpointHost, Listener, Route, Service, Snapshot};
 
 use super::ask::Ask;
 use super::mask::Mask;
@@ -248,5 +248,11 @@ pub(crate) fn retry_on(service: &Service) -> Vec<String> {
 
 /// Where the endpoints are, as `host:port` with their weights.
 pub(crate) fn endpoints(service: &Service) -> impl Iterator<Item = (String, u32)> {
-    service.endpoints.iter().map(|endpoint| (endpoint.authority.to_string(), endpoint.weight))
+    service.endpoints.iter().map(|endpoint| {
+        let place = match &endpoint.host {
+            EndpointHost::Source(source) => format!("({})", source.key),
+            EndpointHost::Address(_) | EndpointHost::Name(_) => endpoint.authority.to_string(),
+        };
+        (place, endpoint.weight)
+    })
 }
