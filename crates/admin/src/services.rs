@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use balance::Outage;
+use balance::breaker::State;
 use control::{AddressHealth, ServiceHealth, View};
 use serde_json::{Value, json};
 use snapshot::{Endpoint, EndpointHost, Service};
@@ -36,6 +37,13 @@ fn one(view: &View, service: &Service, totals: Option<&ServiceTotals>) -> Value 
         },
         "health": view.health_of(&service.name).map(|health| probed(&health)),
         "out": out(view, service),
+        "circuit": view.circuit_of(&service.name).map(|state| match state {
+            State::Closed => "closed",
+            State::Open { .. } => "open",
+            State::HalfOpen { .. } => "half_open",
+        }),
+        "waiting": totals.waiting,
+        "concurrency_limit": service.concurrency.map(|_| totals.limit),
         "retries": totals.retries,
         "failures": totals.failures(),
     })

@@ -3,8 +3,8 @@
 //! It must not know what a request is, nor who waits to be sent: it is told of each that ends, and says how many may be
 //! in flight. Entry points: [`AdaptiveLimit::observe`], [`AdaptiveLimit::limit`].
 
-/// Requests that make a window, or twice as many as are allowed if that is more: then all that were in flight at the
-/// last change have been answered, and those that followed them.
+/// Requests that make a window, or twice as many as are allowed if that is more: so those that were in flight at the
+/// last change have ended, and those that followed them.
 const FULL: u32 = 100;
 /// No window is shorter, in milliseconds.
 const SHORT_MS: u64 = 20;
@@ -44,8 +44,8 @@ const FIRST_PERIOD: u64 = 2;
 const STAGES: u32 = 2;
 /// There is no dip unless the last so many windows were under pressure. A burst is not worth one.
 const PRESSED: u32 = 4;
-/// There is no dip after so many windows in a row in which the limit could grow.
-const CLIMBING: u32 = 8;
+/// Nor is there one after so many windows in a row in which the limit could grow: nothing speaks for a queue.
+const CALMED: u32 = 8;
 /// A stage measures after so many requests in a row that were sent in it, …
 const RUN: u32 = 10;
 /// … or after this time and twice the usual latency.
@@ -189,6 +189,7 @@ impl AdaptiveLimit {
     }
 
     /// Takes note of a request that has ended, `latency_micros` after it was sent, when `in_flight` were, with this one.
+    /// One that the client gave up says nothing: leave it out.
     pub fn observe(&mut self, latency_micros: u32, in_flight: u32, outcome: Outcome, now_ms: u64) {
         if self.settles(latency_micros, now_ms) {
             return;
@@ -208,7 +209,7 @@ impl AdaptiveLimit {
         if self.dip.is_none()
             && now_ms >= self.dip_ms
             && self.pressed >= PRESSED
-            && self.calm < CLIMBING
+            && self.calm < CALMED
             && let Some(before) = self.recent
         {
             self.dip = Some(Dip::new(1, self.dip_ms, self.stage_ms, before));
@@ -329,13 +330,8 @@ impl AdaptiveLimit {
         let latency = if dip.stage > 1 { load.latency.min(dip.before.latency) } else { load.latency };
         let is_close = (base - latency).abs() < load.tells();
         self.agreed = if is_close { (self.agreed + 1.0).min(DIPS) } else { 1.0 };
-        let base = base + (latency - base) / self.agreed;
-        self.base = Some(base);
-        let recent = self.recent.take();
-        if let Some(recent) = recent.filter(|_| !is_close) {
-            let gradient = (tolerated(base) - recent.latency).exp2();
-            self.limit *= gradient.clamp(part(dip.stage), 1.0);
-        }
+        self.base = Some(base + (latency - base) / self.agreed);
+        self.recent = None;
         self.confirmed = if queues { None } else { Some(self.limit) };
     }
 

@@ -62,6 +62,7 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
         services: services.into_compiled(),
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().map(|cidr| cidr.0).collect()),
         workers: config.workers.count(),
+        overload: overload(config),
         delay: config.shutdown_delay(),
         drain: config.drain(),
         admin,
@@ -69,4 +70,12 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
         name_servers: config.name_servers(),
         acme: outside.acme.clone(),
     })
+}
+
+fn overload(config: &Config) -> snapshot::Overload {
+    let Some(overload) = config.overload.on() else { return snapshot::Overload::default() };
+    snapshot::Overload {
+        lag: overload.lag.on().map(|lag| lag.get()),
+        memory_percent: overload.memory.on().map(|share| u32::from(share.hundredths() / 100)),
+    }
 }

@@ -70,6 +70,11 @@ pub(crate) fn compile(
                 name: route_name(raw, position),
                 action,
                 timeout: raw.timeout.as_ref().map(|timeout| timeout.get()),
+                importance: match raw.importance {
+                    config::Importance::High => balance::Importance::High,
+                    config::Importance::Normal => balance::Importance::Normal,
+                    config::Importance::Low => balance::Importance::Low,
+                },
                 grpc_web: raw.grpc_web,
                 connect,
                 source: raw.span,

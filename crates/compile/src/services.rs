@@ -8,8 +8,8 @@ use config::{Config, RetryCondition, Service as Raw};
 use diagnostics::{Code, Diagnostic, Diagnostics};
 use message::Method;
 use snapshot::{
-    Endpoint, EndpointHost, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn, Service, ServiceIndex,
-    ServiceTimeouts, Source, SourceKind, Sticky,
+    Concurrency, Endpoint, EndpointHost, Limit, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn,
+    Service, ServiceIndex, ServiceTimeouts, Source, SourceKind, Sticky,
 };
 
 use crate::outside::Outside;
@@ -87,6 +87,15 @@ pub(crate) fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diag
             retries: retries(raw, diagnostics),
             health: raw.health.as_ref().map(|health| crate::health::compile(health, raw, diagnostics)),
             ejection: raw.eject.on().map(ejection),
+            concurrency: raw.concurrency.as_ref().map(|concurrency| Concurrency {
+                limit: match concurrency.limit {
+                    config::ConcurrencyLimit::Adaptive => Limit::Adaptive,
+                    config::ConcurrencyLimit::Number(number) => Limit::Fixed(number),
+                },
+                queue: concurrency.queue,
+                max_wait: concurrency.max_wait.get(),
+            }),
+            breaker: raw.circuit_breaker.as_ref().map(breaker),
             slow_start: raw.slow_start.on().map_or(Duration::ZERO, |ramp| ramp.get()),
         });
     }
@@ -230,9 +239,25 @@ pub(crate) fn request_key(raw: &config::RequestKey) -> RequestKey {
     }
 }
 
+fn percent(percent: &document::Percent) -> u32 {
+    u32::from(percent.hundredths().div_ceil(100))
+}
+
+fn millis(time: config::Timeout) -> u64 {
+    u64::try_from(time.get().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn breaker(raw: &config::CircuitBreaker) -> balance::breaker::Settings {
+    balance::breaker::Settings {
+        failures_percent: percent(&raw.failure_rate),
+        min_requests: raw.min_requests.into(),
+        window_ms: millis(raw.window),
+        open_ms: millis(raw.open),
+        probes: raw.probes.into(),
+    }
+}
+
 fn ejection(raw: &config::Eject) -> Ejection {
-    let percent = |percent: &document::Percent| u32::from(percent.hundredths().div_ceil(100));
-    let millis = |time: config::Timeout| u64::try_from(time.get().as_millis()).unwrap_or(u64::MAX);
     Ejection {
         in_a_row: raw.after,
         window_ms: millis(raw.window),

@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use diagnostics::{Code, Diagnostic, Diagnostics};
-use document::{Cidr, Decode, DurationValue, Map, Node, OneOrMany, Shape, SocketAddress, Value, section};
+use document::{
+    Cidr, Decode, DurationValue, Map, Node, OneOrMany, Shape, SocketAddress, Switch, Value, section,
+};
 
 use crate::acme::StateDir;
 use crate::admin::AdminSetting;
 use crate::listen::Listen;
+use crate::overload::Overload;
 use crate::policies::Policies;
 use crate::route::Route;
 use crate::service::Service;
@@ -21,6 +24,8 @@ section! {
         listen: Listeners = "[]",
         /// How many threads serve requests: a number, or `auto` for one per core.
         workers: Workers = "auto",
+        /// When requests are refused because the gateway itself has too much to do; `off` for never.
+        overload: Switch<Overload> = "{}",
         /// What happens when the gateway is told to stop.
         shutdown: Shutdown = "{}",
         /// Networks of proxies in front of the gateway. Only these may say where a request came from.

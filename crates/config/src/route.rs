@@ -7,6 +7,7 @@ use std::fmt;
 use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
 use document::{Decode, Int, Map, Node, OneOrMany, Percent, Shape, section};
 
+use crate::overload::Importance;
 use crate::policies::Policies;
 use crate::request_key::RequestKey;
 use crate::timeout::Timeout;
@@ -48,6 +49,8 @@ section! {
         rewrite: Option<Spanned<String>>,
         /// For the whole exchange, all attempts together; without it what the service says.
         timeout: Option<Timeout>,
+        /// How much it matters that requests are served when not all can be: `high`, `normal` or `low`.
+        importance: Importance = "normal",
         /// Clients speak gRPC-Web here, and the service speaks gRPC: bodies are translated, in the binary and in the
         /// text form. Other requests pass as they are.
         grpc_web: bool = "false",

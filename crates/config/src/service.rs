@@ -8,6 +8,7 @@ use crate::discover::Discover;
 use crate::eject::Eject;
 use crate::endpoint::Endpoint;
 use crate::health::Health;
+use crate::overload::{CircuitBreaker, Concurrency};
 use crate::policies::Policies;
 use crate::request_key::{RequestKey, is_token};
 use crate::timeout::Timeout;
@@ -44,11 +45,12 @@ section! {
         eject: Switch<Eject> = "{}",
         /// How long an address that comes to others, or comes back, gets fewer requests than its share: a tenth at first.
         slow_start: Switch<Timeout> = "10s",
+        /// How many requests it gets at a time; without it as many as there are connections for.
+        concurrency: Option<Concurrency>,
+        /// Sends it nothing for a while when too much fails; without it that is never done.
+        circuit_breaker: Option<CircuitBreaker>,
         /// Policies of every route to this service. A route may set a kind again, or switch it `off`.
         policies: Option<Policies>,
-    }
-    not_built {
-        "concurrency" => "a limit on requests at a time",
     }
     check check
 }

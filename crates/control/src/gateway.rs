@@ -16,6 +16,7 @@ use crate::certificates::{self, KeepError, Keepers, Orders};
 use crate::health::{Known as KnownHealth, Probes};
 use crate::listeners::{Listeners, Planned};
 use crate::log::{self, LogError};
+use crate::memory;
 use crate::names::Names;
 
 /// How long workers may take to switch to a snapshot before the old one is let go anyway.
@@ -66,6 +67,8 @@ pub struct Gateway {
     names: Names,
     keepers: Keepers,
     probes: Probes,
+    shared: Arc<Shared>,
+    memory: Option<memory::Watch>,
     log: Option<Sink>,
     log_troubles: mpsc::Sender<String>,
     metrics: Arc<Metrics>,
@@ -107,6 +110,8 @@ impl Gateway {
             listeners: Listeners::default(),
             names,
             probes,
+            shared: Arc::clone(&shared),
+            memory: None,
             keepers: Keepers::new(snapshot.acme.clone(), Arc::clone(&metrics), report),
             log: None,
             log_troubles,
@@ -211,6 +216,7 @@ impl Gateway {
         let parts: Vec<Part> =
             buffers.into_iter().map(|log| Part { listeners: listeners.stage(), log }).collect();
         self.generation += 1;
+        self.memory = Some(memory::watch(snapshot.overload.memory_percent, &self.shared));
         let names = listeners.series();
         let stages =
             Stage::all(&snapshot, self.generation, &self.metrics, &names, &self.names.known(), parts);

@@ -6,6 +6,7 @@
 //! as its service does. Entry point: [`Probes`]; one probe is in `health/ask.rs`, ejection in `health/eject.rs`.
 
 mod ask;
+mod breakers;
 mod eject;
 mod grpc;
 mod http;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use balance::breaker::{State, Transition};
 use balance::{Change, Outage};
 use dataplane::{Order, ServiceOutages, Shared as Workers};
 use snapshot::{Endpoint, EndpointHost, Snapshot, Source, SourceKind};
@@ -28,6 +30,7 @@ use tokio::time::Instant;
 use crate::Report;
 use crate::names::{self, Known as KnownNames};
 use ask::{Manner, Target, ask};
+use breakers::Breakers;
 pub use eject::Ejected;
 use eject::{Ejector, LOOK};
 use publish::Publishers;
@@ -60,6 +63,7 @@ pub(crate) struct Probes {
 struct Shared {
     table: Table,
     ejector: Ejector,
+    breakers: Breakers,
     workers: Arc<Workers>,
     began: Instant,
     names: KnownNames,
@@ -87,6 +91,7 @@ impl Probes {
         let shared = Rc::new_cyclic(|shared| Shared {
             table: Table::default(),
             ejector: Ejector::default(),
+            breakers: Breakers::default(),
             workers: Arc::clone(workers),
             began: Instant::now(),
             names,
@@ -124,6 +129,7 @@ impl Probes {
         });
         let names = self.shared.table.adopt(probed);
         self.shared.ejector.adopt(&snapshot.services);
+        self.shared.breakers.adopt(&snapshot.services, |service| self.shared.workers.fuse(service));
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();
         self.shared.metrics.health().use_now(&names);
         let all: Vec<&str> = snapshot.services.iter().map(|service| &*service.name).collect();
@@ -184,6 +190,11 @@ impl Known {
         outages.map(|outages| outages.to_vec()).unwrap_or_default()
     }
 
+    /// What the circuit breaker of a service lets pass; `None` if it has none.
+    pub(crate) fn circuit_of(&self, service: &str) -> Option<State> {
+        self.0.as_ref()?.breakers.state_of(service)
+    }
+
     /// Which addresses of a service are ejected.
     pub(crate) fn ejected_of(&self, service: &str) -> Vec<Ejected> {
         self.0.as_ref().map(|shared| shared.ejector.ejected_of(service, shared.now())).unwrap_or_default()
@@ -239,8 +250,24 @@ fn judge(shared: &Shared) {
     let addresses =
         |endpoints: &[Endpoint]| targets(shared, endpoints).iter().map(|target| target.address).collect();
     let tallies = |service: &str, addresses: &[SocketAddr]| shared.workers.tallies(service, addresses);
+    let now = shared.now();
+    for (service, transition) in shared.breakers.look(addresses, tallies, now) {
+        let state = shared.breakers.state_of(&service).unwrap_or(State::Closed);
+        shared.metrics.ejections().circuit(&service, state);
+        let line = match transition {
+            Transition::Opened { until_ms } => {
+                let seconds = until_ms.saturating_sub(now).div_ceil(1000);
+                format!("too much fails: its circuit is open, and it gets nothing for {seconds} s")
+            }
+            Transition::HalfOpened => {
+                "its circuit is half-open: a few requests try whether it works".to_owned()
+            }
+            Transition::Closed => "its circuit is closed: it works again".to_owned(),
+        };
+        (shared.report)(format!("service {service}: {line}"));
+    }
     let is_down = |service: &str, address| shared.table.is_down(service, address);
-    for (service, change) in shared.ejector.look(addresses, tallies, is_down, shared.now()) {
+    for (service, change) in shared.ejector.look(addresses, tallies, is_down, now) {
         let line = match change {
             Change::Ejected(address, cause, for_ms) => {
                 shared.metrics.ejections().ejected(&service, cause);

@@ -11,6 +11,7 @@ mod gateway;
 mod health;
 mod listeners;
 mod log;
+mod memory;
 mod names;
 mod sockets;
 mod supervisor;

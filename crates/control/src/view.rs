@@ -128,6 +128,11 @@ impl View {
         self.health.borrow().outages_of(service)
     }
 
+    /// What the circuit breaker of a service lets pass; `None` if it has none.
+    pub fn circuit_of(&self, service: &str) -> Option<balance::breaker::State> {
+        self.health.borrow().circuit_of(service)
+    }
+
     /// Which addresses of a service are ejected.
     pub fn ejected_of(&self, service: &str) -> Vec<Ejected> {
         self.health.borrow().ejected_of(service)

@@ -95,6 +95,7 @@ pub(crate) async fn attempt(
     });
     let meta = head.await?;
     let is_good = !speaks_against(&exchange);
+    exchange.request.record.status = exchange.status();
     plan.note_response(exchange.worker, &mut in_flight, &mut exchange.request.record, is_good);
     affinity::remember(plan.service, member, exchange.request, encrypted);
     if exchange.status() == 101 || has_joined(&exchange) {

@@ -2,13 +2,16 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use message::{Blame, Fault, is_grpc, parse_grpc_timeout, write_grpc_timeout};
 use policy::{Chain, Permitted};
+use snapshot::RequestKey;
 
 use crate::affinity;
 use crate::attempt::{Failed, attempt};
+use crate::gate::{Asker, Entry, Gate, Slot, Waiting};
 use crate::key;
 use crate::live::{LiveService, Wish};
 use crate::member::Member;
@@ -33,7 +36,66 @@ pub(crate) async fn forward(
         None => limit,
     };
     let total = limit.map_or(Tick::NEVER, |limit| s.timer.now().after(limit));
+    let probe = service.admit();
+    let slot = match (&probe, service.gate()) {
+        (Ok(_), Some(gate)) => enter(s, gate, limit).await.map(Some),
+        _ => Ok(None),
+    };
+    let (probe, slot) = match (probe, slot) {
+        (Ok(probe), Ok(slot)) => (probe, slot),
+        (Err(fault), _) | (_, Err(fault)) => {
+            service.count_refusal(fault);
+            return Err(fault);
+        }
+    };
     let mut plan = Plan::new(service, chain, total, s.request.ready);
+    if slot.is_some() {
+        // It may have waited, and that is not the service's time.
+        plan.began = Instant::now();
+    }
+    let outcome = attempts(s, plan).await;
+    slot.into_iter().for_each(|slot| slot.finish(s.worker.now_millis()));
+    let is_good = outcome.is_ok() && s.request.record.fault.is_none() && s.request.record.status < 500;
+    probe.into_iter().for_each(|probe| probe.settle(is_good));
+    outcome
+}
+
+/// Waits for room, if the service has as many requests as it may have.
+async fn enter(s: &mut Serving<'_>, gate: &Gate, limit: Option<Duration>) -> Result<Slot, Fault> {
+    let now = s.worker.now_millis();
+    let left = limit.map_or(u64::MAX, |limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+    let importance = s.request.route.as_ref().map(|(route, _)| route.route.importance).unwrap_or_default();
+    let key = key::of(&RequestKey::ClientIp, s.request).unwrap_or_default();
+    let key = (key ^ s.worker.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let asker = Asker { importance, key, deadline: now.saturating_add(left), now };
+    let waiting = match gate.enter(&asker) {
+        Entry::Slot(slot) => return Ok(slot),
+        Entry::Refused(fault) => return Err(fault),
+        Entry::Waits(waiting) => waiting,
+    };
+    Box::pin(wait_for_turn(s, &waiting)).await
+}
+
+/// Boxed like all that is rare: every client's task would have to have room for it.
+async fn wait_for_turn(s: &mut Serving<'_>, waiting: &Waiting) -> Result<Slot, Fault> {
+    let watches_client = !s.request.has_body();
+    poll_fn(|cx| {
+        if let Poll::Ready(given) = waiting.poll(cx) {
+            return Poll::Ready(given);
+        }
+        // Nobody keeps a place for a client that has gone.
+        let is_gone = match s.down.stream() {
+            Some(stream) => stream.poll_gone(cx).is_ready(),
+            None => watches_client && matches!(s.down.poll_fill(cx), Poll::Ready(Err(_))),
+        };
+        if is_gone { Poll::Ready(Err(Fault::ClientGone)) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Tries until there is an answer, or there is no sense in trying again.
+async fn attempts(s: &mut Serving<'_>, mut plan: Plan<'_>) -> Result<Outcome, Fault> {
+    let service = plan.service;
     s.request.begin_upload();
     service.on_request(s.worker.now_millis());
     let key = service.settings.hash_by.as_ref().and_then(|key| key::of(key, s.request));
@@ -164,7 +226,10 @@ fn next_step(s: &Serving<'_>, plan: &mut Plan<'_>, member: &Member, failed: Fail
     match failed {
         Failed::Connect(_) => member.refuse(s.worker.now_millis()),
         // A connection that carries many may stand still as a whole: the next ones get another.
-        Failed::TryTimeout | Failed::Stalled => member.carriers.retire(),
+        Failed::TryTimeout | Failed::Stalled => {
+            member.carriers.retire();
+            plan.note_drop(s.worker);
+        }
         _ => {}
     }
     if fault.blame() == Blame::Service {

@@ -10,12 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use balance::{Balancer, Members, Outage, RetryBudget, Seat, hash_key};
+use message::Fault;
 use snapshot::{Endpoint, EndpointHost, Service, SourceKind};
 use telemetry::ServiceSeries;
 
 use crate::connection::Connection;
+use crate::fuse::Probe;
+use crate::gate::Gate;
 use crate::member::{Member, OpenSlot};
-use crate::places::Places;
+use crate::places::{Common, Places};
 use crate::stage::{Found, Resolved};
 use crate::timer::Tick;
 
@@ -34,6 +37,9 @@ pub(crate) struct LiveService {
     /// Some address has not warmed up yet.
     warming: Cell<bool>,
     places: Arc<Places>,
+    common: Arc<Common>,
+    /// Limits how many requests it gets at a time.
+    gate: Option<Rc<Gate>>,
     series: Arc<ServiceSeries>,
     worker: usize,
     /// Unused connections to one address that this worker keeps: its share.
@@ -127,7 +133,16 @@ impl LiveService {
             .collect();
         let budget = RetryBudget::new(settings.retries.budget);
         let workers = places.workers();
+        let common = places.common(&settings.name);
+        let gate = settings.concurrency.map(|concurrency| {
+            // Whoever is in or waits stays where it is.
+            let same = old.filter(|old| old.settings.concurrency == Some(concurrency));
+            let fresh = || Gate::new(concurrency, Arc::clone(&common.in_use), workers);
+            same.and_then(|old| old.gate.clone()).unwrap_or_else(fresh)
+        });
         let live = LiveService {
+            common,
+            gate,
             balancer: RefCell::new(Balancer::new(settings.algorithm, &[])),
             members: RefCell::default(),
             budget: RefCell::new(budget),
@@ -303,6 +318,29 @@ impl LiveService {
         })
     }
 
+    /// Lets requests in that wait, if there is room now.
+    pub(crate) fn serve_waiting(&self, now: u64) {
+        if let Some(gate) = &self.gate {
+            gate.serve(now);
+            self.series.waiting.set(gate.waiting() as i64);
+            self.series.limit.set(gate.limit().into());
+        }
+    }
+
+    /// What limits its requests, if something does.
+    pub(crate) fn gate(&self) -> Option<&Rc<Gate>> {
+        self.gate.as_ref()
+    }
+
+    /// Whether its circuit breaker lets a request pass, and whom the request has to tell if it is a probe.
+    #[inline]
+    pub(crate) fn admit(&self) -> Result<Option<Probe>, Fault> {
+        match self.settings.breaker {
+            None => Ok(None),
+            Some(_) => self.common.fuse.admit().map_err(|()| Fault::CircuitOpen),
+        }
+    }
+
     /// The first address of which something is true.
     pub(crate) fn find(&self, is_it: impl Fn(&Member) -> bool) -> Option<Rc<Member>> {
         self.members.borrow().iter().find(|member| is_it(member)).cloned()
@@ -321,6 +359,11 @@ impl LiveService {
             return;
         }
         member.keep(connection, slot, until, self.idle_share);
+    }
+
+    /// Counts a request that was refused before any address was asked.
+    pub(crate) fn count_refusal(&self, fault: Fault) {
+        self.series.failed(fault);
     }
 
     /// Counts a copy of a request that was sent, or could not be.

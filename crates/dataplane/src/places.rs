@@ -12,13 +12,24 @@ use balance::{LATENCY_BUCKETS, Tally, latency_bucket};
 use telemetry::Counter;
 
 use crate::affinity::CookieKey;
+use crate::fuse::Fuse;
 
 /// The addresses of a service.
 type OfService = HashMap<SocketAddr, Arc<Place>>;
 
+/// What workers share of a service as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    /// Requests of all workers, where their number is limited for all together.
+    pub(crate) in_use: Arc<AtomicUsize>,
+    /// Its circuit breaker.
+    pub(crate) fuse: Arc<Fuse>,
+}
+
 /// Every address of every service.
 #[derive(Debug)]
 pub(crate) struct Places {
+    common: Mutex<HashMap<Box<str>, Arc<Common>>>,
     by_service: Mutex<HashMap<Box<str>, OfService>>,
     workers: usize,
     /// The key of cookies that clients stay by.
@@ -117,7 +128,12 @@ impl Place {
 impl Places {
     /// For so many workers.
     pub(crate) fn new(workers: usize) -> Places {
-        Places { by_service: Mutex::default(), workers, cookie_key: CookieKey::random() }
+        Places {
+            common: Mutex::default(),
+            by_service: Mutex::default(),
+            workers,
+            cookie_key: CookieKey::random(),
+        }
     }
 
     /// How many workers there are.
@@ -135,8 +151,17 @@ impl Places {
         Arc::clone(place)
     }
 
-    /// Forgets addresses that nobody uses any more.
+    /// What workers share of a service as a whole; the same for all who ask.
+    pub(crate) fn common(&self, service: &str) -> Arc<Common> {
+        let mut common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(common.entry(service.into()).or_default())
+    }
+
+    /// Forgets services and addresses that nobody uses any more.
     pub(crate) fn prune(&self) {
+        let mut common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
+        common.retain(|_, one| Arc::strong_count(one) > 1);
+        drop(common);
         self.lock().retain(|_, of_service| {
             of_service.retain(|_, place| Arc::strong_count(place) > 1);
             !of_service.is_empty()

@@ -72,8 +72,19 @@ impl<'a> Plan<'a> {
         if self.service.settings.algorithm == balance::Algorithm::Ewma {
             in_flight.learn(micros(took), worker.now_millis());
         }
+        if let Some(gate) = self.service.gate() {
+            // What a service refuses because it has too much to do says that, however soon it says it.
+            gate.observe(micros(took), matches!(record.status, 429 | 503), worker.now_millis());
+        }
         if self.reused {
             in_flight.series().reused.add(1);
+        }
+    }
+
+    /// No answer came in time.
+    pub(crate) fn note_drop(&self, worker: &Worker) {
+        if let Some(gate) = self.service.gate() {
+            gate.observe(micros(self.began.elapsed()), true, worker.now_millis());
         }
     }
 

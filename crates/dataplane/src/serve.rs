@@ -32,6 +32,10 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
     let encrypted = s.is_encrypted();
     let way = affinity::choose_way(&route, s.request, encrypted, &mut s.worker.rng.borrow_mut());
     s.request.begin(&route, way);
+    if s.worker.sheds(route.route.importance) {
+        let (reply, close) = compose(s, Refusal::Fault(Fault::Shed));
+        return answer::send(s, route.route.action.chain(way), &reply, close).await;
+    }
     let Some(chain) = route.route.action.chain(way) else { return Outcome::Gone };
     let rng = &s.worker.rng;
     let next = decide::permit(s.request, s.info, &route.route, chain, &mut rng.borrow_mut(), |_, _| {});

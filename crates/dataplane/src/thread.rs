@@ -139,11 +139,15 @@ async fn tick(worker: Rc<Worker>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut second = 0;
+    let mut before = Duration::ZERO;
     loop {
         interval.tick().await;
         let elapsed = started.elapsed();
+        // A tick after a late one is due a whole tick later, so each is measured from the one before.
+        let late = elapsed.saturating_sub(before).saturating_sub(TICK);
+        before = elapsed;
         worker.wheel.advance(Tick((elapsed.as_millis() / TICK.as_millis()) as u64));
-        worker.every_tick();
+        worker.every_tick(late);
         if elapsed.as_secs() > second {
             second = elapsed.as_secs();
             worker.every_second();

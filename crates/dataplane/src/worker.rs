@@ -8,20 +8,22 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
-use balance::Tally;
+use balance::{Importance, Tally};
 use message::ResponseHead;
 use router::RouteIndex;
 use snapshot::{Mirror, Route, Snapshot};
 use telemetry::{LogBuffer, Metrics, RouteSeries, WorkerSeries};
 
 use crate::buffers::Buffers;
+use crate::fuse::Fuse;
 use crate::listener::LiveListener;
 use crate::live::LiveService;
 use crate::places::Places;
 use crate::request::Request;
+use crate::shedding::Shedding;
 use crate::stage::{ListenerId, Resolved, ServiceOutages, Stage};
 use crate::timer::{TICK, Wheel};
 use crate::trouble::Troubles;
@@ -42,10 +44,22 @@ pub struct Shared {
     loads: Vec<AtomicUsize>,
     /// The generation of the snapshot that each worker uses.
     generations: Vec<AtomicUsize>,
+    /// The process has nearly all the memory that it may have.
+    memory_is_short: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Shared {
+    /// Says whether the process has nearly all the memory that it may have.
+    pub fn memory_is_short(&self, is_short: bool) {
+        self.memory_is_short.store(is_short, Ordering::Relaxed);
+    }
+
+    /// The circuit breaker of a service.
+    pub fn fuse(&self, service: &str) -> Arc<Fuse> {
+        Arc::clone(&self.places.common(service).fuse)
+    }
+
     /// What all workers have counted of these addresses of a service, as far as they know them.
     pub fn tallies(&self, service: &str, addresses: &[SocketAddr]) -> Vec<(SocketAddr, Tally)> {
         self.places.tallies(service, addresses)
@@ -59,6 +73,7 @@ impl Shared {
             places: Arc::new(Places::new(workers)),
             loads: zeros(workers),
             generations: zeros(workers),
+            memory_is_short: AtomicBool::new(false),
             metrics,
         })
     }
@@ -140,6 +155,9 @@ pub(crate) struct Worker {
     connections: Cell<usize>,
     /// Copies of requests that are under way.
     pub(crate) copies: Cell<usize>,
+    /// What clients cannot know, for what is made of their addresses.
+    pub(crate) seed: u64,
+    shedding: Cell<Shedding>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) troubles: Troubles,
     pub(crate) log: RefCell<Option<LogBuffer>>,
@@ -168,6 +186,8 @@ impl Worker {
             draining: Cell::new(false),
             connections: Cell::new(0),
             copies: Cell::new(0),
+            seed: fastrand::u64(..),
+            shedding: Cell::default(),
             shared,
             troubles,
             log: RefCell::default(),
@@ -349,8 +369,28 @@ impl Worker {
         }
     }
 
-    /// What is done with every tick: lines of the log leave, and others see that the worker lives.
-    pub(crate) fn every_tick(&self) {
+    /// Whether a request is refused, so that others can be served in time.
+    #[inline]
+    pub(crate) fn sheds(&self, importance: Importance) -> bool {
+        let shedding = self.shedding.get();
+        shedding.share > 0 && shedding.hits(importance, &mut self.rng.borrow_mut())
+    }
+
+    /// What is done with every tick, which came so much too late: lines of the log leave, others see that the worker
+    /// lives, and who waits is looked at.
+    pub(crate) fn every_tick(&self, late: Duration) {
+        let current = self.current();
+        let overload = current.snapshot.overload;
+        let is_short = self.shared.memory_is_short.load(Ordering::Relaxed);
+        let lags = overload.lag.is_some_and(|limit| late > limit);
+        self.shedding.set(self.shedding.get().tick(lags, is_short));
+        for service in &current.services {
+            service.serve_waiting(self.now_millis());
+        }
+        if let Some(series) = self.series() {
+            series.lag.set(late.as_micros() as i64);
+            series.shed.set(self.shedding.get().share.into());
+        }
         if let Some(log) = &mut *self.log.borrow_mut() {
             log.flush();
         }

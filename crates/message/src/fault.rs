@@ -77,6 +77,10 @@ faults! {
     SendTimeout => 499 "send-timeout" Client retry:true "The client did not take the response in time.";
     NoRoute => 404 "no-route" Gateway retry:false "No route of the configuration matches this request.";
     LoopDetected => 508 "loop-detected" Gateway retry:false "The request has passed this gateway too often: a service sends it back.";
+    QueueFull => 503 "queue-full" Gateway retry:true "Too many requests wait for this service already. Try again later.";
+    QueueTimeout => 503 "queue-timeout" Gateway retry:true "The request would have to wait for too long until this service has room for it. Try again later.";
+    CircuitOpen => 503 "circuit-open" Service retry:true "Too much of what was sent to this service has failed, and it is left alone for a moment. Try again later.";
+    Shed => 503 "gateway-overloaded" Gateway retry:true "The gateway has more to do than it can. Try again later.";
     Overloaded => 503 "overloaded" Gateway retry:true "As many connections as allowed are open. Try again later.";
     Internal => 500 "internal" Gateway retry:false "Gateward failed to serve this request. This is a bug.";
     ShuttingDown => 503 "shutting-down" Gateway retry:true "This instance is shutting down. Try again.";

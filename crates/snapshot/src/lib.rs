@@ -21,10 +21,19 @@ pub use acme::{Acme, AcmeChallenge, AcmeShared};
 pub use health::{Health, Probe};
 pub use route::{Action, Mirror, Redirect, Route, Split, Target};
 pub use service::{
-    Endpoint, EndpointHost, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn, Service, ServiceIndex,
-    ServiceTimeouts, Source, SourceKind, Sticky,
+    Concurrency, Endpoint, EndpointHost, Limit, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn,
+    Service, ServiceIndex, ServiceTimeouts, Source, SourceKind, Sticky,
 };
 pub use template::{Piece, Template};
+
+/// When requests are refused because the gateway itself has too much to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Overload {
+    /// A worker that comes back to its work so much too late has too much of it; `None` for never.
+    pub lag: Option<Duration>,
+    /// So much of the memory is too much, in percent; `None` for never.
+    pub memory_percent: Option<u32>,
+}
 
 /// A whole configuration, ready to serve.
 #[derive(Debug)]
@@ -44,6 +53,8 @@ pub struct Snapshot {
     pub trusted_proxies: TrustedProxies,
     /// How many workers to start; `None` for one per core.
     pub workers: Option<usize>,
+    /// When requests are refused because the gateway itself has too much to do.
+    pub overload: Overload,
     /// How long connections are still accepted when the process is told to stop.
     pub delay: Duration,
     /// How long requests may go on after that.

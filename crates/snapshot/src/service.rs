@@ -44,6 +44,10 @@ pub struct Service {
     pub health: Option<Health>,
     /// When an address gets no requests for a while; `None` for never.
     pub ejection: Option<balance::Ejection>,
+    /// How many requests it gets at a time; `None` for no limit.
+    pub concurrency: Option<Concurrency>,
+    /// When it gets nothing for a while; `None` for never.
+    pub breaker: Option<balance::breaker::Settings>,
     /// How long an address gets fewer requests than its share after it has come; zero for not at all.
     pub slow_start: Duration,
 }
@@ -76,9 +80,31 @@ impl Service {
             retries: Retries::none(),
             health: None,
             ejection: None,
+            concurrency: None,
+            breaker: None,
             slow_start: Duration::ZERO,
         }
     }
+}
+
+/// How many requests a service gets at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrency {
+    /// How many.
+    pub limit: Limit,
+    /// How many may wait, in each worker.
+    pub queue: u32,
+    /// How long one may wait.
+    pub max_wait: Duration,
+}
+
+/// A limit of requests at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// As many as a service takes without slowing down.
+    Adaptive,
+    /// This many, of all workers together.
+    Fixed(u32),
 }
 
 /// How clients stay with one endpoint.

@@ -1,4 +1,5 @@
-//! Numbers about addresses that get no requests: how many are out, and why they were ejected.
+//! Numbers about addresses and services that get no requests: how many are out, why they were ejected, and circuit
+//! breakers.
 //!
 //! They are keyed by services of the configuration, and set by the control thread. Entry points: [`EjectionNumbers`],
 //! [`Metrics::ejections`].
@@ -7,9 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use balance::Cause;
+use balance::breaker::State;
 
 use crate::Metrics;
-use crate::exposition::{Text, UP_EJECTIONS, UP_OUT};
+use crate::exposition::{Text, UP_CIRCUIT, UP_EJECTIONS, UP_OPENED_CIRCUIT, UP_OUT};
 
 /// The causes of ejections, as they stand in a label.
 const CAUSES: [&str; 4] = ["in_a_row", "failure_rate", "slow", "stalled"];
@@ -32,6 +34,9 @@ struct OfService {
     ejected: usize,
     drained: usize,
     ejections: [u64; CAUSES.len()],
+    /// The state of its circuit breaker, if it has one that has moved.
+    circuit: u8,
+    opened: u64,
 }
 
 impl EjectionNumbers {
@@ -57,6 +62,18 @@ impl EjectionNumbers {
         count.into_iter().for_each(|count| *count += 1);
     }
 
+    /// The circuit breaker of a service has moved.
+    pub fn circuit(&self, service: &str, state: State) {
+        if let Some(numbers) = self.lock().get_mut(service) {
+            numbers.circuit = match state {
+                State::Closed => 0,
+                State::HalfOpen { .. } => 1,
+                State::Open { .. } => 2,
+            };
+            numbers.opened += u64::from(numbers.circuit == 2);
+        }
+    }
+
     pub(crate) fn render(&self, text: &mut Text) {
         let all = self.lock();
         text.family(&UP_OUT);
@@ -70,6 +87,14 @@ impl EjectionNumbers {
             for (cause, count) in CAUSES.iter().zip(numbers.ejections) {
                 text.series(UP_EJECTIONS.name, "", &[("service", service), ("cause", cause)], count);
             }
+        }
+        text.family(&UP_CIRCUIT);
+        for (service, numbers) in &*all {
+            text.series(UP_CIRCUIT.name, "", &[("service", service)], numbers.circuit);
+        }
+        text.family(&UP_OPENED_CIRCUIT);
+        for (service, numbers) in &*all {
+            text.series(UP_OPENED_CIRCUIT.name, "", &[("service", service)], numbers.opened);
         }
     }
 

@@ -58,6 +58,8 @@ families! {
     UP_RESPONSE = "gateward_upstream_response_duration_seconds" "histogram" ["service"] "From the begin of an attempt, connecting included, to the head of the service's response.";
     UP_FAILURES = "gateward_upstream_failures_total" "counter" ["service, fault"] "Attempts that failed, also where another one succeeded.";
     UP_RETRIES = "gateward_upstream_retries_total" "counter" ["service"] "Attempts after the first one of a request.";
+    UP_WAITING = "gateward_upstream_requests_waiting" "gauge" ["service"] "Requests that wait for their turn, because the service has as many as it may have.";
+    UP_LIMIT = "gateward_upstream_concurrency_limit" "gauge" ["service"] "How many requests the service may have at a time, of all workers; 0 where that is not limited.";
     UP_COPIES = "gateward_upstream_mirrored_requests_total" "counter" ["service, result"] "Copies of requests: `sent`, or `dropped` because too many were under way or their bodies were too long.";
     UP_ADDRESSES = "gateward_upstream_addresses" "gauge" ["service, state"] "Addresses of a service that is probed: `healthy`, and `unhealthy` ones, which get no requests as long as half of all are healthy.";
     UP_PROBES = "gateward_upstream_probes_total" "counter" ["service, result"] "Probes of a service: `passed`; or failed by `connect`, `tls`, `timeout`, an `answer` that is not the wanted one, or a connection that `broke`.";
@@ -72,6 +74,10 @@ families! {
     HANDSHAKES = "gateward_tls_handshakes_total" "counter" ["listener, result"] "TLS handshakes with clients that have ended: `ok`, `resumed`, or why they failed.";
     ENDED = "gateward_connections_ended_for_abuse_total" "counter" ["listener, reason"] "Connections that were ended because their client asked too much for too little.";
     WORKERS = "gateward_workers" "gauge" [""] "Threads that serve requests.";
+    LAG = "gateward_worker_lag_seconds" "gauge" ["worker"] "How much later than it should a worker came back to its work the last time.";
+    SHED = "gateward_worker_shed_ratio" "gauge" ["worker"] "Which share of the requests of normal importance a worker refuses, because it has more to do than it can.";
+    UP_CIRCUIT = "gateward_upstream_circuit_state" "gauge" ["service"] "The circuit breaker of a service: 0 closed, or there is none; 1 half-open; 2 open.";
+    UP_OPENED_CIRCUIT = "gateward_upstream_circuit_opened_total" "counter" ["service"] "How often the circuit breaker of a service has opened.";
     RELOADS = "gateward_reloads_total" "counter" ["result"] "Configurations that were read again: `applied`, or `rejected` because of an error.";
     LAST_RELOAD = "gateward_last_reload_successful" "gauge" [""] "0 if the last configuration that was read was rejected, and an older one is in use.";
     LOADED = "gateward_config_loaded_timestamp_seconds" "gauge" [""] "When the configuration in use was loaded.";
@@ -264,6 +270,8 @@ impl Metrics {
             }
         });
         each(&UP_RETRIES, &|text, name, t| text.series(UP_RETRIES.name, "", &[("service", name)], t.retries));
+        each(&UP_WAITING, &|text, name, t| text.series(UP_WAITING.name, "", &[("service", name)], t.waiting));
+        each(&UP_LIMIT, &|text, name, t| text.series(UP_LIMIT.name, "", &[("service", name)], t.limit));
         each(&UP_COPIES, &|text, name, t| {
             for (result, count) in [("sent", t.copies_sent), ("dropped", t.copies_dropped)] {
                 text.series(UP_COPIES.name, "", &[("service", name), ("result", result)], count);
@@ -307,6 +315,16 @@ impl Metrics {
 
     fn render_gateway(&self, text: &mut Text) {
         text.single(&WORKERS, self.workers.len());
+        text.family(&LAG);
+        for (index, worker) in self.workers.iter().enumerate() {
+            let seconds = worker.lag.get() as f64 / 1e6;
+            text.series(LAG.name, "", &[("worker", &index.to_string())], seconds);
+        }
+        text.family(&SHED);
+        for (index, worker) in self.workers.iter().enumerate() {
+            let share = worker.shed.get() as f64 / 1e3;
+            text.series(SHED.name, "", &[("worker", &index.to_string())], share);
+        }
         text.family(&RELOADS);
         for (result, count) in [("applied", &self.applied), ("rejected", &self.rejected)] {
             text.series(RELOADS.name, "", &[("result", result)], count.load(Ordering::Relaxed));

@@ -136,6 +136,10 @@ pub struct ServiceSeries {
     pub reused: Counter,
     /// Attempts after the first.
     pub retries: Counter,
+    /// Requests that wait for their turn.
+    pub waiting: Gauge,
+    /// How many it may have at a time, where that is limited.
+    pub limit: Gauge,
     /// Copies of requests that it was sent.
     pub copies_sent: Counter,
     /// Copies that were not made: there were too many, or their bodies were too long.
@@ -185,6 +189,8 @@ impl ServiceSeries {
         totals.opened += self.opened.get();
         totals.reused += self.reused.get();
         totals.retries += self.retries.get();
+        totals.waiting += self.waiting.get();
+        totals.limit += self.limit.get();
         totals.copies_sent += self.copies_sent.get();
         totals.copies_dropped += self.copies_dropped.get();
         self.connect.add_to(&mut totals.connect);
@@ -210,6 +216,10 @@ pub struct ServiceTotals {
     pub reused: u64,
     /// Attempts after the first.
     pub retries: u64,
+    /// Requests that wait for their turn.
+    pub waiting: i64,
+    /// How many it may have at a time; 0 for no limit.
+    pub limit: i64,
     /// Copies of requests that it was sent.
     pub copies_sent: u64,
     /// Copies that were not made.
@@ -229,6 +239,8 @@ impl Default for ServiceTotals {
             opened: 0,
             reused: 0,
             retries: 0,
+            waiting: 0,
+            limit: 0,
             copies_sent: 0,
             copies_dropped: 0,
             connect: HistogramSum::default(),
@@ -287,6 +299,10 @@ pub struct WorkerSeries {
     /// When it was last seen alive, in milliseconds of [`crate::Metrics::uptime`]; `i64::MAX` once it has ended as
     /// it was told to.
     pub alive: Gauge,
+    /// How much later than it should it came back to its work the last time, in microseconds.
+    pub lag: Gauge,
+    /// Which share of requests it refuses because of that, in permille.
+    pub shed: Gauge,
     faults: Failures,
     protocols: Protocols,
 }

@@ -52,6 +52,7 @@ fn a_small_file_has_all_defaults() {
             "timeouts": { "header": "10s", "idle": "75s", "body": "30s", "send": "30s" },
         }],
         "workers": "auto",
+        "overload": { "lag": "100ms", "memory": "90%" },
         "shutdown": { "drain": "30s", "delay": "0s" },
         "trusted_proxies": [],
         "services": { "a": {
@@ -71,7 +72,7 @@ fn a_small_file_has_all_defaults() {
             },
             "slow_start": "10s",
         } },
-        "routes": [{ "grpc_web": false, "path": "/*", "priority": 0, "service": "a" }],
+        "routes": [{ "grpc_web": false, "importance": "normal", "path": "/*", "priority": 0, "service": "a" }],
         "telemetry": { "access_log": "off" },
     });
     assert_eq!(all, Some(wanted));

@@ -61,12 +61,14 @@ fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {
             name: name.into(),
             action,
             timeout: None,
+            importance: balance::Importance::Normal,
             grpc_web: false,
             connect: false,
             source: Default::default(),
         })
     });
     Snapshot {
+        overload: snapshot::Overload::default(),
         listeners: vec![listener()],
         router: builder.build(),
         routes: routes.collect(),
