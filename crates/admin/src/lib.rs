@@ -4,6 +4,7 @@
 //! it changes goes through [`control::View`]. Entry points: [`bind`], [`serve`]; the pages are in `pages.rs`.
 
 mod access;
+mod canaries;
 mod certificates;
 mod drain;
 mod listen;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use telemetry::Metrics;
 
 use crate::access::{self, Denied};
-use crate::{certificates, drain, routes, services};
+use crate::{canaries, certificates, drain, routes, services};
 
 /// What there is, and what it says.
 const PAGES: &[(&str, &str)] = &[
@@ -27,6 +27,11 @@ const PAGES: &[(&str, &str)] = &[
     (
         "/services/NAME/endpoints/ADDRESS/drain",
         "POST: this address gets no new requests; `undrain` takes that back",
+    ),
+    ("/canaries", "new versions on their way: the share of each, and why it goes on or not"),
+    (
+        "/canaries/ROUTE/ORDER",
+        "POST: `pause`, `resume`, `promote`, `abort` or `restart` the canary of a route",
     ),
     ("/certificates", "the certificates of each listener, when they end, and how orders by ACME go"),
 ];
@@ -49,7 +54,7 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
             return reply;
         }
     }
-    let change = drain::parse(path);
+    let change = Change::parse(path);
     let wrong_method = |how: &'static str, allowed| {
         let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, how);
         reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
@@ -57,7 +62,7 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
     };
     match (request.method(), change) {
         (&Method::POST, Some(change)) => {
-            return match drain::run(view, &change) {
+            return match change.run(view) {
                 Ok(done) => json_reply(&done),
                 Err(why) => text(StatusCode::NOT_FOUND, &format!("{why}\n")),
             };
@@ -73,9 +78,31 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
         "/metrics" => reply(StatusCode::OK, Metrics::CONTENT_TYPE, view.metrics.render()),
         "/config" => json_reply(&config(view)),
         "/routes" => json_reply(&routes::page(view)),
+        "/canaries" => json_reply(&canaries::page(view)),
         "/certificates" => json_reply(&certificates::page(view, SystemTime::now())),
         "/services" => json_reply(&services::page(view)),
         _ => text(StatusCode::NOT_FOUND, &format!("There is no such page. There are:\n\n{}", index())),
+    }
+}
+
+/// What can be changed.
+enum Change<'p> {
+    Drain(drain::Drain<'p>),
+    Canary(&'p str, control::CanaryOrder),
+}
+
+impl<'p> Change<'p> {
+    /// What a path asks for; `None` if it is a page.
+    fn parse(path: &'p str) -> Option<Change<'p>> {
+        let canary = canaries::parse(path).map(|(route, order)| Change::Canary(route, order));
+        drain::parse(path).map(Change::Drain).or(canary)
+    }
+
+    fn run(&self, view: &View) -> Result<Value, String> {
+        match self {
+            Change::Drain(drain) => drain::run(view, drain),
+            Change::Canary(route, order) => canaries::run(view, route, *order),
+        }
     }
 }
 

@@ -30,10 +30,8 @@ const CALM: u32 = 2;
 
 /// Latencies that differ by less count as the same, in doublings.
 const CLOSE: f32 = 0.4;
-/// Without pressure the base is the mean of up to so many windows, …
+/// Without pressure the base is the mean of up to so many windows.
 const WINDOWS: f32 = 16.0;
-/// … with pressure of so many dips.
-const DIPS: f32 = 4.0;
 
 /// The shortest stage of a dip.
 const STAGE_MS: u64 = 512;
@@ -108,8 +106,6 @@ pub struct AdaptiveLimit {
     base: Option<f32>,
     /// Windows without pressure that the base is made of, up to [`WINDOWS`].
     quiet: f32,
-    /// Dips that agree on the base, up to [`DIPS`].
-    agreed: f32,
     /// The limit after the last dip that came to where there is no queue.
     confirmed: Option<f32>,
     dip: Option<Dip>,
@@ -167,7 +163,6 @@ impl AdaptiveLimit {
             mean_micros: 0.0,
             base: None,
             quiet: 0.0,
-            agreed: 0.0,
             confirmed: None,
             dip: None,
             dip_ms: u64::MAX,
@@ -253,10 +248,9 @@ impl AdaptiveLimit {
             self.limit *= 1.0 - window.dropped as f32 / window.count() as f32 / 2.0;
             self.confirmed = self.confirmed.map(|confirmed| confirmed.min(self.limit));
         } else if let Some(load) = window.load(now_ms) {
-            let base = *self.base.get_or_insert(load.latency);
             match self.dip.take() {
-                Some(dip) => self.end_stage(dip, load, base),
-                None => self.steer(window, load, base),
+                Some(dip) => self.end_stage(dip, load),
+                None => self.steer(window, load),
             }
         }
         let period = if self.confirmed.is_some() { PERIOD } else { FIRST_PERIOD } * self.stage_ms;
@@ -264,9 +258,9 @@ impl AdaptiveLimit {
     }
 
     /// Moves the limit after a window, if it was reached.
-    fn steer(&mut self, window: &Window, load: Load, base: f32) {
+    fn steer(&mut self, window: &Window, load: Load) {
         let is_pressed = window.is_near(2);
-        let tolerated = tolerated(self.follow(window, load, base, is_pressed));
+        let tolerated = tolerated(self.follow(window, load, is_pressed));
         if !is_pressed {
             self.recent = None;
             self.pressed = 0;
@@ -295,7 +289,8 @@ impl AdaptiveLimit {
     }
 
     /// What a window says of the base outside of dips.
-    fn follow(&mut self, window: &Window, load: Load, mut base: f32, is_pressed: bool) -> f32 {
+    fn follow(&mut self, window: &Window, load: Load, is_pressed: bool) -> f32 {
+        let mut base = self.base.unwrap_or(load.latency);
         let change = load.latency - base;
         if change < -load.tells() {
             // Nothing takes less than without a queue, so the service has become faster.
@@ -317,7 +312,7 @@ impl AdaptiveLimit {
     }
 
     /// What a stage of a dip says: they still queue, or this is the base.
-    fn end_stage(&mut self, dip: Dip, load: Load, base: f32) {
+    fn end_stage(&mut self, dip: Dip, load: Load) {
         let less = dip.before.in_flight - load.in_flight;
         let queues = less > SHALLOW
             && dip.before.latency - load.latency >= ELASTIC * less
@@ -326,11 +321,9 @@ impl AdaptiveLimit {
             self.dip = Some(Dip::new(dip.stage + 1, dip.end_ms, self.stage_ms, load));
             return;
         }
-        // A deeper stage cannot take longer, unless others have ended their dip meanwhile.
-        let latency = if dip.stage > 1 { load.latency.min(dip.before.latency) } else { load.latency };
-        let is_close = (base - latency).abs() < load.tells();
-        self.agreed = if is_close { (self.agreed + 1.0).min(DIPS) } else { 1.0 };
-        self.base = Some(base + (latency - base) / self.agreed);
+        // With fewer in flight it cannot take longer, unless others have ended their dip meanwhile.
+        let deeper = if dip.stage > 1 { load.latency.min(dip.before.latency) } else { load.latency };
+        self.base = Some(deeper);
         self.recent = None;
         self.confirmed = if queues { None } else { Some(self.limit) };
     }

@@ -19,7 +19,11 @@ impl Context<'_> {
         diagnostics: &mut Diagnostics,
     ) -> Option<Action> {
         let wanted: Vec<(&Spanned<String>, u32)> = match (&raw.service, &raw.split) {
-            (Some(service), _) => vec![(service, 1)],
+            (Some(service), _) => {
+                // A canary begins with nothing, and what it gets is decided while the gateway runs.
+                let canary = raw.canary.iter().map(|canary| (&canary.service, 0));
+                std::iter::once((service, 1)).chain(canary).collect()
+            }
             (None, Some(split)) => split.value.iter().map(|(name, weight)| (name, weight.get())).collect(),
             (None, None) => Vec::new(),
         };
@@ -32,7 +36,7 @@ impl Context<'_> {
                 Some(Target { service, weight: *weight, chain })
             })
             .collect();
-        if let Some(by) = raw.split_by.as_ref().filter(|_| raw.split.is_none()) {
+        if let Some(by) = raw.split_by.as_ref().filter(|_| raw.split.is_none() && raw.canary.is_none()) {
             diagnostics.push(
                 Diagnostic::error(Code::ConflictingKeys, by.span, "`split_by` says who stays with which service of a `split`, and this route has none")
                     .help("remove it; with one service, `balance: { hash: … }` or `sticky` of the service keep clients with an endpoint"),

@@ -5,6 +5,7 @@
 
 mod acme;
 mod admin;
+mod canary;
 mod certificates;
 mod forward;
 mod health;
@@ -63,6 +64,7 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().map(|cidr| cidr.0).collect()),
         workers: config.workers.count(),
         overload: overload(config),
+        state_dir: config.state_dir.as_ref().map(|folder| folder.path.clone()),
         delay: config.shutdown_delay(),
         drain: config.drain(),
         admin,

@@ -70,6 +70,10 @@ pub(crate) fn compile(
                 name: route_name(raw, position),
                 action,
                 timeout: raw.timeout.as_ref().map(|timeout| timeout.get()),
+                canary: raw
+                    .canary
+                    .as_ref()
+                    .and_then(|canary| crate::canary::compile(raw, canary, diagnostics)),
                 importance: match raw.importance {
                     config::Importance::High => balance::Importance::High,
                     config::Importance::Normal => balance::Importance::Normal,

@@ -9,6 +9,7 @@
 mod acme;
 mod admin;
 mod attach;
+mod canary;
 mod discover;
 mod effective;
 mod eject;
@@ -30,6 +31,7 @@ mod tls;
 
 pub use acme::{Acme, AcmeChallenge, AcmeDirectory, StateDir, Stored};
 pub use admin::{Admin, AdminSetting};
+pub use canary::{AbortIf, Above, Canary};
 pub use discover::{Discover, NameAndPort, WatchedFile};
 pub use effective::effective;
 pub use eject::{Eject, Factor};

@@ -7,6 +7,7 @@ use std::fmt;
 use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
 use document::{Decode, Int, Map, Node, OneOrMany, Percent, Shape, section};
 
+use crate::canary::Canary;
 use crate::overload::Importance;
 use crate::policies::Policies;
 use crate::request_key::RequestKey;
@@ -36,9 +37,11 @@ section! {
         service: Option<Spanned<String>>,
         /// Several services that get requests, with their shares.
         split: Option<Spanned<Map<Int<0, 10000>>>>,
-        /// What requests that stay with one service of a `split` have in common: `{ header: x-user }`, `{ query: id }`,
+        /// What requests that stay with one service of a `split`, or one version of a `canary`, have in common: `{ header: x-user }`, `{ query: id }`,
         /// `client_ip`, or `{ cookie: NAME }`, which clients without it are given. Without it each request is on its own.
         split_by: Option<Spanned<RequestKey>>,
+        /// A new version of `service` that gets more requests step by step, and none when it is worse.
+        canary: Option<Canary>,
         /// A service that gets copies of some requests; what it answers is not looked at.
         mirror: Option<MirrorTo>,
         /// Send the client elsewhere.

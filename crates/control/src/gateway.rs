@@ -12,6 +12,7 @@ use telemetry::{Metrics, Sink};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::BindError;
+use crate::canaries::{self, Canaries};
 use crate::certificates::{self, KeepError, Keepers, Orders};
 use crate::health::{Known as KnownHealth, Probes};
 use crate::listeners::{Listeners, Planned};
@@ -67,6 +68,7 @@ pub struct Gateway {
     names: Names,
     keepers: Keepers,
     probes: Probes,
+    canaries: Canaries,
     shared: Arc<Shared>,
     memory: Option<memory::Watch>,
     log: Option<Sink>,
@@ -110,6 +112,7 @@ impl Gateway {
             listeners: Listeners::default(),
             names,
             probes,
+            canaries: Canaries::new(&metrics, report),
             shared: Arc::clone(&shared),
             memory: None,
             keepers: Keepers::new(snapshot.acme.clone(), Arc::clone(&metrics), report),
@@ -121,6 +124,7 @@ impl Gateway {
         };
         let (prepared, keepers) = gateway.prepare(&snapshot, report).await?;
         gateway.probes.adopt(&snapshot);
+        gateway.canaries.adopt(&snapshot, &shared);
         let (stages, _old_log) = gateway.stage(snapshot, prepared);
         for (index, (stage, orders)) in stages.into_iter().zip(orders).enumerate() {
             let setup = Setup {
@@ -149,6 +153,7 @@ impl Gateway {
         let (prepared, keepers) = self.prepare(&snapshot, report).await?;
         // Before the workers switch, so that none of them hears of probes that nobody wants any more.
         self.probes.adopt(&snapshot);
+        self.canaries.adopt(&snapshot, &self.shared);
         let (stages, old_log) = self.stage(snapshot, prepared);
         for (index, stage) in stages.into_iter().enumerate() {
             if let Err(why) = self.hand_over(index, stage).await {
@@ -240,6 +245,11 @@ impl Gateway {
         self.probes.share()
     }
 
+    /// What is known of canaries, as it changes.
+    pub(crate) fn canaries(&self) -> canaries::Known {
+        self.canaries.share()
+    }
+
     /// What is known of the certificates that are ordered, as it changes.
     pub(crate) fn orders(&self) -> Orders {
         self.keepers.share()
@@ -257,6 +267,7 @@ impl Gateway {
         self.names.stop();
         self.keepers.stop();
         self.probes.stop();
+        self.canaries.stop();
         let workers = self.workers;
         let queues = self.queues;
         let ended = async {

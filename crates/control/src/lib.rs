@@ -5,6 +5,7 @@
 //! reads and compiles a configuration, [`Gateway::start`] serves it, [`Supervisor::run`] keeps it current until
 //! it is told to stop.
 
+mod canaries;
 mod certificates;
 mod configuration;
 mod gateway;
@@ -18,6 +19,7 @@ mod supervisor;
 mod view;
 mod watched;
 
+pub use canaries::{CanaryOrder, CanaryView};
 pub use certificates::KeepError;
 pub use configuration::{Outcome, load};
 pub use gateway::{Gateway, Report, StartError};

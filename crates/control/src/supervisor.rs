@@ -89,6 +89,7 @@ impl Supervisor {
         view.share_names(gateway.names());
         view.share_orders(gateway.orders());
         view.share_health(gateway.health());
+        view.share_canaries(gateway.canaries());
         view.listening(gateway.addresses());
         view.enter(Phase::Serving);
         Supervisor { gateway, path, view, watched: files, report }

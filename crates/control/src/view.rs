@@ -12,6 +12,7 @@ use document::Node;
 use snapshot::{Acme, Endpoint, Snapshot};
 use telemetry::Metrics;
 
+use crate::canaries::{self, CanaryOrder, CanaryView};
 use crate::certificates::Orders;
 use crate::health::{self, DrainError, Ejected, ServiceHealth};
 use crate::names::{self, Known};
@@ -64,6 +65,7 @@ pub struct View {
     names: RefCell<Known>,
     orders: RefCell<Orders>,
     health: RefCell<health::Known>,
+    canaries: RefCell<canaries::Known>,
     addresses: RefCell<Vec<SocketAddr>>,
 }
 
@@ -79,6 +81,7 @@ impl View {
             names: RefCell::default(),
             orders: RefCell::default(),
             health: RefCell::default(),
+            canaries: RefCell::default(),
             addresses: RefCell::default(),
         })
     }
@@ -143,6 +146,16 @@ impl View {
         self.health.borrow().drain(service, address, drains)
     }
 
+    /// How canaries stand.
+    pub fn canaries(&self) -> Vec<CanaryView> {
+        self.canaries.borrow().all()
+    }
+
+    /// Does something to the canary of a route. Returns whether that was a change; `None` if the route has none.
+    pub fn order_canary(&self, route: &str, order: CanaryOrder) -> Option<bool> {
+        self.canaries.borrow().order(route, order)
+    }
+
     /// The workers that hang.
     pub fn hanging_workers(&self) -> Vec<usize> {
         let now = self.metrics.uptime();
@@ -159,6 +172,10 @@ impl View {
 
     pub(crate) fn share_orders(&self, orders: Orders) {
         *self.orders.borrow_mut() = orders;
+    }
+
+    pub(crate) fn share_canaries(&self, canaries: canaries::Known) {
+        *self.canaries.borrow_mut() = canaries;
     }
 
     pub(crate) fn share_health(&self, health: health::Known) {

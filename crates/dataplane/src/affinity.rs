@@ -63,14 +63,18 @@ pub(crate) fn choose_way(
     encrypted: bool,
     rng: &mut fastrand::Rng,
 ) -> usize {
-    let Some(by) = route.route.action.split_by() else { return route.route.action.choose(rng, None) };
+    let choose = |rng: &mut fastrand::Rng, key: Option<u64>| match &route.dial {
+        Some(dial) => dial.version(key.unwrap_or_else(|| rng.u64(..))),
+        None => route.route.action.choose(rng, key),
+    };
+    let Some(by) = route.route.action.split_by() else { return choose(rng, None) };
     let mut key = key::of(by, request);
     if let (None, RequestKey::Cookie(name)) = (key, by) {
         let value = format!("{:032x}", rng.u128(..));
         key = Some(hash_key(value.as_bytes()));
         request.give_cookie(name, &value, None, encrypted);
     }
-    route.route.action.choose(rng, key)
+    choose(rng, key)
 }
 
 /// The address that a client was with before, if it may have the request.

@@ -1,8 +1,9 @@
 //! The end of a request: what was learned of it becomes numbers and a line, once.
 
-use message::ForwardingInfo;
-use telemetry::Line;
+use message::{Blame, Fault, ForwardingInfo};
+use telemetry::{Line, Record};
 
+use crate::dial::Dial;
 use crate::request::Request;
 use crate::worker::Worker;
 
@@ -17,6 +18,9 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         Some((route, way)) => {
             if let Some(series) = route.series(*way) {
                 series.finish(&request.record, total);
+            }
+            if let Some(dial) = &route.dial {
+                record(dial, worker, *way, &request.record);
             }
         }
         None => {
@@ -67,4 +71,15 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         record: &request.record,
     };
     log.add(worker.time_of_day(request.record.started), &line);
+}
+
+/// What a request says of the version that it went to; nothing if its client left.
+fn record(dial: &Dial, worker: &Worker, way: usize, record: &Record) {
+    let blame = record.fault.map(Fault::blame);
+    if blame == Some(Blame::Client) {
+        return;
+    }
+    let failed = record.status >= 500 || blame == Some(Blame::Service);
+    let micros = record.first_byte.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    dial.record(worker.index, way, failed, micros);
 }

@@ -21,6 +21,9 @@ const FIRST_LIMIT: u32 = 50;
 const LEAST_LIMIT: u32 = 2;
 const MOST_LIMIT: u32 = 10_000;
 
+/// So long everybody may wait: bursts of quick requests are no overload.
+const LEAST_WAIT_MS: u64 = 10;
+
 /// How many requests a service gets at a time, in one worker.
 pub(crate) struct Gate {
     settings: Concurrency,
@@ -99,8 +102,7 @@ impl Gate {
         if let Some(slot) = first.then(|| self.take()).flatten() {
             return Entry::Slot(slot);
         }
-        let longest = u64::try_from(self.settings.max_wait.as_millis()).unwrap_or(u64::MAX);
-        let deadline = asker.deadline.min(asker.now.saturating_add(longest));
+        let deadline = asker.deadline.min(asker.now.saturating_add(self.longest_wait()));
         let mut queue = self.queue.borrow_mut();
         let ahead = queue.ahead(asker.importance, asker.key);
         let wait = balance::expected_wait_ms(ahead, self.limit(), self.mean.get());
@@ -154,6 +156,16 @@ impl Gate {
             (Some(adaptive), _) => adaptive.limit(),
             (None, Limit::Fixed(limit)) => limit.div_ceil(self.workers),
             (None, Limit::Adaptive) => MOST_LIMIT,
+        }
+    }
+
+    /// How long somebody may wait, in milliseconds. Where the limit is found from latency, that is what latency is to be
+    /// like: waiting for longer than a few answers take would only move the queue from the service to here.
+    fn longest_wait(&self) -> u64 {
+        let longest = u64::try_from(self.settings.max_wait.as_millis()).unwrap_or(u64::MAX);
+        match self.settings.limit {
+            Limit::Fixed(_) => longest,
+            Limit::Adaptive => longest.min(u64::from(self.mean.get()) * 2 / 1000).max(LEAST_WAIT_MS),
         }
     }
 

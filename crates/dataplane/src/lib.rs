@@ -12,6 +12,7 @@ mod carrier;
 mod client;
 mod connection;
 mod decide;
+mod dial;
 mod endpoint;
 mod exchange;
 pub mod explain;
@@ -56,6 +57,7 @@ mod udp;
 mod websocket;
 mod worker;
 
+pub use dial::{Dial, Recorded};
 pub use explain::explain;
 pub use fuse::{Fuse, Probes};
 pub use stage::{Found, ListenerId, Part, Resolved, ServiceOutages, Stage, StagedListener};

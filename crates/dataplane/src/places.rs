@@ -12,6 +12,7 @@ use balance::{LATENCY_BUCKETS, Tally, latency_bucket};
 use telemetry::Counter;
 
 use crate::affinity::CookieKey;
+use crate::dial::Dial;
 use crate::fuse::Fuse;
 
 /// The addresses of a service.
@@ -30,6 +31,7 @@ pub(crate) struct Common {
 #[derive(Debug)]
 pub(crate) struct Places {
     common: Mutex<HashMap<Box<str>, Arc<Common>>>,
+    dials: Mutex<HashMap<Box<str>, Arc<Dial>>>,
     by_service: Mutex<HashMap<Box<str>, OfService>>,
     workers: usize,
     /// The key of cookies that clients stay by.
@@ -130,6 +132,7 @@ impl Places {
     pub(crate) fn new(workers: usize) -> Places {
         Places {
             common: Mutex::default(),
+            dials: Mutex::default(),
             by_service: Mutex::default(),
             workers,
             cookie_key: CookieKey::random(),
@@ -157,11 +160,20 @@ impl Places {
         Arc::clone(common.entry(service.into()).or_default())
     }
 
+    /// The share of the new version of a route; the same for all who ask.
+    pub(crate) fn dial(&self, route: &str) -> Arc<Dial> {
+        let mut dials = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(dials.entry(route.into()).or_insert_with(|| Arc::new(Dial::new(self.workers))))
+    }
+
     /// Forgets services and addresses that nobody uses any more.
     pub(crate) fn prune(&self) {
         let mut common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
         common.retain(|_, one| Arc::strong_count(one) > 1);
         drop(common);
+        let mut dials = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
+        dials.retain(|_, one| Arc::strong_count(one) > 1);
+        drop(dials);
         self.lock().retain(|_, of_service| {
             of_service.retain(|_, place| Arc::strong_count(place) > 1);
             !of_service.is_empty()

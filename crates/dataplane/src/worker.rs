@@ -18,6 +18,7 @@ use snapshot::{Mirror, Route, Snapshot};
 use telemetry::{LogBuffer, Metrics, RouteSeries, WorkerSeries};
 
 use crate::buffers::Buffers;
+use crate::dial::Dial;
 use crate::fuse::Fuse;
 use crate::listener::LiveListener;
 use crate::live::LiveService;
@@ -53,6 +54,11 @@ impl Shared {
     /// Says whether the process has nearly all the memory that it may have.
     pub fn memory_is_short(&self, is_short: bool) {
         self.memory_is_short.store(is_short, Ordering::Relaxed);
+    }
+
+    /// The share of the new version of a route, and what becomes of both.
+    pub fn dial(&self, route: &str) -> Arc<Dial> {
+        self.places.dial(route)
     }
 
     /// The circuit breaker of a service.
@@ -102,6 +108,8 @@ pub(crate) struct LiveRoute {
     ways: Box<[Way]>,
     /// Who gets copies.
     mirror: Option<Rc<LiveService>>,
+    /// Which share its second way has, where that changes by itself.
+    pub(crate) dial: Option<Arc<Dial>>,
 }
 
 struct Way {
@@ -139,7 +147,7 @@ impl LiveRoute {
 
 /// The state of one worker.
 pub(crate) struct Worker {
-    index: usize,
+    pub(crate) index: usize,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) wheel: Rc<Wheel>,
     pub(crate) rng: RefCell<fastrand::Rng>,
@@ -286,7 +294,8 @@ impl Worker {
             };
             let ways = series.into_iter().enumerate().map(way).collect();
             let mirror = route.action.mirror().and_then(|mirror| services.get(mirror.service.0).cloned());
-            Rc::new(LiveRoute { route: Arc::clone(route), ways, mirror })
+            let dial = route.canary.as_ref().map(|_| self.shared.places.dial(&route.name));
+            Rc::new(LiveRoute { route: Arc::clone(route), ways, mirror, dial })
         };
         let routes = snapshot.routes.iter().zip(routes).map(live_route).collect();
         let mut fresh = Vec::new();

@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub trusted_proxies: TrustedProxies,
     /// How many workers to start; `None` for one per core.
     pub workers: Option<usize>,
+    /// The folder for what must survive a restart.
+    pub state_dir: Option<std::path::PathBuf>,
     /// When requests are refused because the gateway itself has too much to do.
     pub overload: Overload,
     /// How long connections are still accepted when the process is told to stop.

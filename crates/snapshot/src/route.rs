@@ -18,6 +18,8 @@ pub struct Route {
     pub action: Action,
     /// For the whole exchange; `None` for what the service says.
     pub timeout: Option<Duration>,
+    /// How a new version gets more requests step by step: the second of its ways. `None` where there is none.
+    pub canary: Option<balance::rollout::Plan>,
     /// How much it matters that its requests are served.
     pub importance: balance::Importance,
     /// Whether it is for CONNECT: a connection to the service is then the client's own.

@@ -65,6 +65,8 @@ families! {
     UP_PROBES = "gateward_upstream_probes_total" "counter" ["service, result"] "Probes of a service: `passed`; or failed by `connect`, `tls`, `timeout`, an `answer` that is not the wanted one, or a connection that `broke`.";
     UP_OUT = "gateward_upstream_addresses_out" "gauge" ["service, reason"] "Addresses that get no requests besides those that probes have taken out: `ejected` because of what became of requests, `drained` by an operator.";
     UP_EJECTIONS = "gateward_upstream_ejections_total" "counter" ["service, cause"] "Addresses that were ejected: after failures `in_a_row`, for a `failure_rate`, because they were `slow`, or `stalled`.";
+    CANARY_SHARE = "gateward_canary_share_ratio" "gauge" ["route"] "Which share of the requests of a route its canary gets.";
+    CANARY_STATE = "gateward_canary_state" "gauge" ["route"] "How the canary of a route stands: 0 it goes forward, 1 paused, 2 promoted, 3 rolled back.";
     CONNECTIONS = "gateward_connections" "gauge" ["listener"] "Open connections of clients.";
     ACCEPTED = "gateward_connections_accepted_total" "counter" ["listener"] "Connections of clients that were accepted.";
     REFUSED = "gateward_connections_refused_total" "counter" ["listener"] "Connections that were refused because the listener had as many as it may have.";
@@ -185,6 +187,7 @@ impl Metrics {
         self.render_services(&mut text);
         self.health.render(&mut text);
         self.ejections.render(&mut text);
+        self.canaries.render(&mut text);
         self.render_listeners(&mut text);
         self.certificates.render(&mut text);
         self.render_gateway(&mut text);

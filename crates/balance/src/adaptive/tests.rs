@@ -41,7 +41,7 @@ fn it_grows_as_long_as_latency_does_not_and_no_further_than_allowed() {
 fn latency_that_grows_makes_it_fall_but_not_below_half_before_a_dip() {
     let mut limit = AdaptiveLimit::new(40, 1, 40);
     feed(&mut limit, 0..8_500, 20, |limit| limit);
-    assert_eq!(limit.limit(), 40);
+    assert_eq!(limit.limit(), 40, "and no dip as long as nothing speaks for a queue");
     feed(&mut limit, 8_500..16_000, 200, |limit| limit);
     assert_eq!(limit.limit(), 20);
     // The dip finds that this is what the service takes now.
@@ -107,13 +107,12 @@ fn all_dip_at_the_same_time() {
 fn a_dip_does_not_measure_what_was_sent_before() {
     let mut limit = AdaptiveLimit::new(40, 1, 40);
     feed(&mut limit, 0..9_000, 20, |limit| limit);
-    assert!(limit.dip.is_none() && limit.limit() == 40, "without a sign of a queue there is no dip");
     let start = (9_000..).step_by(10).find(|&now| {
-        feed(&mut limit, now..now + 10, 200, |limit| limit);
+        feed(&mut limit, now..now + 10, 100, |limit| limit);
         limit.dip.is_some()
     });
     let start = start.unwrap();
-    assert!(start < 20_000 && limit.limit() == 20, "{start}");
+    assert!(start < 20_000 && limit.limit() == 10, "{start}");
     // For a third of the dip, what was sent before comes back.
     feed(&mut limit, start + 10..start + 170, 900, |limit| limit);
     feed(&mut limit, start + 170..start + 520, 60, |limit| limit);
@@ -123,8 +122,58 @@ fn a_dip_does_not_measure_what_was_sent_before() {
 }
 
 #[test]
+fn what_a_dip_says() {
+    let load = |latency, in_flight, rate| Load { latency, noise: 0.0, in_flight, rate };
+    // (stage, how much latency, requests in flight and rate have fallen by; whether it goes deeper, whether it confirms)
+    for (stage, latency, in_flight, rate, deeper, confirms) in [
+        (1, 0.0, 1.0, 1.0, false, true),
+        (1, 0.5, 1.0, 0.5, false, true),
+        // They queued, and still do.
+        (1, 1.0, 1.0, 0.0, true, false),
+        (1, 0.85, 1.0, 0.2, true, false),
+        (2, 1.0, 1.0, 0.0, false, false),
+        // Latency may fall by more than what was queueing, but then the rate falls too.
+        (1, 1.0, 1.0, 0.4, false, true),
+        // The limit cannot become lower.
+        (1, 0.0, 0.0, 0.0, false, true),
+        (1, 0.2, 0.2, 0.0, false, true),
+        // Others have ended their dip.
+        (2, -1.0, 1.0, 1.5, false, true),
+    ] {
+        let mut limit = AdaptiveLimit::new(64, 1, 64);
+        let dip = Dip::new(stage, 1_000, 512, load(15.0, 6.0, 2.0));
+        limit.end_stage(dip, load(15.0 - latency, 6.0 - in_flight, 2.0 - rate));
+        let case = format!("{stage} {latency} {in_flight} {rate}");
+        assert_eq!(limit.dip.map(|dip| (dip.stage, dip.start_ms)), deeper.then_some((2, 1_512)), "{case}");
+        assert_eq!(limit.confirmed, confirms.then_some(64.0), "{case}");
+        let base = if stage == 1 { 15.0 - latency } else { 15.0_f32.min(15.0 - latency) };
+        assert_eq!(limit.base, (!deeper).then_some(base), "{case}");
+    }
+}
+
+#[test]
+fn dips_are_as_long_as_requests_need() {
+    let mut limit = AdaptiveLimit::new(40, 1, 40);
+    for (second, latency_ms, stage_ms) in [(0, 20, 512), (20, 500, 2_048), (40, 600, 2_048), (60, 20, 512)] {
+        feed(&mut limit, second * 1_000..(second + 20) * 1_000, latency_ms, |limit| limit);
+        assert_eq!(limit.stage_ms, stage_ms, "with {latency_ms} ms");
+    }
+}
+
+#[test]
+fn less_than_a_millisecond_more_is_nothing() {
+    let mut limit = AdaptiveLimit::new(20, 1, 1_000);
+    for now in 0..30_000_u64 {
+        // A quick service, and a worker that has more to do the more there is.
+        let micros = if now < 5_000 { 200 } else { 1_100 };
+        limit.observe(micros, limit.limit(), Outcome::Answered, now);
+    }
+    assert!(limit.limit() > 500, "{}", limit.limit());
+}
+
+#[test]
 fn dropped_requests_lower_it_if_they_were_many_in_flight() {
-    // (in flight of a limit of 40, dropped of each ten, falls)
+    // (in flight of a limit of 40, dropped of each ten, whether it falls)
     for (in_flight, dropped, falls) in [(40, 5, true), (22, 5, true), (15, 10, false), (40, 0, false)] {
         let mut limit = AdaptiveLimit::new(40, 2, 40);
         for now in 0..3_000 {
@@ -135,6 +184,13 @@ fn dropped_requests_lower_it_if_they_were_many_in_flight() {
         assert_eq!(limit.limit() < 20, falls, "{in_flight} with {dropped}: {}", limit.limit());
         assert!(limit.limit() >= 2);
     }
+    // What a dip has confirmed before does not bring it back.
+    let mut limit = AdaptiveLimit::new(40, 2, 40);
+    limit.confirmed = Some(40.0);
+    (0..2_000).for_each(|now| limit.observe(20_000, limit.limit(), Outcome::Dropped, now));
+    assert_eq!(limit.limit(), 2);
+    feed(&mut limit, 2_000..2_600, 20, |limit| limit);
+    assert!(limit.limit() < 6, "{}", limit.limit());
 }
 
 #[test]
@@ -242,23 +298,24 @@ fn a_start_that_is_far_too_high_is_mended() {
     assert!(late.limit < 70 && late.answered >= 1_800.0 && late.p99 < 200.0, "{late:?}");
 }
 
-/// A service that is four times slower from the 20th to the 52nd second.
+/// A service that is several times slower from the 20th to the 52nd second.
 #[test]
 fn a_service_that_becomes_slower_and_faster_is_followed() {
-    for workers in [1, 2] {
+    for (workers, times) in [(1, 4.0), (2, 4.0), (1, 10.0)] {
         let mut world = World::new(14, workers, 1.5);
         world.seconds = 84;
-        world.work = Box::new(|rng, time| {
-            let factor = if (20.0..52.0).contains(&time) { 4.0 } else { 1.0 };
+        world.work = Box::new(move |rng, time| {
+            let factor = if (20.0..52.0).contains(&time) { times } else { 1.0 };
             lognormal(rng, 20.0 * factor, 0.5)
         });
         let seconds = world.run();
-        let [before, change, slow, after] =
-            [5..20, 20..36, 36..52, 68..84].map(|range| summary(&seconds[range]));
-        println!("{workers} workers: {before:?}, {change:?}, {slow:?}, {after:?}");
-        assert!(change.answered >= 0.6 * 500.0, "{change:?}");
-        assert!(slow.answered >= 0.9 * 500.0 && slow.p99 <= 3.0 * 4.0 * 57.0, "{slow:?}");
-        for fast in [before, after] {
+        let ranges = [5..20, 20..37, 37..52, 54..69, 69..84];
+        let [before, slower, slow, faster, after] = ranges.map(|range| summary(&seconds[range]));
+        println!("{workers} workers, {times}: {before:?}, {slower:?}, {slow:?}, {faster:?}, {after:?}");
+        let bears = 2_000.0 / times;
+        assert!(slower.answered >= 0.7 * bears, "{slower:?}");
+        assert!(slow.answered >= 0.9 * bears && slow.p99 <= 3.0 * times * 57.0, "{slow:?}");
+        for fast in [before, faster, after] {
             assert!(fast.answered >= 0.9 * 2_000.0 && fast.p99 <= 3.0 * 57.0, "{fast:?}");
         }
     }

@@ -62,6 +62,7 @@ fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {
             action,
             timeout: None,
             importance: balance::Importance::Normal,
+            canary: None,
             grpc_web: false,
             connect: false,
             source: Default::default(),
@@ -69,6 +70,7 @@ fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {
     });
     Snapshot {
         overload: snapshot::Overload::default(),
+        state_dir: None,
         listeners: vec![listener()],
         router: builder.build(),
         routes: routes.collect(),
