@@ -131,3 +131,24 @@ fn a_circuit_opens_tries_and_closes() {
     });
     gateway.wait_for("its circuit is closed", 0);
 }
+
+#[test]
+fn a_slow_answer_is_asked_for_a_second_time_elsewhere() {
+    let [quick, slow] = Failing::several(["quick", "slow"]);
+    slow.set(Behaviour::slow(Duration::from_secs(3)));
+    let text = yaml(quick.address(), ", hedge: { after: 30ms }, retries: { budget: 100% }, eject: off")
+        .replace("endpoints: [", &format!("endpoints: [http://{}, ", slow.address()));
+    let gateway = Gateway::start(text);
+    let client = gateway.connect();
+    let began = std::time::Instant::now();
+    for turn in 0..10 {
+        let answer = client.get("/x");
+        assert_eq!((answer.status(), answer.field("x-served-by")), (200, Some("quick")), "{turn}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(gateway.metric("gateward_upstream_hedges_won_total{service=\"site\"}"), 5.0);
+    // What is not safe is asked once.
+    let post = client.ask("POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n");
+    let other = client.ask("POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n");
+    assert!([post, other].iter().any(|answer| answer.field("x-served-by") == Some("slow")));
+}

@@ -6,9 +6,7 @@
 /// Requests that make a window, or twice as many as are allowed if that is more: so those that were in flight at the
 /// last change have ended, and those that followed them.
 const FULL: u32 = 100;
-/// No window is shorter, in milliseconds.
-const SHORT_MS: u64 = 20;
-/// A window as long as this ends with [`FEW`] requests.
+/// A window that takes as long as this, in milliseconds, ends with [`FEW`] requests.
 const LONG_MS: u64 = 250;
 const FEW: u32 = 20;
 /// So many are enough for a stage of a dip, which has a length of its own.
@@ -89,8 +87,8 @@ pub enum Outcome {
 pub struct AdaptiveLimit {
     /// With a fraction, because a window may change it by little.
     limit: f32,
-    min: f32,
-    max: f32,
+    min: u32,
+    max: u32,
     /// What may be in flight now: `limit`, or a part of it in a dip.
     allowed: u32,
     window: Window,
@@ -153,8 +151,8 @@ impl AdaptiveLimit {
         let allowed = start.clamp(min, max);
         Self {
             limit: allowed as f32,
-            min: min as f32,
-            max: max as f32,
+            min,
+            max,
             allowed,
             window: Window::default(),
             calm: 0,
@@ -238,7 +236,7 @@ impl AdaptiveLimit {
         }
         let age_ms = now_ms.saturating_sub(self.window.start_ms);
         let full = FULL.max(self.allowed.saturating_mul(2));
-        (count >= full && age_ms >= SHORT_MS) || (count >= FEW && age_ms >= LONG_MS)
+        count >= full || (count >= FEW && age_ms >= LONG_MS)
     }
 
     fn judge(&mut self, window: &Window, now_ms: u64) {
@@ -329,9 +327,9 @@ impl AdaptiveLimit {
     }
 
     fn allow(&mut self) {
-        self.limit = self.limit.clamp(self.min, self.max);
+        self.limit = self.limit.clamp(self.min as f32, self.max as f32);
         let part = self.dip.map_or(1.0, |dip| part(dip.stage));
-        self.allowed = (self.limit * part).max(self.min) as u32;
+        self.allowed = ((self.limit * part) as u32).clamp(self.min, self.max);
     }
 }
 

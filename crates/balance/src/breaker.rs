@@ -329,6 +329,16 @@ mod tests {
                 (2_200, Ended(0, 1), open(3_200)),
             ],
         );
+        // Also while it has just happened.
+        follow(
+            SETTINGS,
+            &[
+                (0, Ended(0, 10), open(500)),
+                (500, Ended(0, 0), half(3)),
+                (550, Ended(3, 0), Closed),
+                (600, Ended(1, 0), Closed),
+            ],
+        );
         // Also if nobody tells how many were sent, or more were than asked for.
         let script = [(0, Ended(0, 10), open(500)), (500, Ended(0, 0), half(3)), (600, Ended(2, 0), half(1))];
         let mut breaker = follow(SETTINGS, &script);

@@ -24,7 +24,7 @@ pub const fn latency_bucket(micros: u32) -> usize {
 }
 
 /// What no latency in a bucket exceeds, in microseconds.
-const fn upper_bound(bucket: usize) -> u64 {
+pub(crate) const fn upper_bound(bucket: usize) -> u64 {
     let power = FIRST_POWER + (bucket / 2) as u32;
     if bucket.is_multiple_of(2) { 3 << (power - 1) } else { 2 << power }
 }

@@ -8,7 +8,7 @@ use config::{Config, RetryCondition, Service as Raw};
 use diagnostics::{Code, Diagnostic, Diagnostics};
 use message::Method;
 use snapshot::{
-    Concurrency, Endpoint, EndpointHost, Limit, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn,
+    Concurrency, Endpoint, EndpointHost, Hedge, Limit, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn,
     Service, ServiceIndex, ServiceTimeouts, Source, SourceKind, Sticky,
 };
 
@@ -87,6 +87,7 @@ pub(crate) fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diag
             retries: retries(raw, diagnostics),
             health: raw.health.as_ref().map(|health| crate::health::compile(health, raw, diagnostics)),
             ejection: raw.eject.on().map(ejection),
+            hedge: hedge(raw, diagnostics),
             concurrency: raw.concurrency.as_ref().map(|concurrency| Concurrency {
                 limit: match concurrency.limit {
                     config::ConcurrencyLimit::Adaptive => Limit::Adaptive,
@@ -237,6 +238,28 @@ pub(crate) fn request_key(raw: &config::RequestKey) -> RequestKey {
         config::RequestKey::Path => RequestKey::Path,
         config::RequestKey::ClientIp => RequestKey::ClientIp,
     }
+}
+
+fn hedge(raw: &Raw, diagnostics: &mut Diagnostics) -> Option<Hedge> {
+    let hedge = raw.hedge.as_ref()?;
+    let never = if raw.protocol.value != config::ServiceProtocol::Http1 {
+        Some((raw.protocol.span, "this service does not speak HTTP/1.1", "set `protocol: http1`"))
+    } else if raw.retries.on().is_none_or(|retries| retries.attempts == 0) {
+        Some((hedge.span, "it would have to be paid for by `retries`", "allow at least one attempt"))
+    } else {
+        None
+    };
+    if let Some((place, why, help)) = never {
+        diagnostics.push(
+            Diagnostic::error(Code::ConflictingKeys, hedge.span, "`hedge` would never do anything here")
+                .related(place, why)
+                .help(format!("{help}, or remove `hedge`")),
+        );
+    }
+    Some(match hedge.after {
+        config::HedgeAfter::Percentile(percent) => Hedge::Quantile(percent * 10),
+        config::HedgeAfter::Time(time) => Hedge::After(time.get()),
+    })
 }
 
 fn percent(percent: &document::Percent) -> u32 {

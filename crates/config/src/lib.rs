@@ -45,8 +45,8 @@ pub use policies::{Policies, PolicySetting};
 pub use request_key::RequestKey;
 pub use route::{Condition, MirrorTo, Redirect, Respond, Route, Share};
 pub use service::{
-    Algorithm, Balance, Connections, ProxyProtocol, Retries, RetryCondition, Service, ServiceProtocol,
-    ServiceTimeouts, Sticky,
+    Algorithm, Balance, Connections, Hedge, HedgeAfter, ProxyProtocol, Retries, RetryCondition, Service,
+    ServiceProtocol, ServiceTimeouts, Sticky,
 };
 pub use telemetry::{AccessLog, AccessLogSetting, LogFormat, LogTarget, Telemetry};
 pub use timeout::Timeout;

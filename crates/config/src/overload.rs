@@ -16,7 +16,7 @@ section! {
         limit: ConcurrencyLimit = "adaptive",
         /// How many requests may wait, in each worker.
         queue: u32 [0..=100000] = "100",
-        /// How long one may wait; with `adaptive` no longer than about twice the time that answers take. What would wait
+        /// How long one may wait; with `adaptive` no longer than about the time that answers take. What would wait
         /// longer is refused at once.
         max_wait: Timeout = "1s",
     }

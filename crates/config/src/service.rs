@@ -1,5 +1,7 @@
 //! `services`: what stands behind the gateway, and how it is reached.
 
+use std::fmt;
+
 use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
 use document::{Decode, Node, OneOrMany, Percent, Secret, Shape, Switch, keywords, section};
 use message::GrpcStatus;
@@ -45,6 +47,8 @@ section! {
         eject: Switch<Eject> = "{}",
         /// How long an address that comes to others, or comes back, gets fewer requests than its share: a tenth at first.
         slow_start: Switch<Timeout> = "10s",
+        /// Asks a second endpoint when an answer takes long, and takes the one that comes first.
+        hedge: Option<Hedge>,
         /// How many requests it gets at a time; without it as many as there are connections for.
         concurrency: Option<Concurrency>,
         /// Sends it nothing for a while when too much fails; without it that is never done.
@@ -91,6 +95,60 @@ keywords! {
         Http2 = "http2",
         /// HTTP/2 where the service offers it in the handshake (ALPN), and HTTP/1.1 otherwise.
         Auto = "auto",
+    }
+}
+
+section! {
+    /// Asks a second endpoint when an answer takes long, and takes the one that comes first. It is for GET, HEAD and
+    /// OPTIONS without a body, to services that speak HTTP/1.1, and counts as one of the `retries`, with their `budget`.
+    pub struct Hedge {
+        /// How long to wait first: a time; or `p50`, `p90`, `p95` or `p99`, what so many of a hundred answers do not exceed.
+        after: HedgeAfter = "p95",
+    }
+}
+
+/// How long to wait before a second endpoint is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeAfter {
+    /// As long as so many of a hundred answers take at most.
+    Percentile(u32),
+    /// This long.
+    Time(Timeout),
+}
+
+impl fmt::Display for HedgeAfter {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HedgeAfter::Percentile(percent) => write!(out, "p{percent}"),
+            HedgeAfter::Time(time) => time.fmt(out),
+        }
+    }
+}
+
+impl Decode for HedgeAfter {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match node.text() {
+            Some("p50") => Some(Self::Percentile(50)),
+            Some("p90") => Some(Self::Percentile(90)),
+            Some("p95") => Some(Self::Percentile(95)),
+            Some("p99") => Some(Self::Percentile(99)),
+            Some(text) if text.starts_with('p') => {
+                diagnostics.push(
+                    Diagnostic::error(
+                        Code::InvalidValue,
+                        node.span,
+                        format!("`{text}` is not one of the possible values"),
+                    )
+                    .help("write `p50`, `p90`, `p95`, `p99`, or a time: `20ms`"),
+                );
+                None
+            }
+            _ => Timeout::decode(node, diagnostics).map(Self::Time),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape::OneOf(vec![Shape::Keyword(&["p50", "p90", "p95", "p99"]), Timeout::shape()])
     }
 }
 

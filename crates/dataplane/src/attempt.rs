@@ -13,6 +13,7 @@ use crate::affinity;
 use crate::answer::connection_header;
 use crate::connection::Connection;
 use crate::exchange::{Ending, Exchange, Failure};
+use crate::hedge;
 use crate::member::{InFlight, Member};
 use crate::open::{Lease, dial, open};
 use crate::plan::Plan;
@@ -70,19 +71,12 @@ pub(crate) async fn attempt(
     plan: &mut Plan<'_>,
     member: &Rc<Member>,
 ) -> Result<Outcome, Failed> {
-    let mut in_flight = member.begin();
+    let in_flight = member.begin();
     if s.request.head.method == Method::Connect {
         return Box::pin(connect_through(s, plan, member, in_flight)).await;
     }
-    let (mut up, lease) = open(s, plan, member).await?;
-    // With bytes of the body in hand nobody waits for permission to send them.
-    let expect_continue = s.request.meta.expect_continue && s.down.inbox.is_empty();
-    send_request(&mut up, s.request, &plan.service.settings, expect_continue)?;
-    let would_be_repeated = s.request.would_be_repeated(&plan.service.settings.retries);
-    if up.is_stream() || s.request.keeps_body || would_be_repeated {
-        s.request.upload.keep();
-    }
-    let timeouts = &plan.service.settings.timeouts;
+    let Asked { member, mut in_flight, mut up, lease } = ask(s, plan, member, in_flight).await?;
+    let (member, timeouts) = (&member, &plan.service.settings.timeouts);
     let per_try = plan.service.settings.retries.per_try.map_or(Tick::NEVER, |t| s.timer.now().after(t));
     let encrypted = s.is_encrypted();
     let mut exchange = Exchange::begin(s, timeouts, &mut up, plan.total, per_try);
@@ -142,6 +136,40 @@ pub(crate) async fn attempt(
             Outcome::Gone
         }
     })
+}
+
+/// An address that was sent the request.
+struct Asked {
+    member: Rc<Member>,
+    in_flight: InFlight,
+    up: Box<Connection>,
+    lease: Lease,
+}
+
+/// Sends the request to an address; and to another one as well, if the answer takes long and that one is quicker.
+async fn ask(
+    s: &mut Serving<'_>,
+    plan: &mut Plan<'_>,
+    member: &Rc<Member>,
+    in_flight: InFlight,
+) -> Result<Asked, Failed> {
+    let (mut up, lease) = open(s, plan, member).await?;
+    // With bytes of the body in hand nobody waits for permission to send them.
+    let expect_continue = s.request.meta.expect_continue && s.down.inbox.is_empty();
+    send_request(&mut up, s.request, &plan.service.settings, expect_continue)?;
+    let would_be_repeated = s.request.would_be_repeated(&plan.service.settings.retries);
+    if up.is_stream() || s.request.keeps_body || would_be_repeated {
+        s.request.upload.keep();
+    }
+    if let Some(patience) = hedge::patience(plan, s.request)
+        && let Some(rival) = Box::pin(hedge::race(s, plan, member, &mut up, patience)).await?
+    {
+        // The first one is let go with its connection: nobody reads its answer.
+        s.request.member = Some(Rc::clone(&rival.member));
+        let lease = Lease::Connection(rival.slot);
+        return Ok(Asked { member: rival.member, in_flight: rival.in_flight, up: rival.up, lease });
+    }
+    Ok(Asked { member: Rc::clone(member), in_flight, up, lease })
 }
 
 /// The body of the response was not sent to its end.

@@ -95,6 +95,8 @@ impl<'a> Exchange<'a> {
             send_patience: Patience::new(waits.send, limits.min_rate),
             ..Progress::default()
         };
+        // Something may have come already, where it was waited for.
+        s.request.progress.answered = !up.inbox.is_empty();
         Exchange {
             worker: s.worker,
             live: s.live,

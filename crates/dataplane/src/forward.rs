@@ -118,6 +118,8 @@ async fn attempts(s: &mut Serving<'_>, mut plan: Plan<'_>) -> Result<Outcome, Fa
             }
             Err(failed) => failed,
         };
+        // It may have been another one that was asked in its place.
+        let member = s.request.member.clone().unwrap_or(member);
         plan.failures += u32::from(!matches!(failed, Failed::Full));
         if matches!(failed, Failed::Full) && !plan.waited && !plan.has_another(&member) {
             // A connection that another worker has just done with comes free at any moment.

@@ -160,12 +160,12 @@ impl Gate {
     }
 
     /// How long somebody may wait, in milliseconds. Where the limit is found from latency, that is what latency is to be
-    /// like: waiting for longer than a few answers take would only move the queue from the service to here.
+    /// like: waiting for longer than an answer takes would only move the queue from the service to here.
     fn longest_wait(&self) -> u64 {
         let longest = u64::try_from(self.settings.max_wait.as_millis()).unwrap_or(u64::MAX);
         match self.settings.limit {
             Limit::Fixed(_) => longest,
-            Limit::Adaptive => longest.min(u64::from(self.mean.get()) * 2 / 1000).max(LEAST_WAIT_MS),
+            Limit::Adaptive => longest.min(u64::from(self.mean.get()) / 1000).max(LEAST_WAIT_MS),
         }
     }
 

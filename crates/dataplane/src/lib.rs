@@ -22,6 +22,7 @@ mod fuse;
 mod gate;
 mod greeting;
 mod handshake;
+mod hedge;
 mod http2;
 mod http3;
 mod http3_stream;

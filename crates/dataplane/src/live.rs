@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use balance::{Balancer, Members, Outage, RetryBudget, Seat, hash_key};
+use balance::{Balancer, Members, Outage, Recent, RetryBudget, Seat, hash_key};
 use message::Fault;
-use snapshot::{Endpoint, EndpointHost, Service, SourceKind};
+use snapshot::{Endpoint, EndpointHost, Hedge, Service, SourceKind};
 use telemetry::ServiceSeries;
 
 use crate::connection::Connection;
@@ -34,6 +35,9 @@ pub(crate) struct LiveService {
     outages: RefCell<Arc<[(SocketAddr, Outage)]>>,
     /// How many of a thousand requests stay near; `None` where no address is nearer than another.
     local_share: Cell<Option<u32>>,
+    /// How long answers take lately, and when another address is asked because of that, in microseconds.
+    latencies: RefCell<Recent>,
+    hedge_after: Cell<Option<u32>>,
     /// Some address has not warmed up yet.
     warming: Cell<bool>,
     places: Arc<Places>,
@@ -149,6 +153,8 @@ impl LiveService {
             resolved: RefCell::new(resolved),
             outages: RefCell::default(),
             local_share: Cell::new(None),
+            latencies: RefCell::default(),
+            hedge_after: Cell::new(None),
             warming: Cell::new(false),
             places: Arc::clone(places),
             series,
@@ -372,6 +378,22 @@ impl LiveService {
         counter.add(1);
     }
 
+    /// Takes note of how long an answer took, where that decides when another address is asked.
+    #[inline]
+    pub(crate) fn learn(&self, micros: u32) {
+        if self.settings.hedge.is_some() {
+            self.latencies.borrow_mut().add(micros);
+        }
+    }
+
+    /// How long to wait for an answer before another address is asked; `None` for never, or if it is not known yet.
+    pub(crate) fn hedge_after(&self) -> Option<Duration> {
+        match self.settings.hedge? {
+            Hedge::After(time) => Some(time),
+            Hedge::Quantile(_) => self.hedge_after.get().map(|micros| Duration::from_micros(micros.into())),
+        }
+    }
+
     /// Counts a request for the retry budget. `now` in milliseconds.
     pub(crate) fn on_request(&self, now: u64) {
         self.budget.borrow_mut().on_request(now);
@@ -385,6 +407,11 @@ impl LiveService {
     /// Closes kept connections that were unused for too long, or on which something happened; and looks who has warmed
     /// up.
     pub(crate) fn sweep(&self, now: Tick, now_ms: u64) {
+        if let Some(Hedge::Quantile(permille)) = self.settings.hedge {
+            let mut latencies = self.latencies.borrow_mut();
+            latencies.turn(now_ms);
+            self.hedge_after.set(latencies.quantile(permille));
+        }
         let ramp = self.settings.slow_start.as_millis() as u64;
         let mut warming = false;
         for member in self.members.borrow().iter() {

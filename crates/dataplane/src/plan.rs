@@ -69,6 +69,7 @@ impl<'a> Plan<'a> {
         let took = now.saturating_duration_since(self.began);
         in_flight.series().response.observe(took);
         in_flight.hear(micros(took), is_good);
+        self.service.learn(micros(took));
         if self.service.settings.algorithm == balance::Algorithm::Ewma {
             in_flight.learn(micros(took), worker.now_millis());
         }

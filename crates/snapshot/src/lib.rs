@@ -21,7 +21,7 @@ pub use acme::{Acme, AcmeChallenge, AcmeShared};
 pub use health::{Health, Probe};
 pub use route::{Action, Mirror, Redirect, Route, Split, Target};
 pub use service::{
-    Concurrency, Endpoint, EndpointHost, Limit, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn,
+    Concurrency, Endpoint, EndpointHost, Hedge, Limit, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn,
     Service, ServiceIndex, ServiceTimeouts, Source, SourceKind, Sticky,
 };
 pub use template::{Piece, Template};

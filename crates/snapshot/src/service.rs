@@ -44,6 +44,8 @@ pub struct Service {
     pub health: Option<Health>,
     /// When an address gets no requests for a while; `None` for never.
     pub ejection: Option<balance::Ejection>,
+    /// When another address is asked because an answer takes long; `None` for never.
+    pub hedge: Option<Hedge>,
     /// How many requests it gets at a time; `None` for no limit.
     pub concurrency: Option<Concurrency>,
     /// When it gets nothing for a while; `None` for never.
@@ -80,11 +82,21 @@ impl Service {
             retries: Retries::none(),
             health: None,
             ejection: None,
+            hedge: None,
             concurrency: None,
             breaker: None,
             slow_start: Duration::ZERO,
         }
     }
+}
+
+/// When another address is asked because an answer takes long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hedge {
+    /// After this time.
+    After(Duration),
+    /// After as long as so many of a thousand answers do not take.
+    Quantile(u32),
 }
 
 /// How many requests a service gets at a time.

@@ -58,6 +58,8 @@ families! {
     UP_RESPONSE = "gateward_upstream_response_duration_seconds" "histogram" ["service"] "From the begin of an attempt, connecting included, to the head of the service's response.";
     UP_FAILURES = "gateward_upstream_failures_total" "counter" ["service, fault"] "Attempts that failed, also where another one succeeded.";
     UP_RETRIES = "gateward_upstream_retries_total" "counter" ["service"] "Attempts after the first one of a request.";
+    UP_HEDGES = "gateward_upstream_hedges_total" "counter" ["service"] "Second requests to another address, because an answer took long.";
+    UP_HEDGES_WON = "gateward_upstream_hedges_won_total" "counter" ["service"] "Those of them that were answered first.";
     UP_WAITING = "gateward_upstream_requests_waiting" "gauge" ["service"] "Requests that wait for their turn, because the service has as many as it may have.";
     UP_LIMIT = "gateward_upstream_concurrency_limit" "gauge" ["service"] "How many requests the service may have at a time, of all workers; 0 where that is not limited.";
     UP_COPIES = "gateward_upstream_mirrored_requests_total" "counter" ["service, result"] "Copies of requests: `sent`, or `dropped` because too many were under way or their bodies were too long.";
@@ -273,6 +275,10 @@ impl Metrics {
             }
         });
         each(&UP_RETRIES, &|text, name, t| text.series(UP_RETRIES.name, "", &[("service", name)], t.retries));
+        each(&UP_HEDGES, &|text, name, t| text.series(UP_HEDGES.name, "", &[("service", name)], t.hedges));
+        each(&UP_HEDGES_WON, &|text, name, t| {
+            text.series(UP_HEDGES_WON.name, "", &[("service", name)], t.hedges_won);
+        });
         each(&UP_WAITING, &|text, name, t| text.series(UP_WAITING.name, "", &[("service", name)], t.waiting));
         each(&UP_LIMIT, &|text, name, t| text.series(UP_LIMIT.name, "", &[("service", name)], t.limit));
         each(&UP_COPIES, &|text, name, t| {

@@ -136,6 +136,10 @@ pub struct ServiceSeries {
     pub reused: Counter,
     /// Attempts after the first.
     pub retries: Counter,
+    /// Second requests for answers that took long.
+    pub hedges: Counter,
+    /// Those of them that were answered first.
+    pub hedges_won: Counter,
     /// Requests that wait for their turn.
     pub waiting: Gauge,
     /// How many it may have at a time, where that is limited.
@@ -189,6 +193,8 @@ impl ServiceSeries {
         totals.opened += self.opened.get();
         totals.reused += self.reused.get();
         totals.retries += self.retries.get();
+        totals.hedges += self.hedges.get();
+        totals.hedges_won += self.hedges_won.get();
         totals.waiting += self.waiting.get();
         totals.limit += self.limit.get();
         totals.copies_sent += self.copies_sent.get();
@@ -216,6 +222,10 @@ pub struct ServiceTotals {
     pub reused: u64,
     /// Attempts after the first.
     pub retries: u64,
+    /// Second requests for answers that took long.
+    pub hedges: u64,
+    /// Those of them that were answered first.
+    pub hedges_won: u64,
     /// Requests that wait for their turn.
     pub waiting: i64,
     /// How many it may have at a time; 0 for no limit.
@@ -239,6 +249,8 @@ impl Default for ServiceTotals {
             opened: 0,
             reused: 0,
             retries: 0,
+            hedges: 0,
+            hedges_won: 0,
             waiting: 0,
             limit: 0,
             copies_sent: 0,
