@@ -60,9 +60,12 @@ fn the_index_names_every_page() {
     let index = ask(admin, "GET", "/", "");
     let pages: Vec<String> =
         index.text().lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
-    let (changes, pages): (Vec<_>, Vec<_>) = pages.into_iter().partition(|page| page.contains("NAME"));
-    assert_eq!(pages, ["/livez", "/readyz", "/metrics", "/config", "/routes", "/services", "/certificates"]);
-    assert_eq!(changes, ["/services/NAME/endpoints/ADDRESS/drain"]);
+    let (changes, pages): (Vec<_>, Vec<_>) =
+        pages.into_iter().partition(|page| page.contains("NAME") || page.contains("ROUTE"));
+    let wanted =
+        ["/livez", "/readyz", "/metrics", "/config", "/routes", "/services", "/canaries", "/certificates"];
+    assert_eq!(pages, wanted);
+    assert_eq!(changes, ["/services/NAME/endpoints/ADDRESS/drain", "/canaries/ROUTE/ORDER"]);
     for path in &pages {
         let answer = ask(admin, "GET", path, "");
         assert_eq!((answer.status(), answer.field("cache-control")), (200, Some("no-store")), "{path}");

@@ -238,6 +238,25 @@ fn a_reload_keeps_what_is_known() {
     gateway.stop();
 }
 
+#[test]
+fn a_body_has_to_contain_what_is_expected() {
+    let healthy = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let says = Arc::clone(&healthy);
+    let origin = Origin::serving(move |_| {
+        let body = if says.load(Ordering::SeqCst) { "{\"status\":\"UP\"}" } else { "{\"status\":\"DOWN\"}" };
+        Some(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
+    });
+    let gateway = Gateway::start(yaml(&[origin.address()], "path: /healthz, body: '\"UP\"'", ""));
+    wait_until("it was probed", SOON, || {
+        of(&gateway, origin.address())["last_probe"]["result"] == "status 200"
+    });
+    healthy.store(false, Ordering::SeqCst);
+    gateway.wait_for("is unhealthy: status 200, without", 0);
+    healthy.store(true, Ordering::SeqCst);
+    gateway.wait_for("is healthy again", 0);
+    gateway.stop();
+}
+
 /// Every probe is its own connection, announced as nobody's by the PROXY protocol.
 #[test]
 fn probes_are_introduced_where_connections_are() {

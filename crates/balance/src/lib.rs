@@ -1,8 +1,11 @@
-//! Choosing an endpoint: balancing algorithms, health and the retry budget, pure.
+//! Choosing an endpoint, and judging services: balancing, health, ejection, budgets, limits, circuit breakers, canaries;
+//! pure.
 //!
-//! Entry points: [`Balancer::pick`] chooses a member of a service, [`RetryBudget::try_retry`] says whether
-//! a request may be sent again, [`Health::observe`] what probes say of an endpoint. This crate must not know sockets, clocks or configuration: randomness, the
-//! time, and what is known of each member are passed in.
+//! Entry points: [`Balancer::pick`] chooses a member of a service, [`RetryBudget::try_retry`] says whether a request may
+//! be sent again, [`Health::observe`] what probes say of an endpoint, [`Outliers::observe`] what became of requests,
+//! [`AdaptiveLimit`], [`FairQueue`] and [`Breaker`] how much a service gets, [`rollout::Rollout`] what a new version gets.
+//! This crate must not know sockets, clocks or configuration: randomness, the time, and what is known of each member are
+//! passed in.
 
 pub mod adaptive;
 mod balancer;

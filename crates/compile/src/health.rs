@@ -16,7 +16,8 @@ pub(crate) fn compile(raw: &Raw, service: &Service, diagnostics: &mut Diagnostic
         let path = raw.path.as_ref().map_or("/", |path| path.value.as_str());
         let expect = raw.expect.as_ref().map(|ranges| ranges.value.iter());
         let expect = expect.map(|ranges| ranges.map(|range| range.first..=range.last).collect());
-        Probe::Http { path: path.into(), expect: expect.unwrap_or_else(|| vec![200..=299]) }
+        let body = raw.body.as_ref().map(|body| body.value.as_str().into());
+        Probe::Http { path: path.into(), expect: expect.unwrap_or_else(|| vec![200..=299]), body }
     };
     Health {
         probe,

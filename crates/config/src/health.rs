@@ -29,6 +29,8 @@ section! {
         unhealthy_after: Threshold = "3",
         /// The status that `path` must be answered with: numbers and ranges; without it `200-299`.
         expect: Option<Spanned<OneOrMany<StatusRange>>>,
+        /// A text that the answer must contain, within its first 64 KiB; without it the body is not read.
+        body: Option<Spanned<String>>,
     }
     check check
 }
@@ -56,13 +58,29 @@ fn check(health: &Health, diagnostics: &mut Diagnostics) {
                 .help("remove the key: `health: {}` probes the path `/`"),
         );
     }
-    if let (Some(expect), [other]) = (&health.expect, &given[..])
-        && health.path.is_none()
-    {
-        diagnostics.push(
-            Diagnostic::error(Code::ConflictingKeys, expect.span, "only a `path` is answered with a status")
+    let of_a_path = [
+        (health.expect.as_ref().map(|expect| expect.span), "`expect`"),
+        (health.body.as_ref().map(|body| body.span), "`body`"),
+    ];
+    for (span, key) in of_a_path {
+        if let (Some(span), [other]) = (span, &given[..])
+            && health.path.is_none()
+        {
+            diagnostics.push(
+                Diagnostic::error(
+                    Code::ConflictingKeys,
+                    span,
+                    "only a `path` is answered with a status and a body",
+                )
                 .related(*other, "this probe asks for no path")
-                .help("remove `expect`"),
+                .help(format!("remove {key}")),
+            );
+        }
+    }
+    if let Some(body) = health.body.as_ref().filter(|body| body.is_empty()) {
+        diagnostics.push(
+            Diagnostic::error(Code::InvalidValue, body.span, "every answer contains this")
+                .help("write a text that only a good answer has, or remove the key"),
         );
     }
     if health.every.value.get().as_millis() < SHORTEST {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
+use diagnostics::{Code, Diagnostic, Diagnostics, Severity, Spanned};
 use document::{Decode, Node, OneOrMany, Percent, Secret, Shape, Switch, keywords, section};
 use message::GrpcStatus;
 
@@ -66,9 +66,15 @@ impl Service {
     }
 }
 
+/// Whether something in the section could not be read that may well say where the service is.
+fn may_be_said(service: &Service, diagnostics: &Diagnostics) -> bool {
+    let is_other = |one: &Diagnostic| one.severity == Severity::Error && one.code != Code::UnknownKey;
+    diagnostics.iter().any(|one| is_other(one) && one.span.is_some_and(|span| service.span.holds(span)))
+}
+
 fn check(service: &Service, diagnostics: &mut Diagnostics) {
     match (&service.endpoints, &service.discover) {
-        (None, None) if !diagnostics.has_error_in(service.span) => diagnostics.push(
+        (None, None) if !may_be_said(service, diagnostics) => diagnostics.push(
             Diagnostic::error(Code::MissingKey, service.span, "the key `endpoints` is missing")
                 .label("this section needs `endpoints`")
                 .help("add `endpoints`: Where it can be reached. Or `discover`, which says where to look."),

@@ -247,8 +247,10 @@ impl Shared {
 
 /// Looks at what workers have counted, and ejects who does badly.
 fn judge(shared: &Shared) {
-    let addresses =
-        |endpoints: &[Endpoint]| targets(shared, endpoints).iter().map(|target| target.address).collect();
+    let addresses = |endpoints: &[Endpoint]| {
+        let known = shared.names.borrow();
+        endpoints.iter().flat_map(|endpoint| names::addresses_of(endpoint, &known)).collect()
+    };
     let tallies = |service: &str, addresses: &[SocketAddr]| shared.workers.tallies(service, addresses);
     let now = shared.now();
     for (service, transition) in shared.breakers.look(addresses, tallies, now) {

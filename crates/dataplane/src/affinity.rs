@@ -95,13 +95,13 @@ pub(crate) fn remember(service: &LiveService, member: &Member, request: &mut Req
     if shown.is_some_and(|shown| is_of(member, shown)) {
         return;
     }
-    if let Some(tag) = &member.tag {
+    if let Some(tag) = &*member.tag.borrow() {
         request.give_cookie(&sticky.cookie, tag, sticky.ttl, encrypted);
     }
 }
 
 fn is_of(member: &Member, shown: &[u8]) -> bool {
-    member.tag.as_ref().is_some_and(|tag| verify_slices_are_equal(tag.as_bytes(), shown).is_ok())
+    member.tag.borrow().as_ref().is_some_and(|tag| verify_slices_are_equal(tag.as_bytes(), shown).is_ok())
 }
 
 /// A cookie as `Set-Cookie` has it (RFC 6265 §4.1). Scripts do not see it, and it comes back over HTTPS only if it went

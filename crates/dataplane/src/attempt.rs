@@ -305,21 +305,16 @@ fn speaks_against(exchange: &Exchange<'_>) -> bool {
 /// Whether the status that came is to be tried again elsewhere; or here, unless the service wants to be left alone
 /// for now (RFC 9110 §10.2.3).
 fn wants_another_try(exchange: &Exchange<'_>, plan: &Plan<'_>, member: &Member, meta: &ResponseMeta) -> bool {
-    let may_return = plan.service.settings.retries.again && !exchange.asks_for_a_pause();
-    if !may_return && !plan.has_another(member) {
-        return false;
-    }
     let retries = &plan.service.settings.retries;
     // A call that failed before it had an answer: its head says so, and is all there is. Every call is a POST, so the
     // method says nothing about whether it may be repeated; naming the status has.
-    if !retries.on.grpc.is_empty()
+    let is_call = !retries.on.grpc.is_empty()
         && meta.body == BodyLength::Empty
         && exchange.grpc_status().is_some_and(|status| retries.on.grpc.contains(&status))
-        && exchange.request.upload.can_repeat()
-    {
-        return true;
-    }
-    retries.on.statuses.contains(&exchange.status()) && exchange.request.may_be_repeated(retries)
+        && exchange.request.upload.can_repeat();
+    let is_status =
+        retries.on.statuses.contains(&exchange.status()) && exchange.request.may_be_repeated(retries);
+    (is_call || is_status) && (plan.has_another(member) || (retries.again && !exchange.asks_for_a_pause()))
 }
 
 /// How the body of a response is framed for this client.

@@ -43,6 +43,7 @@ pub(crate) async fn forward(
     };
     let (probe, slot) = match (probe, slot) {
         (Ok(probe), Ok(slot)) => (probe, slot),
+        (_, Err(Fault::ClientGone)) => return Ok(gone(s)),
         (Err(fault), _) | (_, Err(fault)) => {
             service.count_refusal(fault);
             return Err(fault);
@@ -55,9 +56,19 @@ pub(crate) async fn forward(
     }
     let outcome = attempts(s, plan).await;
     slot.into_iter().for_each(|slot| slot.finish(s.worker.now_millis()));
-    let is_good = outcome.is_ok() && s.request.record.fault.is_none() && s.request.record.status < 500;
-    probe.into_iter().for_each(|probe| probe.settle(is_good));
+    let fault = s.request.record.fault.or(outcome.as_ref().err().copied());
+    // What ended because of the client says nothing of the service.
+    if let Some(probe) = probe.filter(|_| fault.is_none_or(|fault| fault.blame() != Blame::Client)) {
+        probe.settle(fault.is_none() && s.request.record.status < 500);
+    }
     outcome
+}
+
+/// Nobody is there any more.
+fn gone(s: &mut Serving<'_>) -> Outcome {
+    s.request.record.fault = Some(Fault::ClientGone);
+    s.request.record.status = Fault::ClientGone.status();
+    Outcome::Gone
 }
 
 /// Waits for room, if the service has as many requests as it may have.
@@ -143,9 +154,7 @@ async fn attempts(s: &mut Serving<'_>, mut plan: Plan<'_>) -> Result<Outcome, Fa
     s.request.record.received += s.request.upload.taken;
     s.body = body_state(&s.request.upload);
     if last == Fault::ClientGone {
-        s.request.record.fault = Some(last);
-        s.request.record.status = last.status();
-        return Ok(Outcome::Gone);
+        return Ok(gone(s));
     }
     if last.blame() == Blame::Service || last == Fault::Overloaded {
         let address = s.request.member.as_ref().map(|member| member.address);

@@ -133,8 +133,11 @@ impl Gate {
             let next = self.queue.borrow_mut().pop(now);
             match next {
                 Some(turn) => turn.tell(Ok(slot)),
-                // All that were left have waited too long. The slot goes back without asking again.
-                None => return slot.forget(),
+                // All that were left have waited too long.
+                None => {
+                    drop(slot);
+                    return;
+                }
             }
         }
     }
@@ -203,8 +206,6 @@ impl Slot {
         drop(self);
         gate.serve(now);
     }
-
-    fn forget(self) {}
 }
 
 impl Drop for Slot {

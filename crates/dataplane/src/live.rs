@@ -212,6 +212,10 @@ impl LiveService {
                 reweighed |= member.weight.replace(weight) != weight;
                 let is_near = zone.is_some() && found.zone.as_deref() == zone;
                 member.is_local.set(endpoint.is_local || is_near);
+                let sticky = self.settings.sticky.as_ref();
+                let tag =
+                    |sticky| self.places.cookie_key.tag(sticky, &self.settings.name, &member.address_text);
+                *member.tag.borrow_mut() = sticky.map(tag);
                 members.push(member);
             }
         }
@@ -247,10 +251,7 @@ impl LiveService {
             },
         };
         let place = self.places.of(&self.settings.name, address);
-        let name = &self.settings.name;
-        let sticky = self.settings.sticky.as_ref();
-        let tag = sticky.map(|sticky| self.places.cookie_key.tag(sticky, name, &address.to_string()));
-        Member::new(address, host, tag, Arc::clone(&self.series), place, self.worker)
+        Member::new(address, host, Arc::clone(&self.series), place, self.worker)
     }
 
     /// Takes note of which addresses are to get no requests now; they are sorted. Nothing speaks against all others.

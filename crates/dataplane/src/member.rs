@@ -31,7 +31,7 @@ pub(crate) struct Member {
     /// It was asked which version it speaks, and has chosen HTTP/1.1.
     pub(crate) speaks_http1: Cell<bool>,
     /// What a client shows that is to stay here.
-    pub(crate) tag: Option<Box<str>>,
+    pub(crate) tag: RefCell<Option<Box<str>>>,
     /// Its share among the addresses of the service.
     pub(crate) weight: Cell<u32>,
     /// It is near, if the configuration says what that is.
@@ -132,7 +132,6 @@ impl Member {
     pub(crate) fn new(
         address: SocketAddr,
         host: Box<str>,
-        tag: Option<Box<str>>,
         series: Arc<ServiceSeries>,
         place: Arc<Place>,
         worker: usize,
@@ -144,7 +143,7 @@ impl Member {
             host,
             carriers: Carriers::default(),
             speaks_http1: Cell::new(false),
-            tag,
+            tag: RefCell::default(),
             weight: Cell::new(1),
             is_local: Cell::new(false),
             takes_requests: Cell::new(true),

@@ -101,9 +101,7 @@ impl<'a> Plan<'a> {
 
     /// Whether there is an address that was not tried, besides this one.
     pub(crate) fn has_another(&self, member: &Member) -> bool {
-        let mut tried = self.tried.clone();
-        tried.push(member.address);
-        self.service.has_other_than(&tried)
+        self.service.find(|other| other.address != member.address && other.may_take(&self.tried)).is_some()
     }
 
     /// Pays for one more attempt, if there may be one: attempts, time and the service's budget allow it.

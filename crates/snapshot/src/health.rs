@@ -25,6 +25,8 @@ pub enum Probe {
         path: Box<str>,
         /// Any of these is well.
         expect: Vec<RangeInclusive<u16>>,
+        /// What the body has to contain; `None` for anything.
+        body: Option<Box<str>>,
     },
     /// By the health service of gRPC (`grpc.health.v1.Health/Check`).
     Grpc {

@@ -169,7 +169,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let scheme = if manner.tls.is_some() { "https" } else { "http" };
-    let (path, expect) = match &manner.health.probe {
+    let (path, expect, wanted) = match &manner.health.probe {
         Probe::Tcp => return Ok("a connection was accepted".to_owned()),
         Probe::Grpc { .. } if !many => {
             return Err(Failure::Answer("gRPC needs HTTP/2, which it does not offer".to_owned()));
@@ -177,15 +177,19 @@ where
         Probe::Grpc { service } => {
             return grpc::check(stream, scheme, &target.authority, service, manner.health.timeout).await;
         }
-        Probe::Http { path, expect } => (path, expect),
+        Probe::Http { path, expect, body } => (path, expect, body.as_deref()),
     };
-    let status = if many {
-        http::ask_http2(stream, scheme, &target.authority, path).await?
+    let (status, body) = if many {
+        http::ask_http2(stream, scheme, &target.authority, path, wanted.is_some()).await?
     } else {
-        http::ask_http1(stream, &target.authority, path).await?
+        http::ask_http1(stream, &target.authority, path, wanted.is_some()).await?
     };
     if expect.iter().any(|range| range.contains(&status)) {
-        return Ok(format!("status {status}"));
+        let contains = |wanted: &str| memchr::memmem::find(&body, wanted.as_bytes()).is_some();
+        return match wanted.filter(|wanted| !contains(wanted)) {
+            None => Ok(format!("status {status}")),
+            Some(wanted) => Err(Failure::Answer(format!("status {status}, without {wanted:?} in its body"))),
+        };
     }
     let wanted: Vec<String> = expect
         .iter()

@@ -1,10 +1,10 @@
-//! A path is asked for by GET. Only the head of the answer is read.
+//! A path is asked for by GET. Of the answer the head is read, and the body where something has to stand in it.
 
 use ::http::header::{CONNECTION, HOST, USER_AGENT};
 use ::http::{Method, Request, Uri};
 use bytes::Bytes;
 use h2::client::SendRequest;
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,8 +16,16 @@ pub(super) const AGENT: &str = "gateward-health";
 /// The largest head of an answer that is read, in bytes.
 const MOST_HEAD: usize = 16 * 1024;
 
-/// Asks by HTTP/1.1, and returns the status.
-pub(super) async fn ask_http1<S>(stream: S, authority: &str, path: &str) -> Result<u16, Failure>
+/// The longest begin of a body that is read, in bytes.
+const MOST_BODY: usize = 64 * 1024;
+
+/// Asks by HTTP/1.1, and returns the status; and the begin of the body, if it is wanted.
+pub(super) async fn ask_http1<S>(
+    stream: S,
+    authority: &str,
+    path: &str,
+    wants_body: bool,
+) -> Result<(u16, Vec<u8>), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -32,13 +40,31 @@ where
     let (mut sender, connection) = handshake.await.map_err(|error| Failure::broke(&error))?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(|error| Failure::broke(&error))?;
-        Ok(response.status().as_u16())
+        let (status, mut incoming) = (response.status().as_u16(), response.into_body());
+        let mut body = Vec::new();
+        while wants_body && body.len() < MOST_BODY {
+            let Some(frame) = incoming.frame().await else { break };
+            let frame = frame.map_err(|error| Failure::broke(&error))?;
+            frame.data_ref().into_iter().for_each(|data| add(&mut body, data));
+        }
+        Ok((status, body))
     };
     beside(connection, answer).await
 }
 
-/// Asks by HTTP/2, and returns the status.
-pub(super) async fn ask_http2<S>(stream: S, scheme: &str, authority: &str, path: &str) -> Result<u16, Failure>
+fn add(body: &mut Vec<u8>, data: &[u8]) {
+    let room = MOST_BODY.saturating_sub(body.len());
+    body.extend_from_slice(data.get(..room).unwrap_or(data));
+}
+
+/// Asks by HTTP/2, and returns the status; and the begin of the body, if it is wanted.
+pub(super) async fn ask_http2<S>(
+    stream: S,
+    scheme: &str,
+    authority: &str,
+    path: &str,
+    wants_body: bool,
+) -> Result<(u16, Vec<u8>), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -47,7 +73,17 @@ where
     let answer = async {
         let mut sender = sender.ready().await.map_err(|error| Failure::broke(&error))?;
         let (response, _) = sender.send_request(request, true).map_err(|error| Failure::broke(&error))?;
-        Ok(response.await.map_err(|error| Failure::broke(&error))?.status().as_u16())
+        let response = response.await.map_err(|error| Failure::broke(&error))?;
+        let (status, mut incoming) = (response.status().as_u16(), response.into_body());
+        let mut body = Vec::new();
+        while wants_body && body.len() < MOST_BODY {
+            let Some(data) = incoming.data().await else { break };
+            let data = data.map_err(|error| Failure::broke(&error))?;
+            // What is read makes room for more. A stream that has ended needs none.
+            let _ = incoming.flow_control().release_capacity(data.len());
+            add(&mut body, &data);
+        }
+        Ok((status, body))
     };
     beside(connection, answer).await
 }

@@ -10,9 +10,9 @@ use dataplane::explain::{
 use diagnostics::Span;
 use router::{ValuePattern, Verdict};
 use serde_json::{Value, json};
-use snapshot::{EndpointHost, Protocol, Route, Service};
+use snapshot::{EndpointHost, Hedge, Limit, Protocol, Route, Service};
 
-use super::report::{Report, algorithm, endpoints, kind, path, retry_on, scheme};
+use super::report::{Report, algorithm, endpoints, kind, path, request_key, retry_on, scheme};
 
 /// The whole report.
 pub(crate) fn render(report: &Report<'_>, warnings: usize) -> Value {
@@ -68,6 +68,12 @@ fn route(report: &Report<'_>, route: &Route) -> Value {
         "name": route.name,
         "place": place(report, route.source),
         "timeout_ms": route.timeout.map(millis),
+        "canary": route.canary.as_ref().map(ToString::to_string),
+        "split_by": route.action.split_by().map(request_key),
+        "mirror": route.action.mirror().map(|mirror| json!({
+            "service": report.snapshot.services.get(mirror.service.0).map(|service| &service.name),
+            "percent": f64::from(mirror.share) / 100.0,
+        })),
     })
 }
 
@@ -308,6 +314,26 @@ fn service(service: &Service) -> Value {
             "max_percent": ejection.max_percent,
         })),
         "slow_start_ms": millis(service.slow_start),
+        "sticky": service.sticky.as_ref().map(|sticky| &sticky.cookie),
+        "hedge": service.hedge.map(|hedge| match hedge {
+            Hedge::After(after) => json!({ "after_ms": millis(after) }),
+            Hedge::Quantile(permille) => json!({ "after_percentile": permille / 10 }),
+        }),
+        "concurrency": service.concurrency.map(|concurrency| json!({
+            "limit": match concurrency.limit {
+                Limit::Adaptive => json!("adaptive"),
+                Limit::Fixed(limit) => json!(limit),
+            },
+            "queue": concurrency.queue,
+            "max_wait_ms": millis(concurrency.max_wait),
+        })),
+        "circuit_breaker": service.breaker.map(|breaker| json!({
+            "failure_percent": breaker.failures_percent,
+            "min_requests": breaker.min_requests,
+            "window_ms": breaker.window_ms,
+            "open_ms": breaker.open_ms,
+            "probes": breaker.probes,
+        })),
     })
 }
 

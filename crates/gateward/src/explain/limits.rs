@@ -3,7 +3,7 @@
 //! Entry point: [`section`].
 
 use dataplane::explain::{Decider, End, Upstream, Way};
-use snapshot::Service;
+use snapshot::{Concurrency, Hedge, Limit, Service};
 
 use super::page::{Page, row};
 use super::report::{Report, list, retry_on, size, time};
@@ -82,8 +82,40 @@ fn of_service(report: &Report<'_>, way: &Way<'_>, service: &Service, upstream: &
         row!["retries", retries(service)],
     ];
     rows.extend(repeated(report, service, upstream).map(|text| row!["", text]));
+    rows.extend(service.hedge.map(|hedge| row!["hedge", hedged(hedge), "asks a second endpoint"]));
     rows.extend(service.ejection.as_ref().map(|ejection| row!["eject", eject(ejection)]));
+    rows.extend(service.concurrency.map(|concurrency| row!["concurrency", at_a_time(concurrency)]));
+    rows.extend(service.breaker.map(|breaker| row!["circuit_breaker", breaks(breaker)]));
     page.table(&rows);
+}
+
+/// When a second address is asked.
+fn hedged(hedge: Hedge) -> String {
+    match hedge {
+        Hedge::After(after) => format!("after {}", time(after)),
+        Hedge::Quantile(permille) => format!("after p{}", permille / 10),
+    }
+}
+
+/// How many requests the service gets at a time.
+fn at_a_time(concurrency: Concurrency) -> String {
+    let limit = match concurrency.limit {
+        Limit::Adaptive => "adaptive".to_owned(),
+        Limit::Fixed(limit) => limit.to_string(),
+    };
+    format!("{limit}, {} wait for at most {}", concurrency.queue, time(concurrency.max_wait))
+}
+
+/// When the service gets nothing for a while.
+fn breaks(breaker: balance::breaker::Settings) -> String {
+    let millis = |millis: u64| time(std::time::Duration::from_millis(millis));
+    format!(
+        "opens for {} when {}% of at least {} requests fail within {}",
+        millis(breaker.open_ms),
+        breaker.failures_percent,
+        breaker.min_requests,
+        millis(breaker.window_ms)
+    )
 }
 
 /// When an address gets no requests for a while.

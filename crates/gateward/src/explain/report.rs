@@ -6,7 +6,7 @@ use dataplane::explain::{Answer, Decider, End, Explanation, Next, Step, Tried, W
 use diagnostics::{Sources, Span};
 use document::{ByteSize, DurationValue};
 use router::{RouteIndex, ValuePattern, Verdict};
-use snapshot::{EndpointHost, Listener, Route, Service, Snapshot};
+use snapshot::{EndpointHost, Listener, RequestKey, Route, Service, Snapshot};
 
 use super::ask::Ask;
 use super::mask::Mask;
@@ -219,17 +219,24 @@ pub(crate) fn scheme(service: &Service) -> &'static str {
 
 /// How an endpoint is chosen, as it is written in a configuration.
 pub(crate) fn algorithm(service: &Service) -> String {
-    use snapshot::RequestKey::{ClientIp, Cookie, Header, Path, Query};
     let word = service.algorithm.as_str();
-    let key = match &service.hash_by {
-        None => return word.to_owned(),
-        Some(Header(name)) => format!("header {name}"),
-        Some(Cookie(name)) => format!("cookie {name}"),
-        Some(Query(name)) => format!("query {name}"),
-        Some(Path) => "path".to_owned(),
-        Some(ClientIp) => "client_ip".to_owned(),
-    };
-    format!("{word} of {key}")
+    let by = service.hash_by.as_ref().map(|key| format!("{word} of {}", request_key(key)));
+    let by = by.unwrap_or_else(|| word.to_owned());
+    match &service.sticky {
+        Some(sticky) => format!("{by}; clients stay with theirs by cookie {}", sticky.cookie),
+        None => by,
+    }
+}
+
+/// What requests have in common.
+pub(crate) fn request_key(key: &RequestKey) -> String {
+    match key {
+        RequestKey::Header(name) => format!("header {name}"),
+        RequestKey::Cookie(name) => format!("cookie {name}"),
+        RequestKey::Query(name) => format!("query {name}"),
+        RequestKey::Path => "path".to_owned(),
+        RequestKey::ClientIp => "client_ip".to_owned(),
+    }
 }
 
 /// After what is tried again, as it is written in a configuration.

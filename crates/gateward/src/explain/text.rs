@@ -8,7 +8,7 @@ use snapshot::{Protocol, Service};
 
 use super::limits;
 use super::page::{Page, row};
-use super::report::{Report, algorithm, endpoints, kind, scheme, share, size};
+use super::report::{Report, algorithm, endpoints, kind, request_key, scheme, share, size};
 use super::{fields, routes};
 
 /// Longer bodies are shown by their beginning, in characters.
@@ -151,6 +151,8 @@ fn policies(report: &Report<'_>, way: &Way<'_>, page: &mut Page) -> bool {
     }
     let rows = way.steps.iter().map(|step| {
         let says = match step.said {
+            // It draws, and what it has drawn here says nothing of the next request.
+            Some(_) if kind(step) == "fault" => "delays or aborts a share of the requests".to_owned(),
             Some(Said::Stop) => "refuses".to_owned(),
             None => "not asked any more".to_owned(),
             Some(Said::Continue) => passes(step),
@@ -197,6 +199,7 @@ fn end(report: &Report<'_>, way: &Way<'_>, several: bool, page: &mut Page) {
             }
             page.line(&format!("  host: {}", report.mask.hide(&upstream.host)));
             manner(service, upstream).for_each(|line| page.line(&format!("  {line}")));
+            release(report).for_each(|line| page.line(&format!("  {line}")));
         }
         (End::Forward(_), None) => {}
         (End::Answer(answer), _) => {
@@ -227,6 +230,25 @@ fn manner(service: &Service, upstream: &Upstream) -> impl Iterator<Item = &'stat
             .then_some("The client gets the connection itself: bytes pass both ways."),
     ];
     lines.into_iter().flatten()
+}
+
+/// What besides shares decides which service gets a request, and who gets a copy.
+fn release(report: &Report<'_>) -> impl Iterator<Item = String> {
+    let route = report.explanation.route;
+    let canary = route.and_then(|route| route.canary.as_ref());
+    let canary = canary.map(|plan| format!("Shares change by themselves: {plan}."));
+    let by = route.and_then(|route| route.action.split_by());
+    let by = by.map(|key| format!("Requests with the same {} go to the same service.", request_key(key)));
+    let mirror = route.and_then(|route| route.action.mirror());
+    let mirror = mirror.and_then(|mirror| {
+        let service = report.snapshot.services.get(mirror.service.0)?;
+        Some(format!(
+            "Service {} gets copies of {}% of the requests.",
+            service.name,
+            f64::from(mirror.share) / 100.0
+        ))
+    });
+    [canary, by, mirror].into_iter().flatten()
 }
 
 /// What the gateway answers, and why.
