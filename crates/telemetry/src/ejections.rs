@@ -132,6 +132,6 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-        assert!(!text.contains(r#"service="b""#) && !text.contains("gone"), "{text}");
+        assert!(!text.contains(r#"service="b""#) && !text.contains(r#"service="gone""#), "{text}");
     }
 }
