@@ -38,14 +38,19 @@ struct NameServer {
 
 impl NameServer {
     fn start(hosts: &str) -> NameServer {
+        NameServer::start_with(hosts, &[])
+    }
+
+    /// The same, told more.
+    fn start_with(hosts: &str, more: &[String]) -> NameServer {
         let program = ["/usr/sbin/dnsmasq", "/usr/local/sbin/dnsmasq", "/usr/bin/dnsmasq"];
         let program = program.iter().find(|path| Path::new(path).exists());
         let program = program.expect("this test needs dnsmasq: install the package dnsmasq-base");
-        (0..10).find_map(|_| NameServer::try_start(program, hosts)).expect("dnsmasq does not start")
+        (0..10).find_map(|_| NameServer::try_start(program, hosts, more)).expect("dnsmasq does not start")
     }
 
     /// `None` if somebody else has taken the port (of UDP or TCP) before dnsmasq could.
-    fn try_start(program: &str, hosts: &str) -> Option<NameServer> {
+    fn try_start(program: &str, hosts: &str, more: &[String]) -> Option<NameServer> {
         let folder = Folder::new();
         let file = folder.write("hosts", hosts);
         let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -61,6 +66,7 @@ impl NameServer {
             .args(["--user=", "--group=", "--pid-file="])
             .arg(format!("--port={port}"))
             .arg(format!("--addn-hosts={}", file.display()))
+            .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -182,5 +188,38 @@ fn a_name_that_nobody_knows_is_a_503() {
     let response = gateway.connect().get("/");
     assert_eq!(response.status(), 503, "{response}");
     assert!(response.text().contains("\"code\":\"no-endpoint\""), "{response}");
+    gateway.stop();
+}
+
+#[test]
+fn endpoints_are_discovered_by_dns_and_by_srv_records() {
+    let [one, two, spare] = ["one", "two", "spare"].map(|name| Origin::serving(answer(name)));
+    let record = |origin: &Origin, priority: u32, weight: u32| {
+        let port = origin.address().port();
+        format!("--srv-host=_http._tcp.shop.test,service.test,{port},{priority},{weight}")
+    };
+    // Of two priorities the first counts, and in it the weights.
+    let records = [record(&one, 1, 3), record(&two, 1, 1), record(&spare, 2, 1)];
+    let names = NameServer::start_with("127.0.0.1 service.test\n", &records);
+    let gateway = Gateway::start(format!(
+        "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ndns: {{ servers: [\"127.0.0.1:{}\"] }}\n\
+         services:\n  srv: {{ discover: {{ srv: _http._tcp.shop.test, every: 200ms }} }}\n  \
+         dns: {{ discover: {{ dns: \"service.test:{}\", every: 200ms }} }}\n\
+         routes: [{{ path: /srv, service: srv }}, {{ path: /dns, service: dns }}]\n",
+        names.port,
+        two.address().port()
+    ));
+    let client = gateway.connect();
+    let answers: Vec<String> = (0..40).map(|_| client.get("/srv").text()).collect();
+    let count = |name: &str| answers.iter().filter(|answer| *answer == name).count();
+    assert_eq!((count("one"), count("two"), count("spare")), (30, 10, 0), "{}", gateway.log());
+    assert_eq!(client.get("/dns").text(), "two");
+    let (_, shown) = gateway.ask_admin("/services");
+    assert!(shown.contains("SRV _http._tcp.shop.test every 200 ms"), "{shown}");
+    // It is asked as often as it says, whatever the answer is good for.
+    names.change("127.0.0.2 service.test\n");
+    let at = format!("127.0.0.2:{}", one.address().port());
+    let _moved = Origin::serving_at(&at, answer("moved"));
+    wait_until("the addresses are followed", SOON, || (0..8).any(|_| client.get("/srv").text() == "moved"));
     gateway.stop();
 }
