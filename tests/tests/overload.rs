@@ -152,3 +152,22 @@ fn a_slow_answer_is_asked_for_a_second_time_elsewhere() {
     let other = client.ask("POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n");
     assert!([post, other].iter().any(|answer| answer.field("x-served-by") == Some("slow")));
 }
+
+#[test]
+fn the_gateway_sheds_what_matters_less_when_it_is_short_of_memory() {
+    let site = Failing::named("site");
+    // Whatever it has is more than nothing.
+    let gateway = Gateway::start(format!("overload: {{ memory: 0% }}\n{}", yaml(site.address(), "")));
+    let client = gateway.connect();
+    wait_until("it refuses what matters least", SOON, || client.get("/low").status() == 503);
+    let refused = client.get("/low");
+    assert!(
+        refused.text().contains("\"gateway-overloaded\"") && refused.field("retry-after").is_some(),
+        "{refused}"
+    );
+    assert!((0..50).all(|_| client.get("/high").status() == 200));
+    let normal = (0..200).filter(|_| client.get("/x").status() == 200).count();
+    assert!((60..=140).contains(&normal), "{normal} of 200");
+    assert_eq!(gateway.ask_admin("/livez").0, 200);
+    assert!(gateway.metric("gateward_worker_shed_ratio{worker=\"0\"}") >= 0.5);
+}
