@@ -86,6 +86,24 @@ fn clients_stay_with_a_service_of_a_split_and_with_an_endpoint() {
     assert_eq!(by_user.iter().map(|(_, service)| service).collect::<BTreeSet<_>>().len(), 2);
 }
 
+#[test]
+fn a_client_is_told_of_the_endpoint_that_answered_and_of_no_other() {
+    let [bad, good] = Failing::several(["bad", "good"]);
+    bad.set(Behaviour::failing(Failure::Status(503)));
+    let both = format!("http://{}, http://{}", bad.address(), good.address());
+    let gateway = Gateway::start(format!(
+        "listen: 127.0.0.1:0\nservices:\n  both: {{ endpoints: [{both}], sticky: {{ cookie: gw }}, eject: off, \
+         retries: {{ on: [503], budget: 100% }} }}\nroutes: [{{ path: /*, service: both }}]\n"
+    ));
+    let client = gateway.connect();
+    for _ in 0..6 {
+        let answer = client.get("/x");
+        let cookies = answer.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+        assert_eq!((served_by(&answer), cookies.count()), ("good".to_owned(), 1), "{answer}");
+    }
+    assert!(bad.count() > 0);
+}
+
 const CANARY: &str = "- { name: shop, path: /*, service: v1, canary: { service: v2, steps: [10%, 50%, 100%], \
                       every: 1s, min_requests: 5, abort_if: { error_rate: \"> 10%\" } } }\n";
 

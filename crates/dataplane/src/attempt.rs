@@ -91,15 +91,16 @@ pub(crate) async fn attempt(
     let is_good = !speaks_against(&exchange);
     exchange.request.record.status = exchange.status();
     plan.note_response(exchange.worker, &mut in_flight, &mut exchange.request.record, is_good);
+    if wants_another_try(&exchange, plan, member, &meta) && plan.charge(exchange.worker) {
+        return Err(Failed::Status);
+    }
+    // Now it is clear that this is the address whose answer the client gets.
     affinity::remember(plan.service, member, exchange.request, encrypted);
     if exchange.status() == 101 || has_joined(&exchange) {
         agree(&mut exchange, &meta)?;
         write_head(&mut exchange, plan.chain, &meta, true);
         s.upgraded = Some(Upgraded::new(up, timeouts.tunnel, lease, in_flight));
         return Ok(Outcome::Upgraded);
-    }
-    if wants_another_try(&exchange, plan, member, &meta) && plan.charge(exchange.worker) {
-        return Err(Failed::Status);
     }
     // A service that answers before it has the whole request may take the rest for another one, and its
     // connection is not used again, whatever comes (CVE-2025-31699, CVE-2024-24791).
@@ -166,6 +167,7 @@ async fn ask(
     {
         // The first one is let go with its connection: nobody reads its answer.
         s.request.member = Some(Rc::clone(&rival.member));
+        plan.reused = rival.reused;
         let lease = Lease::Connection(rival.slot);
         return Ok(Asked { member: rival.member, in_flight: rival.in_flight, up: rival.up, lease });
     }

@@ -28,6 +28,8 @@ pub(crate) struct Rival {
     pub(crate) in_flight: InFlight,
     pub(crate) up: Box<Connection>,
     pub(crate) slot: OpenSlot,
+    /// Its connection was a kept one.
+    pub(crate) reused: bool,
     /// Its connection is not open yet, so nothing was sent.
     connecting: bool,
 }
@@ -127,7 +129,7 @@ fn begin(s: &Serving<'_>, plan: &mut Plan<'_>, member: &Member) -> Option<Rival>
     if !connecting {
         write_request(up.head_mut(), s.request, settings, false);
     }
-    Some(Rival { member: other, in_flight, up, slot, connecting })
+    Some(Rival { member: other, in_flight, up, slot, reused: !connecting, connecting })
 }
 
 impl Rival {

@@ -27,7 +27,7 @@ const AT_A_TIME: usize = 128;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// A copy that waits for its body.
-pub(crate) struct Copy {
+pub(crate) struct Replica {
     request: Box<Request>,
     info: ForwardingInfo,
     permitted: Permitted,
@@ -40,7 +40,7 @@ pub(crate) fn copy(
     s: &mut Serving<'_>,
     mirror: Option<(&Mirror, &Rc<LiveService>)>,
     permitted: &Permitted,
-) -> Option<Copy> {
+) -> Option<Replica> {
     let (mirror, service) = mirror?;
     let is_plain = !s.request.meta.upgrade_websocket
         && s.request.head.method != Method::Connect
@@ -61,11 +61,16 @@ pub(crate) fn copy(
     request.client = s.request.client;
     request.state.id = s.request.state.id.clone();
     s.request.keeps_body = s.request.has_body();
-    Some(Copy { request, info: s.info.clone(), permitted: permitted.of_copy(), service: Rc::clone(service) })
+    Some(Replica {
+        request,
+        info: s.info.clone(),
+        permitted: permitted.of_copy(),
+        service: Rc::clone(service),
+    })
 }
 
 /// Sends a copy, if its body is known as a whole: bodies that are long are not kept.
-pub(crate) fn send(s: &Serving<'_>, copy: Copy) {
+pub(crate) fn send(s: &Serving<'_>, copy: Replica) {
     let body = if s.request.has_body() { s.request.upload.whole() } else { Some(&[][..]) };
     let Some(body) = body else {
         copy.service.count_copy(false);
@@ -91,8 +96,8 @@ impl Drop for Open {
     }
 }
 
-async fn run(worker: &Rc<Worker>, live: &Rc<LiveListener>, copy: Copy, body: &[u8]) {
-    let Copy { mut request, info, permitted, service } = copy;
+async fn run(worker: &Rc<Worker>, live: &Rc<LiveListener>, copy: Replica, body: &[u8]) {
+    let Replica { mut request, info, permitted, service } = copy;
     let mut down = Connection::new(Transport::Nowhere, &worker.buffers);
     request.meta.body = match body.len() {
         0 => BodyLength::Empty,
