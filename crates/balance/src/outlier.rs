@@ -3,7 +3,7 @@
 //! It is fed a few times per second with what all workers have counted, and says who is ejected and who is back. It must
 //! not know sockets, clocks or who counts. Entry point: [`Outliers::observe`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 
 /// Buckets of latencies: two for each power of two, from 64 µs to 67 s.
@@ -59,18 +59,7 @@ impl Tally {
         if began_anew {
             return *self;
         }
-        let mut new = Tally {
-            begun: self.begun - before.begun,
-            ended: self.ended - before.ended,
-            heard: self.heard - before.heard,
-            good: self.good.saturating_sub(before.good),
-            failed: self.failed.saturating_sub(before.failed),
-            latency: [0; LATENCY_BUCKETS],
-        };
-        for (new, (now, before)) in new.latency.iter_mut().zip(self.latency.iter().zip(&before.latency)) {
-            *new = now.saturating_sub(*before);
-        }
-        new
+        self.without(before)
     }
 
     fn add(&mut self, other: &Tally) {
@@ -82,6 +71,22 @@ impl Tally {
         for (own, more) in self.latency.iter_mut().zip(&other.latency) {
             *own += more;
         }
+    }
+
+    /// What is left without a part of it.
+    fn without(&self, part: &Tally) -> Tally {
+        let mut left = Tally {
+            begun: self.begun.saturating_sub(part.begun),
+            ended: self.ended.saturating_sub(part.ended),
+            heard: self.heard.saturating_sub(part.heard),
+            good: self.good.saturating_sub(part.good),
+            failed: self.failed.saturating_sub(part.failed),
+            latency: [0; LATENCY_BUCKETS],
+        };
+        for (left, (all, part)) in left.latency.iter_mut().zip(self.latency.iter().zip(&part.latency)) {
+            *left = all.saturating_sub(*part);
+        }
+        left
     }
 
     /// Requests whose outcome is known.
@@ -194,6 +199,8 @@ pub enum Change {
     Ejected(SocketAddr, Cause, u64),
     /// It gets requests again.
     Returned(SocketAddr),
+    /// It was out, and does not belong to the service any more.
+    Gone(SocketAddr),
 }
 
 /// An ejection under way.
@@ -250,6 +257,16 @@ impl Window {
     }
 }
 
+/// What the addresses of a service have done together.
+#[derive(Default)]
+struct Totals {
+    window: Tally,
+    recent: Tally,
+    /// Who was heard of last, and when anybody else was.
+    heard_last: Option<(Option<u64>, SocketAddr)>,
+    heard_before: Option<u64>,
+}
+
 /// The addresses of one service.
 #[derive(Clone, Debug, Default)]
 pub struct Outliers {
@@ -276,19 +293,26 @@ impl Outliers {
         ejection: &Ejection,
         now: u64,
     ) -> Vec<Change> {
-        self.members.retain(|address, _| tallies.iter().any(|(known, _)| known == address));
+        let known: HashSet<SocketAddr> = tallies.iter().map(|(address, _)| *address).collect();
+        let mut changes = Vec::new();
+        self.members.retain(|address, member| {
+            let stays = known.contains(address);
+            if !stays && member.out.is_some() {
+                changes.push(Change::Gone(*address));
+            }
+            stays
+        });
         for (address, tally) in tallies {
             // What was counted before anybody looked says nothing of now.
             let fresh = || Member { seen: *tally, ..Member::default() };
             self.members.entry(*address).or_insert_with(fresh).note(tally, ejection.window_ms, now);
         }
-        let mut changes = Vec::new();
         for (address, member) in &mut self.members {
             if member.out.is_some_and(|out| out.until_ms <= now) {
                 member.come_back(now);
                 changes.push(Change::Returned(*address));
             } else if member.out.is_none()
-                && now.saturating_sub(member.back_since) > ejection.for_ms * LONGEST
+                && now.saturating_sub(member.back_since) > ejection.for_ms.saturating_mul(LONGEST)
             {
                 member.ejections = 0;
             }
@@ -296,6 +320,7 @@ impl Outliers {
         let down = self.members.iter().filter(|(address, member)| member.out.is_some() || is_down(**address));
         let mut down = down.count();
         let most = self.members.len() * ejection.max_percent as usize;
+        let mut all = self.totals();
         let suspects: Vec<SocketAddr> = self.members.keys().copied().collect();
         for address in suspects {
             if (down + 1) * 100 > most {
@@ -304,8 +329,11 @@ impl Outliers {
             if is_down(address) {
                 continue;
             }
-            let Some(cause) = self.judge(address, ejection, now) else { continue };
+            let Some(cause) = self.judge(address, &all, ejection, now) else { continue };
             let Some(member) = self.members.get_mut(&address) else { continue };
+            // What it did says nothing of the others any more.
+            all.window = all.window.without(&member.window.sum());
+            all.recent = all.recent.without(&member.recent.sum());
             let times = (1 << member.ejections.min(8)).min(LONGEST);
             let for_ms = ejection.for_ms.saturating_mul(times);
             member.ejections += 1;
@@ -316,16 +344,31 @@ impl Outliers {
         changes
     }
 
+    /// What all addresses have done together, so that what the others of one have done need not be added up for each.
+    fn totals(&self) -> Totals {
+        let mut all = Totals::default();
+        for (address, member) in &self.members {
+            if member.out.is_none() {
+                all.window.add(&member.window.sum());
+                all.recent.add(&member.recent.sum());
+            }
+            let heard = (member.last_heard, *address);
+            match all.heard_last {
+                Some(last) if heard.0 <= last.0 => all.heard_before = all.heard_before.max(heard.0),
+                last => {
+                    all.heard_before = all.heard_before.max(last.and_then(|last| last.0));
+                    all.heard_last = Some(heard);
+                }
+            }
+        }
+        all
+    }
+
     /// Why an address that is in should be ejected, if it should.
-    fn judge(&self, address: SocketAddr, ejection: &Ejection, now: u64) -> Option<Cause> {
+    fn judge(&self, address: SocketAddr, all: &Totals, ejection: &Ejection, now: u64) -> Option<Cause> {
         let member = self.members.get(&address).filter(|member| member.out.is_none())?;
-        let rest = || self.members.iter().filter(|(other, _)| **other != address).map(|(_, other)| other);
-        let others_in = |window: fn(&Member) -> &Window| {
-            let mut sum = Tally::default();
-            rest().filter(|other| other.out.is_none()).for_each(|other| sum.add(&window(other).sum()));
-            sum
-        };
-        let (own, others) = (member.window.sum(), others_in(|other| &other.window));
+        let own = member.window.sum();
+        let others = all.window.without(&own);
         let failures = member.failures_in_a_row;
         let is_apart = others.failure_percent() <= OTHERS_FAIL;
         if ejection.in_a_row > 0 && failures >= u64::from(ejection.in_a_row) && is_apart {
@@ -343,7 +386,8 @@ impl Outliers {
         if fails(&own, &others, percent) {
             return Some(Cause::FailureRate(own.failed, own.outcomes()));
         }
-        let (recent, others_lately) = (member.recent.sum(), others_in(|other| &other.recent));
+        let recent = member.recent.sum();
+        let others_lately = all.recent.without(&recent);
         if fails(&recent, &others_lately, percent * 2) {
             return Some(Cause::FailureRate(recent.failed, recent.outcomes()));
         }
@@ -357,7 +401,9 @@ impl Outliers {
             return Some(Cause::Slow(own, others));
         }
         let since = member.silent_since?;
-        let others_live = rest().any(|other| other.last_heard.is_some_and(|heard| heard > since));
+        let heard =
+            all.heard_last.filter(|(_, last)| *last != address).map_or(all.heard_before, |last| last.0);
+        let others_live = heard.is_some_and(|heard| heard > since);
         let (waiting, silent) = (member.waiting(), now.saturating_sub(since));
         (others_live && member.seen.heard >= STALL_HEARD && silent >= member.stall_after())
             .then_some(Cause::Stalled(waiting, silent))

@@ -276,6 +276,7 @@ fn judge(shared: &Shared) {
                 format!("{address} is ejected for {} s: {cause}", for_ms.div_ceil(1000))
             }
             Change::Returned(address) => format!("{address} gets requests again"),
+            Change::Gone(address) => format!("{address} was ejected, and is gone"),
         };
         (shared.report)(format!("service {service}: {line}"));
         shared.tell(&service);

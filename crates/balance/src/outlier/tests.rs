@@ -167,7 +167,7 @@ fn each_ejection_lasts_longer_and_is_forgotten_in_time() {
         .iter()
         .filter_map(|(_, change)| match change {
             Change::Ejected(_, _, for_ms) => Some(for_ms / 1000),
-            Change::Returned(_) => None,
+            Change::Returned(_) | Change::Gone(_) => None,
         })
         .collect();
     assert_eq!(lasted[..6], [30, 60, 120, 240, 300, 300]);
@@ -247,11 +247,30 @@ fn addresses_come_and_go_and_counts_begin_anew() {
     });
     assert!(world.is_out(2));
     let gone = world.tallies.pop().unwrap();
-    world.look();
+    // Whoever was told that it is out has to hear of it: it may come back.
+    assert_eq!(world.look(), [Change::Gone(address(2))]);
     assert!(!world.is_out(2));
     // Back with counts that have begun at zero, or that went on while nobody looked: neither speaks against it.
     world.tallies.push(gone);
     assert_eq!(world.run(10, |world| world.serve(2, 1, 0, 1000)), []);
     world.tallies[2].1 = Tally::default();
     assert_eq!(world.run(10, |world| world.serve(2, 1, 0, 1000)), []);
+}
+
+#[test]
+fn a_thousand_addresses_are_judged_in_no_time() {
+    // Looked at ten times per second: what grows with their square would keep the thread busy.
+    let mut outliers = Outliers::default();
+    let address = |number: u32| SocketAddr::from((std::net::Ipv4Addr::from(0x0a00_0000 + number), 80));
+    let mut tallies: Vec<_> = (0..1000).map(|number| (address(number), Tally::default())).collect();
+    let began = std::time::Instant::now();
+    for look in 1..=20 {
+        for (_, tally) in &mut tallies {
+            (tally.begun, tally.ended) = (tally.begun + 10, tally.ended + 10);
+            (tally.heard, tally.good) = (tally.heard + 10, tally.good + 10);
+            tally.latency[latency_bucket(1_000)] += 10;
+        }
+        assert_eq!(outliers.observe(&tallies, |_| false, &EJECTION, 1_000 + look * 100), []);
+    }
+    assert!(began.elapsed().as_millis() < 2_000, "{:?} for 20 looks", began.elapsed());
 }

@@ -72,8 +72,8 @@ impl Ejector {
         for (name, judged) in self.0.borrow_mut().iter_mut() {
             let Some(ejection) = &judged.ejection else { continue };
             let addresses = addresses(&judged.endpoints);
-            // One that is alone is never ejected.
-            if addresses.len() < 2 {
+            // One that is alone is never ejected; it may have been before it was alone.
+            if addresses.len() < 2 && judged.outliers.out().next().is_none() {
                 continue;
             }
             let (tallies, drained) = (tallies(name, &addresses), &judged.drained);
