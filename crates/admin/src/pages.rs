@@ -142,11 +142,7 @@ fn config(view: &View) -> Value {
 
 /// The configuration with defaults and without secrets.
 pub(crate) fn effective(view: &View) -> Value {
-    let shape = |kind: &str| {
-        let known = policy::KINDS.iter().find(|known| known.name == kind)?;
-        Some(document::Shape::Section(known.section))
-    };
-    view.active().tree.as_ref().map_or(Value::Null, |tree| config::effective(tree, &shape))
+    view.active().tree.as_ref().map_or(Value::Null, |tree| config::effective(tree, &policy::shape))
 }
 
 fn seconds(time: SystemTime) -> u64 {

@@ -42,6 +42,9 @@ impl Context<'_> {
                     .help("remove it; with one service, `balance: { hash: … }` or `sticky` of the service keep clients with an endpoint"),
             );
         }
+        if raw.split_by.as_ref().is_some_and(|by| by.value == config::RequestKey::Consumer) {
+            check_split_by_consumer(raw, &targets, diagnostics);
+        }
         let mirror = match &raw.mirror {
             None => Some(None),
             Some(mirror) => self
@@ -96,6 +99,28 @@ impl Context<'_> {
             return None;
         }
         templates::compile(text, self.pattern, diagnostics)
+    }
+}
+
+/// Who is calling is known only when the policies have run, so they must not depend on where the request goes.
+fn check_split_by_consumer(raw: &Raw, targets: &[Option<Target>], diagnostics: &mut Diagnostics) {
+    let Some(by) = &raw.split_by else { return };
+    let mut chains = targets.iter().flatten().map(|target| &target.chain);
+    let Some(first) = chains.next() else { return };
+    if !chains.all(|chain| chain.is_like(first)) {
+        diagnostics.push(
+            Diagnostic::error(
+                Code::ConflictingKeys,
+                by.span,
+                "the services of this route have policies of their own, and which ones hold cannot depend on who is calling",
+            )
+            .help("who is calling is known only after policies have run: set the policies on the route instead of on the services"),
+        );
+    } else if first.authenticators().is_empty() {
+        diagnostics.push(
+            Diagnostic::error(Code::NobodyKnown, by.span, "nothing says who is calling on this route")
+                .help("add a policy that knows callers, such as `api_key` or `jwt`"),
+        );
     }
 }
 

@@ -7,8 +7,10 @@ mod acme;
 mod admin;
 mod canary;
 mod certificates;
+mod consumers;
 mod forward;
 mod health;
+mod identity;
 mod listeners;
 mod outside;
 mod policies;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 use config::Config;
 use diagnostics::{Code, Diagnostic, Diagnostics};
+use policy::Compiling;
 use snapshot::{Snapshot, TrustedProxies};
 
 pub use outside::Outside;
@@ -36,9 +39,13 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
     let complete = !diagnostics.has_errors();
     let listeners = listeners::compile(config, outside, diagnostics);
     let admin = admin::compile(config, diagnostics);
-    let services = services::compile(config, outside, diagnostics);
-    let gateway = policies::Layer::compile(config.policies.as_ref(), diagnostics);
-    let compiled = routes::compile(config, &services, &gateway, diagnostics);
+    let consumers = Arc::new(consumers::compile(config, outside.now, diagnostics));
+    let services = services::compile(config, outside, &consumers, diagnostics);
+    let mut compiling = Compiling::new(diagnostics, &consumers, &outside.providers);
+    let gateway = policies::Layer::compile(config.policies.as_ref(), &mut compiling);
+    let compiled =
+        routes::compile(config, &services, &gateway, (&consumers, &outside.providers), diagnostics);
+    identity::check(&compiled.routes, diagnostics);
     if complete {
         services::warn_of_unused(config, &compiled.used, diagnostics);
     }
@@ -55,11 +62,15 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
     if diagnostics.has_errors() {
         return None;
     }
+    let identity_fields = identity::fields(&compiled.routes);
     Some(Snapshot {
         listeners,
         router: compiled.router,
         routes: compiled.routes.into_iter().map(Arc::new).collect(),
         gateway: policies::Layer::chain(&[&gateway]),
+        consumers,
+        providers: Arc::clone(&outside.providers),
+        identity_fields: identity_fields.into(),
         services: services.into_compiled(),
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().map(|cidr| cidr.0).collect()),
         workers: config.workers.count(),

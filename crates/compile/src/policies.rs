@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::{Policies, PolicySetting};
-use diagnostics::{Code, Diagnostic, Diagnostics, Span};
-use policy::{Chain, KINDS, Link, NOT_BUILT, Policy};
+use diagnostics::{Code, Diagnostic, Span};
+use policy::{Chain, Compiling, KINDS, Link, NOT_BUILT, Policy};
 
 /// The policies that one section sets or switches off.
 #[derive(Default)]
@@ -15,17 +15,17 @@ pub(crate) struct Layer {
 
 impl Layer {
     /// Compiles each policy of a section once, however many routes inherit it.
-    pub(crate) fn compile(section: Option<&Policies>, diagnostics: &mut Diagnostics) -> Layer {
+    pub(crate) fn compile(section: Option<&Policies>, cx: &mut Compiling<'_>) -> Layer {
         let mut kinds = BTreeMap::new();
         for (kind, setting) in section.into_iter().flat_map(|policies| policies.iter()) {
             if !KINDS.iter().any(|known| known.name == kind.value) {
-                diagnostics.push(unknown_kind(&kind.value, kind.span));
+                cx.diagnostics.push(unknown_kind(&kind.value, kind.span));
                 continue;
             }
             let link = match setting {
                 PolicySetting::Off => None,
                 PolicySetting::On(node) => {
-                    let Some(policy) = policy::compile(&kind.value, node, diagnostics) else { continue };
+                    let Some(policy) = policy::compile(&kind.value, node, cx) else { continue };
                     Some(link(policy, kind.span))
                 }
             };

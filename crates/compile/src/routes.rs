@@ -7,7 +7,7 @@ use std::sync::Arc;
 use config::{Condition, Config, Route as Raw};
 use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
 use message::{Headers, Reply};
-use policy::Chain;
+use policy::{Chain, Compiling, Consumers, Providers};
 use router::{Builder, HostPattern, Match, PathPattern, PatternError, RouteIndex, Router, ValuePattern};
 use snapshot::{Action, Protocol, Redirect, Route};
 
@@ -29,6 +29,7 @@ pub(crate) fn compile(
     config: &Config,
     services: &Services,
     gateway: &Layer,
+    (consumers, providers): (&Arc<Consumers>, &Providers),
     diagnostics: &mut Diagnostics,
 ) -> Routes {
     let complete = !diagnostics.has_errors();
@@ -58,7 +59,8 @@ pub(crate) fn compile(
             check_regex_of_path(path, diagnostics);
         }
         let of = matcher(raw, pattern.clone(), diagnostics);
-        let layer = Layer::compile(raw.policies.as_ref(), diagnostics);
+        let layer =
+            Layer::compile(raw.policies.as_ref(), &mut Compiling::new(diagnostics, consumers, providers));
         let context =
             Context { config, complete, services, gateway, layer: &layer, pattern: pattern.as_ref() };
         let connect = is_for_connect(raw, services, diagnostics);
@@ -81,6 +83,7 @@ pub(crate) fn compile(
                 },
                 grpc_web: raw.grpc_web,
                 connect,
+                consumers: Arc::clone(consumers),
                 source: raw.span,
             });
         }

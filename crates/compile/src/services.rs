@@ -1,12 +1,14 @@
 //! `services`
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use balance::Ejection;
 use config::{Config, RetryCondition, Service as Raw};
 use diagnostics::{Code, Diagnostic, Diagnostics};
 use message::Method;
+use policy::{Compiling, Consumers};
 use snapshot::{
     Concurrency, Endpoint, EndpointHost, Hedge, Limit, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn,
     Service, ServiceIndex, ServiceTimeouts, Source, SourceKind, Sticky,
@@ -49,12 +51,18 @@ impl Services {
 }
 
 /// Compiles every service.
-pub(crate) fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics) -> Services {
+pub(crate) fn compile(
+    config: &Config,
+    outside: &Outside,
+    consumers: &Arc<Consumers>,
+    diagnostics: &mut Diagnostics,
+) -> Services {
     let mut services = Services { compiled: Vec::new(), layers: Vec::new(), by_name: HashMap::new() };
     for (name, raw) in config.services.iter() {
         let index = ServiceIndex(services.compiled.len());
         services.by_name.insert(name.value.clone(), index);
-        services.layers.push(Layer::compile(raw.policies.as_ref(), diagnostics));
+        let cx = &mut Compiling::new(diagnostics, consumers, &outside.providers);
+        services.layers.push(Layer::compile(raw.policies.as_ref(), cx));
         check_name(name, diagnostics);
         check_endpoints(name, raw, diagnostics);
         let protocol = protocol(raw, diagnostics);
@@ -237,6 +245,7 @@ pub(crate) fn request_key(raw: &config::RequestKey) -> RequestKey {
         config::RequestKey::Query(name) => RequestKey::Query(name.as_str().into()),
         config::RequestKey::Path => RequestKey::Path,
         config::RequestKey::ClientIp => RequestKey::ClientIp,
+        config::RequestKey::Consumer => RequestKey::Consumer,
     }
 }
 

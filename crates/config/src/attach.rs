@@ -11,11 +11,17 @@ use document::{Environment, FileText, Files, Node, Shape, Sources, Value};
 
 use crate::acme::certificate_files;
 use crate::files::tidy;
+use crate::load::PolicyShapes;
 use crate::model::Config;
 
-/// Reads every file that a value of the tree names.
-pub(crate) fn attach(tree: &mut Node, sources: &Sources, environment: &dyn Environment) {
-    let reader = Reader { sources, environment };
+/// Reads every file that a value of the tree names, those of policies included.
+pub(crate) fn attach(
+    tree: &mut Node,
+    sources: &Sources,
+    environment: &dyn Environment,
+    policies: PolicyShapes,
+) {
+    let reader = Reader { sources, environment, policies };
     let hosts = acme_hosts(tree);
     let Value::Map(entries) = &mut tree.value else { return };
     for entry in entries {
@@ -28,15 +34,40 @@ pub(crate) fn attach(tree: &mut Node, sources: &Sources, environment: &dyn Envir
         if let Some(key) = key.filter(|key| names_files(&key.shape)) {
             reader.walk(&mut entry.node, &key.shape);
         }
+        match (&*entry.key.value, &mut entry.node.value) {
+            ("policies", _) => reader.policies(&mut entry.node),
+            ("services", Value::Map(services)) => {
+                services.iter_mut().for_each(|service| reader.policies_in(&mut service.node));
+            }
+            ("routes", Value::List(routes)) => routes.iter_mut().for_each(|route| reader.policies_in(route)),
+            _ => {}
+        }
     }
 }
 
 struct Reader<'a> {
     sources: &'a Sources,
     environment: &'a dyn Environment,
+    policies: PolicyShapes,
 }
 
 impl Reader<'_> {
+    /// Of a service, or of a route.
+    fn policies_in(&self, node: &mut Node) {
+        let Value::Map(entries) = &mut node.value else { return };
+        let policies = entries.iter_mut().find(|entry| entry.key.value == "policies");
+        policies.into_iter().for_each(|entry| self.policies(&mut entry.node));
+    }
+
+    fn policies(&self, node: &mut Node) {
+        let Value::Map(entries) = &mut node.value else { return };
+        for entry in entries {
+            if let Some(shape) = (self.policies)(&entry.key.value) {
+                self.walk(&mut entry.node, &shape);
+            }
+        }
+    }
+
     fn walk(&self, node: &mut Node, shape: &Shape) {
         if let (Shape::Text { format: Shape::FILE, .. }, Value::Scalar(_)) = (shape, &node.value) {
             return self.file(node);

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use diagnostics::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned};
-use document::{Decode, Entry, Environment, MAX_FILE, Node, Value, interpolate, parse, reason};
+use document::{Decode, Entry, Environment, MAX_FILE, Node, Shape, Value, interpolate, parse, reason};
 
 use crate::attach::attach;
 use crate::files::{expand, of_folder, tidy};
@@ -39,9 +39,9 @@ pub struct Loaded {
 }
 
 /// Reads a file, or every `*.yaml` and `*.yml` of a folder in the order of their names, with all that they
-/// include.
-pub fn load(path: &Path, environment: &dyn Environment) -> Loaded {
-    let mut loader = Loader::new(environment);
+/// include. `policies` gives the shape of the settings of a kind of policy, which may name files.
+pub fn load(path: &Path, environment: &dyn Environment, policies: PolicyShapes) -> Loaded {
+    let mut loader = Loader { policies, ..Loader::new(environment) };
     match of_folder(path, environment) {
         Ok(files) if files.is_empty() => {
             loader.unreadable(path, "there is no file in it that ends in `.yaml` or `.yml`");
@@ -60,8 +60,12 @@ pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> Loade
     loader.finish()
 }
 
+/// The shape of the settings of a kind of policy; `None` for a kind that is not known.
+pub type PolicyShapes = fn(&str) -> Option<Shape>;
+
 struct Loader<'a> {
     environment: &'a dyn Environment,
+    policies: PolicyShapes,
     sources: Sources,
     diagnostics: Diagnostics,
     seen: HashSet<PathBuf>,
@@ -82,6 +86,7 @@ impl<'a> Loader<'a> {
     fn new(environment: &'a dyn Environment) -> Self {
         Self {
             environment,
+            policies: |_| None,
             sources: Sources::new(),
             diagnostics: Diagnostics::new(),
             seen: HashSet::new(),
@@ -101,7 +106,7 @@ impl<'a> Loader<'a> {
         }
         let mut tree = self.whole.filter(|_| !self.broken).map(|span| self.merged.into_node(span));
         if let Some(tree) = &mut tree {
-            attach(tree, &self.sources, self.environment);
+            attach(tree, &self.sources, self.environment, self.policies);
         }
         let config = tree.as_ref().and_then(|tree| {
             let mut mistakes = Diagnostics::new();

@@ -10,6 +10,7 @@ use document::{
 
 use crate::acme::StateDir;
 use crate::admin::AdminSetting;
+use crate::consumers::Consumer;
 use crate::listen::Listen;
 use crate::overload::Overload;
 use crate::policies::Policies;
@@ -36,6 +37,8 @@ section! {
         zone: Option<String>,
         /// What stands behind the gateway, by name.
         services: Map<Service> = "{}",
+        /// Who is calling: names, and how each is recognised.
+        consumers: Vec<Consumer> = "[]",
         /// Policies that hold for every route. A service or a route may set a kind again, or switch it `off`.
         policies: Option<Policies>,
         /// What matches a request, and what is done with it.
@@ -53,7 +56,6 @@ section! {
         include: Vec<String> = "[]",
     }
     not_built {
-        "consumers" => "who is calling",
         "plans" => "what a consumer may use",
         "state" => "state that several gateways share",
         "tests" => "tests of the configuration",

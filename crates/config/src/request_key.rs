@@ -5,8 +5,8 @@ use std::fmt;
 use diagnostics::{Code, Diagnostic, Diagnostics};
 use document::{Decode, Node, Shape};
 
-/// What requests that belong together have in common: `{ header: x-user }`, `{ cookie: sid }`, `{ query: id }`, `path` or
-/// `client_ip`.
+/// What requests that belong together have in common: `{ header: x-user }`, `{ cookie: sid }`, `{ query: id }`, `path`,
+/// `client_ip` or `consumer`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestKey {
     /// A header, by its name in lower case.
@@ -19,9 +19,11 @@ pub enum RequestKey {
     Path,
     /// The address of the client.
     ClientIp,
+    /// Who is calling.
+    Consumer,
 }
 
-const WANTED: &str = "`path`, `client_ip`, or one of `header`, `cookie` and `query` with a name";
+const WANTED: &str = "`path`, `client_ip`, `consumer`, or one of `header`, `cookie` and `query` with a name";
 
 /// Whether a text can be the name of a header or cookie (RFC 9110 §5.6.2).
 pub(crate) fn is_token(name: &str) -> bool {
@@ -36,6 +38,7 @@ impl fmt::Display for RequestKey {
             RequestKey::Query(name) => write!(out, "query parameter {name}"),
             RequestKey::Path => out.write_str("path"),
             RequestKey::ClientIp => out.write_str("client address"),
+            RequestKey::Consumer => out.write_str("consumer"),
         }
     }
 }
@@ -45,15 +48,12 @@ impl Decode for RequestKey {
         match node.text() {
             Some("path") => return Some(Self::Path),
             Some("client_ip") => return Some(Self::ClientIp),
-            Some("consumer") => {
-                diagnostics.push(Diagnostic::not_built(node.span, "consumer", "who is calling"));
-                return None;
-            }
+            Some("consumer") => return Some(Self::Consumer),
             Some(text) => {
                 diagnostics.push(
                     Diagnostic::error(Code::InvalidValue, node.span, format!("`{text}` is nothing to go by"))
                         .help(format!("possible are {WANTED}: `{{ header: x-user }}`"))
-                        .did_you_mean(text, ["path", "client_ip"]),
+                        .did_you_mean(text, ["path", "client_ip", "consumer"]),
                 );
                 return None;
             }
@@ -88,7 +88,7 @@ impl Decode for RequestKey {
                         "`{}` is no name",
                         match &key {
                             Self::Header(name) | Self::Cookie(name) | Self::Query(name) => name,
-                            Self::Path | Self::ClientIp => "",
+                            Self::Path | Self::ClientIp | Self::Consumer => "",
                         }
                     ),
                 )
@@ -100,6 +100,9 @@ impl Decode for RequestKey {
     }
 
     fn shape() -> Shape {
-        Shape::OneOf(vec![Shape::Keyword(&["path", "client_ip"]), Shape::Map(Box::new(Shape::TEXT))])
+        Shape::OneOf(vec![
+            Shape::Keyword(&["path", "client_ip", "consumer"]),
+            Shape::Map(Box::new(Shape::TEXT)),
+        ])
     }
 }

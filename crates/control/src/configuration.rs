@@ -34,7 +34,11 @@ pub fn load(path: &Path) -> Outcome {
 
 /// Reads and compiles a configuration that is to take the place of another one.
 pub(crate) fn reload(path: &Path, before: &Snapshot) -> Outcome {
-    let outside = Outside { acme: before.acme.clone(), ..Outside::new(SystemTime::now()) };
+    let outside = Outside {
+        acme: before.acme.clone(),
+        providers: Arc::clone(&before.providers),
+        ..Outside::new(SystemTime::now())
+    };
     let mut outcome = load_with(path, &outside);
     if let Some(snapshot) = outcome.snapshot.as_mut().and_then(Arc::get_mut) {
         snapshot.succeed(before);
@@ -44,7 +48,8 @@ pub(crate) fn reload(path: &Path, before: &Snapshot) -> Outcome {
 
 fn load_with(path: &Path, outside: &Outside) -> Outcome {
     let recorder = Recorder::default();
-    let config::Loaded { sources, config, mut diagnostics, secrets, tree } = config::load(path, &recorder);
+    let config::Loaded { sources, config, mut diagnostics, secrets, tree } =
+        config::load(path, &recorder, policy::shape);
     let snapshot = config.and_then(|config| compile::compile(&config, outside, &mut diagnostics));
     diagnostics.hide(&secrets);
     let snapshot = snapshot.filter(|_| !diagnostics.has_errors()).map(Arc::new);

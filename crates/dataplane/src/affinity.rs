@@ -16,7 +16,7 @@ use crate::key;
 use crate::live::LiveService;
 use crate::member::Member;
 use crate::request::Request;
-use crate::worker::LiveRoute;
+use crate::route::LiveRoute;
 
 /// The key of cookies, where the configuration gives none: it lives as long as the process.
 pub(crate) struct CookieKey(hmac::Key);
@@ -75,6 +75,27 @@ pub(crate) fn choose_way(
         request.give_cookie(name, &value, None, encrypted);
     }
     choose(rng, key)
+}
+
+/// The way of a request whose caller is known by now, where it goes by that.
+pub(crate) fn settle_way(
+    route: &Rc<LiveRoute>,
+    request: &mut Request,
+    way: usize,
+    rng: &mut fastrand::Rng,
+) -> usize {
+    if route.route.action.split_by() != Some(&RequestKey::Consumer) {
+        return way;
+    }
+    let Some(key) = key::of(&RequestKey::Consumer, request) else { return way };
+    let settled = match &route.dial {
+        Some(dial) => dial.version(key),
+        None => route.route.action.choose(rng, Some(key)),
+    };
+    if settled != way {
+        request.change_way(route, settled);
+    }
+    settled
 }
 
 /// The address that a client was with before, if it may have the request.

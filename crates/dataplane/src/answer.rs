@@ -62,7 +62,7 @@ pub(crate) fn as_grpc(request: &Request, reply: &Reply) -> Option<Reply> {
 fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool) {
     let mut response = s.worker.take_response();
     let current = s.worker.current();
-    s.request.cookies.drain(..).for_each(|cookie| response.headers.push(b"set-cookie", &cookie));
+    s.request.put_cookies(&mut response.headers);
     fill_head(&mut response, reply, chain.unwrap_or(&current.snapshot.gateway), &s.request.state);
     s.live.announce_http3(s.request.head.version, &mut response);
     let head_only = s.request.head.method == Method::Head;

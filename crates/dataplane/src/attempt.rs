@@ -371,7 +371,7 @@ fn write_head(exchange: &mut Exchange<'_>, chain: &Chain, meta: &ResponseMeta, u
     request.record.status = response.status;
     response.headers.strip_response(meta.connection);
     response.headers.add_via(response.version);
-    request.cookies.drain(..).for_each(|cookie| response.headers.push(b"set-cookie", &cookie));
+    request.put_cookies(&mut response.headers);
     chain.run_response(&mut ResponseCx {
         status: response.status,
         headers: &mut response.headers,

@@ -7,9 +7,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use message::{
-    Fault, ForwardingInfo, Method, Name, Reply, RequestHead, client_address, write_forwarding_headers,
+    Fault, ForwardingInfo, Headers, Method, Name, Reply, RequestHead, client_address,
+    write_forwarding_headers,
 };
-use policy::{Chain, Flow, Permitted, Refusal, RequestCx};
+use policy::{Answer, Chain, Halt, Permitted, Refusal, RequestCx, Saw, Verified};
 use router::RouteIndex;
 use snapshot::{Action, Listener, Redirect, Route, Snapshot};
 
@@ -65,16 +66,31 @@ pub(crate) fn find(
     Ok(index)
 }
 
-/// Runs the policies on one way of a route, and prepares the request for the service. `watch` sees the request
-/// after each policy: serving does not look.
+/// What policies have of the worker that runs them, and of whom they asked.
+pub(crate) struct Local<'w> {
+    /// Randomness.
+    pub(crate) rng: &'w mut fastrand::Rng,
+    /// Credentials that were verified lately.
+    pub(crate) verified: &'w mut Verified,
+    /// The time, in seconds since 1970.
+    pub(crate) now: u64,
+    /// The answer to what was asked.
+    pub(crate) answer: Option<Answer>,
+}
+
+/// Runs the policies on one way of a route, and prepares the request for the service. Where a policy has asked
+/// something, it is called again with the answer, and goes on from there. `watch` sees the request after each policy:
+/// serving does not look.
 pub(crate) fn permit<'r>(
     request: &mut Request,
     info: &ForwardingInfo,
     route: &'r Route,
     chain: &Chain,
-    rng: &mut fastrand::Rng,
-    watch: impl FnMut(&Flow, &RequestCx<'_>),
-) -> Result<Onward<'r>, Refusal> {
+    local: Local<'_>,
+    watch: impl FnMut(usize, Saw<'_>, &RequestCx<'_>),
+) -> Result<Onward<'r>, Halt> {
+    let refused = |fault| Halt::Refused(Refusal::Fault(fault));
+    let Local { rng, verified, now, answer } = local;
     let body_length = request.body_length();
     let mut cx = RequestCx {
         head: &mut request.head,
@@ -84,14 +100,18 @@ pub(crate) fn permit<'r>(
         trusted_peer: info.trusted,
         state: &mut request.state,
         rng: &mut *rng,
+        now,
+        consumers: &route.consumers,
+        verified,
+        answer,
     };
     let permitted = chain.run_request(&mut cx, watch)?;
     match &route.action {
         Action::Forward { rewrite, .. } => {
             if let Some(template) = rewrite {
-                rewrite_path(request, template).map_err(Refusal::Fault)?;
+                rewrite_path(request, template).map_err(refused)?;
             }
-            prepare(request, info).map_err(Refusal::Fault)?;
+            prepare(request, info).map_err(refused)?;
             if route.grpc_web {
                 request.grpc_web = translate_request(&mut request.head, &mut request.meta);
             }
@@ -108,12 +128,23 @@ pub(crate) fn permit<'r>(
 /// Settles who is calling and removes what must not travel on, before anybody looks at the fields.
 fn admit(request: &mut Request, info: &ForwardingInfo, snapshot: &Snapshot) {
     request.head.headers.strip_request(request.meta.connection, info.trusted);
+    strip_identity(&mut request.head.headers, &snapshot.identity_fields);
     if info.trusted && request.head.headers.first(Name::XForwardedProto) == Some(b"https") {
         request.state.https = true;
     }
     request.client = client_address(&request.head.headers, info, |address: IpAddr| {
         snapshot.trusted_proxies.contains(address)
     });
+}
+
+/// Removes what only the gateway says of callers. Most requests have nothing of the kind, and are only looked at.
+fn strip_identity(headers: &mut Headers, more: &[Box<[u8]>]) {
+    let is_ours = |name: &[u8]| {
+        policy::is_identity_field(name) || more.iter().any(|field| policy::reads_like(name, field))
+    };
+    if headers.iter().any(|(name, _)| is_ours(name)) {
+        headers.retain(|field, text| !is_ours(field.name.of(text)));
+    }
 }
 
 /// Adds what the gateway says about the client and about itself.

@@ -12,15 +12,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use message::{Encryption, Fault, ForwardingInfo, Reply, RequestHead, ResponseHead};
-use policy::{Chain, Flow, Link, Refusal};
-use router::{Candidate, RouteIndex, Verdict};
+use policy::{Caller, Chain, Flow, Halt, Link, Refusal, RequestCx, Saw, Verdict, Verified};
+use router::{Candidate, RouteIndex};
 use snapshot::{Action, Listener, Route, Service, Snapshot};
 use wire::{HeadLimits, HeadScan, Kind};
 
 use crate::answer;
 use crate::attempt::write_request;
 use crate::client::{head_limits, introduce};
-use crate::decide::{self, Onward};
+use crate::decide::{self, Local, Onward};
 use crate::explain::trail::{Trail, fields, text, values};
 use crate::request::{Request, Subject};
 
@@ -40,6 +40,10 @@ pub struct Question<'a> {
     pub peer: IpAddr,
     /// The server that is asked for in the handshake, where the listener has one.
     pub server_name: Option<&'a str>,
+    /// The consumer that is supposed to be calling, whatever the request shows.
+    pub supposed: Option<u32>,
+    /// The time, in seconds since 1970.
+    pub now: u64,
 }
 
 /// What becomes of a request.
@@ -129,6 +133,52 @@ pub struct Step<'s> {
     pub changes: Vec<Change>,
     /// The limit for the body, if it has set one.
     pub body_limit: Option<u64>,
+    /// Who it has found to be calling, if it is one that knows callers.
+    pub caller: Option<Known>,
+}
+
+/// Somebody who is calling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The name: of the consumer, or what the credential says.
+    pub name: String,
+    /// Whether it is a consumer of the configuration.
+    pub is_consumer: bool,
+    /// Its groups.
+    pub groups: Vec<String>,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+    /// The claims of its token.
+    pub claims: String,
+}
+
+impl<'s> Step<'s> {
+    fn new(link: &'s Link) -> Step<'s> {
+        Step { link, said: None, changes: Vec::new(), body_limit: None, caller: None }
+    }
+
+    /// Takes down what the policy said.
+    fn see(&mut self, saw: Saw<'_>, cx: &RequestCx<'_>) {
+        self.said = Some(match saw {
+            Saw::Flow(Flow::Continue) => Said::Continue,
+            Saw::Flow(Flow::Ask(_)) | Saw::Verdict(Verdict::Ask(_)) => Said::Asks,
+            Saw::Flow(Flow::Reply(_) | Flow::Fault(_))
+            | Saw::Verdict(Verdict::Reply(_) | Verdict::Fault(_)) => Said::Stop,
+            Saw::Verdict(Verdict::Known(_)) => Said::Known,
+            Saw::Verdict(Verdict::Missing) => Said::Missing,
+            Saw::Verdict(Verdict::Refused(refused)) => Said::Refused(refused.reason),
+            Saw::Settled => self.said.unwrap_or(Said::Known),
+        });
+        if !matches!(saw, Saw::Flow(_)) {
+            self.caller = cx.identity().map(|identity| Known {
+                name: identity.name().to_owned(),
+                is_consumer: identity.consumer.is_some(),
+                groups: identity.groups.iter().map(|group| group.to_string()).collect(),
+                scopes: identity.scopes.iter().map(|scope| scope.to_string()).collect(),
+                claims: serde_json::Value::Object(identity.claims.clone()).to_string(),
+            });
+        }
+    }
 }
 
 /// What a policy said.
@@ -138,6 +188,14 @@ pub enum Said {
     Continue,
     /// It may not.
     Stop,
+    /// It knows who is calling.
+    Known,
+    /// The request shows nothing that it could judge.
+    Missing,
+    /// What the request shows is not genuine, or does not hold: the reason in a word.
+    Refused(&'static str),
+    /// It would have to ask somebody.
+    Asks,
 }
 
 /// Where a way ends.
@@ -147,6 +205,8 @@ pub enum End {
     Forward(Upstream),
     /// At the gateway.
     Answer(Answer),
+    /// At a policy that would have to ask somebody, and nobody is asked to explain.
+    Unknown,
 }
 
 /// A request as its service gets it.
@@ -302,7 +362,7 @@ fn candidates<'s>(head: &RequestHead, snapshot: &'s Snapshot) -> Vec<Tried<'s>> 
 
 /// Why a path is ambiguous, if it is.
 fn reading<'s>(head: &RequestHead, candidates: &[Tried<'s>], snapshot: &'s Snapshot) -> Option<Reading<'s>> {
-    let matched = candidates.iter().find(|tried| tried.candidate.verdict == Verdict::Matched)?;
+    let matched = candidates.iter().find(|tried| tried.candidate.verdict == router::Verdict::Matched)?;
     let route = route_at(snapshot, matched.candidate.route)?;
     decide::dodge(head, snapshot, route).map(|dodge| match dodge {
         decide::Dodge::Traversal => Reading::Traversal,
@@ -326,24 +386,23 @@ fn way<'s>(
     decide::find(&mut request, info, question.listener, snapshot).ok()?;
     trail.note(None, &request.head.headers);
     let mut rng = fastrand::Rng::with_seed(SEED);
-    let mut said: Vec<Said> = Vec::new();
-    let mut limits = vec![request.state.body_limit];
-    let next = decide::permit(&mut request, info, route, chain, &mut rng, |flow, cx| {
-        trail.note(Some(Cause::Policy(said.len())), &cx.head.headers);
-        said.push(if matches!(flow, Flow::Continue) { Said::Continue } else { Said::Stop });
-        limits.push(cx.state.body_limit);
+    let mut steps: Vec<Step<'s>> = chain.links().iter().map(Step::new).collect();
+    let mut limit = request.state.body_limit;
+    if let Some(index) = question.supposed {
+        request.state.suppose(Caller::Consumer(index, "supposed"));
+    }
+    let mut verified = Verified::default();
+    let local = Local { rng: &mut rng, verified: &mut verified, now: question.now, answer: None };
+    let mut last = None;
+    let next = decide::permit(&mut request, info, route, chain, local, |at, saw, cx| {
+        trail.note(Some(Cause::Policy(at)), &cx.head.headers);
+        let Some(step) = steps.get_mut(at) else { return };
+        step.see(saw, cx);
+        step.body_limit = cx.state.body_limit.filter(|now| limit != Some(*now));
+        limit = cx.state.body_limit;
+        last = Some(at);
     });
-    let steps = chain.links().iter().enumerate().map(|(position, link)| Step {
-        link,
-        said: said.get(position).copied(),
-        changes: trail.changes_by(Cause::Policy(position)),
-        body_limit: limits
-            .get(position + 1)
-            .copied()
-            .flatten()
-            .filter(|_| limits.get(position) != limits.get(position + 1)),
-    });
-    let steps = steps.collect();
+    steps.iter_mut().enumerate().for_each(|(at, step)| step.changes = trail.changes_by(Cause::Policy(at)));
     let end = match (next, service) {
         (Ok(Onward::Forward(_)), Some(service)) => End::Forward(upstream(&request, service, trail)),
         (Ok(Onward::Forward(_)), None) => {
@@ -351,9 +410,13 @@ fn way<'s>(
             End::Answer(refuse(&mut request, chain, &mut rng, internal, Decider::Preparing))
         }
         (Ok(Onward::Reply(reply)), _) => End::Answer(compose(&request, chain, &reply, Decider::Route)),
-        (Err(refusal), _) => {
-            let stopped = said.last() == Some(&Said::Stop);
-            let by = if stopped { Decider::Policy(said.len() - 1) } else { Decider::Preparing };
+        (Err(Halt::Ask(_)), _) => End::Unknown,
+        (Err(Halt::Refused(refusal)), _) => {
+            let stopper = last.filter(|at| {
+                let said = steps.get(*at).and_then(|step| step.said);
+                !matches!(said, None | Some(Said::Continue | Said::Known))
+            });
+            let by = stopper.map_or(Decider::Preparing, Decider::Policy);
             End::Answer(refuse(&mut request, chain, &mut rng, refusal, by))
         }
     };

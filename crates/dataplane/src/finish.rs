@@ -29,6 +29,7 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
             current.unrouted.finish(&request.record, total);
         }
     }
+    count_caller(worker, request);
     if let Some(series) = worker.series() {
         request.record.version.iter().for_each(|version| series.request(*version));
         request.record.fault.iter().for_each(|fault| series.fault(*fault));
@@ -68,9 +69,37 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         server_name: encryption.and_then(|encryption| encryption.server_name.as_deref()).unwrap_or_default(),
         client_certificate: certificate.map_or("", |certificate| &certificate.subject),
         client_names: certificate.map_or(&[], |certificate| &certificate.names),
+        consumer: identity(request).map_or("", policy::Identity::name),
+        auth: request.state.caller().method(),
+        answered_by: request.state.stopped_by.unwrap_or_default(),
         record: &request.record,
     };
     log.add(worker.time_of_day(request.record.started), &line);
+}
+
+/// Who was calling, if that is known.
+fn identity(request: &Request) -> Option<&policy::Identity> {
+    let (route, _) = request.route.as_ref()?;
+    request.state.caller().identity(&route.route.consumers)
+}
+
+/// Counts who was calling, and which policy has answered.
+fn count_caller(worker: &Worker, request: &Request) {
+    let caller = request.state.caller();
+    if let (Some(index), Some((route, _))) = (caller.consumer(), &request.route)
+        && let Some(series) = route.consumer(index)
+    {
+        series.finish(&request.record);
+    }
+    let Some(series) = worker.series() else { return };
+    let kind = |name: &str| policy::KINDS.iter().position(|kind| kind.name == name);
+    match caller.method() {
+        "" => {}
+        name => series.policies.recognised(kind(name)),
+    }
+    if let Some(kind) = request.state.stopped_by.and_then(|(name, _)| kind(name)) {
+        series.policies.answered(kind);
+    }
 }
 
 /// What a request says of the version that it went to; nothing if its client left.

@@ -20,6 +20,11 @@ pub(crate) fn of(key: &RequestKey, request: &Request) -> Option<u64> {
             });
             found
         }
+        RequestKey::Consumer => {
+            let (route, _) = request.route.as_ref()?;
+            let identity = request.state.caller().identity(&route.route.consumers)?;
+            Some(hash_key(identity.name().as_bytes()))
+        }
         RequestKey::Path => Some(hash_key(head.path())),
         RequestKey::ClientIp => Some(match request.client {
             std::net::IpAddr::V4(address) => hash_key(&address.octets()),

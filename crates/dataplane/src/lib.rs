@@ -6,6 +6,7 @@
 
 mod affinity;
 mod answer;
+mod ask;
 mod attempt;
 mod buffers;
 mod carrier;
@@ -40,6 +41,7 @@ mod progress;
 mod pump;
 mod quic;
 mod request;
+mod route;
 mod serve;
 mod serving;
 mod shedding;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use message::{GrpcForm, RequestHead};
+use message::{GrpcForm, Headers, RequestHead};
 use policy::RequestState;
 use router::Captures;
 use snapshot::Retries;
@@ -18,8 +18,8 @@ use crate::affinity;
 use crate::member::Member;
 use crate::progress::Progress;
 use crate::pump::Pump;
+use crate::route::LiveRoute;
 use crate::translation::{Translation, length_for_service};
-use crate::worker::LiveRoute;
 
 /// The parts of one request.
 pub(crate) struct Request {
@@ -125,6 +125,14 @@ impl Request {
         self.route = Some((Rc::clone(route), way));
     }
 
+    /// It takes another way of its route than it began with.
+    pub(crate) fn change_way(&mut self, route: &Rc<LiveRoute>, way: usize) {
+        if let Some(series) = self.route.as_ref().and_then(|(route, way)| route.series(*way)) {
+            series.leave();
+        }
+        self.begin(route, way);
+    }
+
     /// Its client gets a cookie with the answer.
     pub(crate) fn give_cookie(
         &mut self,
@@ -134,6 +142,12 @@ impl Request {
         encrypted: bool,
     ) {
         self.cookies.push(affinity::set_cookie(name, value, max_age, encrypted));
+    }
+
+    /// Its answer brings the cookies that its client gets.
+    pub(crate) fn put_cookies(&mut self, headers: &mut Headers) {
+        self.cookies.drain(..).for_each(|cookie| headers.push(b"set-cookie", &cookie));
+        self.state.cookies.drain(..).for_each(|cookie| headers.push(b"set-cookie", cookie.as_bytes()));
     }
 
     /// Its body is about to be sent, from its begin.

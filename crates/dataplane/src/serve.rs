@@ -4,15 +4,19 @@
 //! whatever came over the wire. The decisions it takes are in `decide.rs`.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use message::{Fault, Reply};
-use policy::Refusal;
+use policy::{Chain, Halt, Refusal};
+use snapshot::Route;
 
 use crate::affinity;
 use crate::answer;
-use crate::decide::{self, Onward};
+use crate::ask;
+use crate::decide::{self, Local, Onward};
 use crate::forward;
 use crate::mirror;
+use crate::route::LiveRoute;
 use crate::serving::{Outcome, Serving};
 
 /// Serves one request whose head was parsed; or answers it at once, if reading it led to a fault.
@@ -37,8 +41,8 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
         return answer::send(s, route.route.action.chain(way), &reply, close).await;
     }
     let Some(chain) = route.route.action.chain(way) else { return Outcome::Gone };
-    let rng = &s.worker.rng;
-    let next = decide::permit(s.request, s.info, &route.route, chain, &mut rng.borrow_mut(), |_, _| {});
+    let next = permit(s, &route.route, chain).await;
+    let way = affinity::settle_way(&route, s.request, way, &mut s.worker.rng.borrow_mut());
     if let Some(delay) = s.request.state.delay.take() {
         forward::wait(s, s.timer.now().after(delay)).await;
     }
@@ -61,7 +65,31 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
     answer::send(s, Some(chain), &reply, close).await
 }
 
-fn find_route(s: &mut Serving<'_>) -> Result<std::rc::Rc<crate::worker::LiveRoute>, Refusal> {
+/// Runs the policies; waits where one of them has to ask somebody.
+async fn permit<'r>(s: &mut Serving<'_>, route: &'r Route, chain: &Chain) -> Result<Onward<'r>, Refusal> {
+    let mut answer = None;
+    loop {
+        let halt = {
+            let local = Local {
+                rng: &mut s.worker.rng.borrow_mut(),
+                verified: &mut s.worker.verified.borrow_mut(),
+                now: s.worker.unix_seconds(s.request.record.started),
+                answer: answer.take(),
+            };
+            match decide::permit(s.request, s.info, route, chain, local, |_, _, _| {}) {
+                Ok(onward) => return Ok(onward),
+                Err(halt) => halt,
+            }
+        };
+        match halt {
+            Halt::Refused(refusal) => return Err(refusal),
+            // Boxed like all that is rare: every client's task would have to have room for it.
+            Halt::Ask(question) => answer = Some(Box::pin(ask::answer(s, *question)).await),
+        }
+    }
+}
+
+fn find_route(s: &mut Serving<'_>) -> Result<Rc<LiveRoute>, Refusal> {
     let current = s.worker.current();
     let index = decide::find(s.request, s.info, s.listener, &current.snapshot)?;
     current.route(index).ok_or(Refusal::Fault(Fault::Internal))

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use crate::udp::StagedUdp;
 use balance::Outage;
 use snapshot::Snapshot;
-use telemetry::{Attached, ListenerSeries, LogBuffer, Metrics, RouteKey, RouteSeries, ServiceSeries};
+use telemetry::{
+    Attached, ConsumerSeries, ListenerSeries, LogBuffer, Metrics, RouteKey, RouteSeries, ServiceSeries,
+};
 
 /// Names a listener for as long as it exists, whatever else a snapshot changes about it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -87,6 +89,7 @@ pub struct Stage {
     pub(crate) routes: Vec<Vec<Arc<RouteSeries>>>,
     pub(crate) unrouted: Arc<RouteSeries>,
     pub(crate) services: Vec<Arc<ServiceSeries>>,
+    pub(crate) consumers: Vec<Arc<ConsumerSeries>>,
     pub(crate) listeners: Vec<StagedListener>,
     pub(crate) log: Option<LogBuffer>,
     pub(crate) resolved: Vec<Resolved>,
@@ -118,8 +121,9 @@ impl Stage {
         };
         let mut keys: Vec<RouteKey> = snapshot.routes.iter().flat_map(keys_of).collect();
         keys.push(RouteKey::new("", ""));
+        let consumers: Vec<&str> = snapshot.consumers.names().collect();
         let services: Vec<&str> = snapshot.services.iter().map(|service| &*service.name).collect();
-        let attached = metrics.attach(&keys, &services, names);
+        let attached = metrics.attach(&keys, &services, &consumers, names);
         let stage = |(attached, part)| Stage {
             generation,
             resolved: resolved.to_vec(),
@@ -137,7 +141,7 @@ impl Stage {
 
     fn new(snapshot: Arc<Snapshot>, attached: Attached, part: Part) -> Stage {
         let Part { listeners, log } = part;
-        let Attached { routes: mut series, services } = attached;
+        let Attached { routes: mut series, services, consumers } = attached;
         let unrouted = series.pop().unwrap_or_default();
         let mut series = series.into_iter();
         let routes =
@@ -147,6 +151,7 @@ impl Stage {
             routes,
             unrouted,
             services,
+            consumers,
             listeners,
             log,
             resolved: Vec::new(),

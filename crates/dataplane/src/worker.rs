@@ -13,10 +13,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use balance::{Importance, Tally};
 use message::ResponseHead;
+use policy::Verified;
 use router::RouteIndex;
-use snapshot::{Mirror, Route, Snapshot};
-use telemetry::{LogBuffer, Metrics, RouteSeries, WorkerSeries};
+use snapshot::Snapshot;
+use telemetry::{ConsumerSeries, LogBuffer, Metrics, RouteSeries, WorkerSeries};
 
+use crate::ask::Asking;
 use crate::buffers::Buffers;
 use crate::dial::Dial;
 use crate::fuse::Fuse;
@@ -24,6 +26,7 @@ use crate::listener::LiveListener;
 use crate::live::LiveService;
 use crate::places::Places;
 use crate::request::Request;
+use crate::route::LiveRoute;
 use crate::shedding::Shedding;
 use crate::stage::{ListenerId, Resolved, ServiceOutages, Stage};
 use crate::timer::{TICK, Wheel};
@@ -102,46 +105,11 @@ pub(crate) struct Fresh {
     pub(crate) udp: Option<StagedUdp>,
 }
 
-/// A route with the live state of where it leads. All that a request needs once it has found its way.
-pub(crate) struct LiveRoute {
-    pub(crate) route: Arc<Route>,
-    ways: Box<[Way]>,
-    /// Who gets copies.
-    mirror: Option<Rc<LiveService>>,
-    /// Which share its second way has, where that changes by itself.
-    pub(crate) dial: Option<Arc<Dial>>,
-}
-
-struct Way {
-    service: Option<Rc<LiveService>>,
-    series: Arc<RouteSeries>,
-}
-
 impl Current {
     /// The route of an index that the snapshot's router gave.
     #[inline]
     pub(crate) fn route(&self, index: RouteIndex) -> Option<Rc<LiveRoute>> {
         self.routes.get(index.0 as usize).cloned()
-    }
-}
-
-impl LiveRoute {
-    /// The service of a way.
-    #[inline]
-    pub(crate) fn service(&self, way: usize) -> Option<&LiveService> {
-        self.ways.get(way)?.service.as_deref()
-    }
-
-    /// Who gets copies, and of how many requests.
-    #[inline]
-    pub(crate) fn mirror(&self) -> Option<(&Mirror, &Rc<LiveService>)> {
-        self.route.action.mirror().zip(self.mirror.as_ref())
-    }
-
-    /// What is counted of a way.
-    #[inline]
-    pub(crate) fn series(&self, way: usize) -> Option<&RouteSeries> {
-        self.ways.get(way).map(|way| &*way.series)
     }
 }
 
@@ -169,6 +137,10 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) troubles: Troubles,
     pub(crate) log: RefCell<Option<LogBuffer>>,
+    /// Credentials that were verified lately.
+    pub(crate) verified: RefCell<Verified>,
+    /// What policies ask.
+    pub(crate) asking: Asking,
 }
 
 impl Worker {
@@ -199,6 +171,8 @@ impl Worker {
             shared,
             troubles,
             log: RefCell::default(),
+            verified: RefCell::default(),
+            asking: Asking::default(),
         }
     }
 
@@ -258,8 +232,9 @@ impl Worker {
     pub(crate) fn adopt(&self, stage: Stage) -> Vec<Fresh> {
         let (old, now) = (self.current(), self.now_millis());
         let mut wake = false;
-        let Stage { snapshot, routes, unrouted, services, listeners, log, resolved, outages, generation } =
-            stage;
+        let Stage { snapshot, routes, unrouted, services, listeners, log, resolved, outages, .. } = stage;
+        let generation = stage.generation;
+        let consumers: Rc<[Arc<ConsumerSeries>]> = stage.consumers.into();
         let mut before: HashMap<&str, &Rc<LiveService>> =
             old.services.iter().map(|live| (&*live.settings.name, live)).collect();
         let services: Vec<Rc<LiveService>> = snapshot
@@ -287,15 +262,8 @@ impl Worker {
         }
         self.shared.places.prune();
         self.troubles.keep(&snapshot.services, &snapshot.listeners);
-        let live_route = |(route, series): (&Arc<Route>, Vec<Arc<RouteSeries>>)| {
-            let way = |(way, series)| Way {
-                service: route.action.service(way).and_then(|index| services.get(index.0).cloned()),
-                series,
-            };
-            let ways = series.into_iter().enumerate().map(way).collect();
-            let mirror = route.action.mirror().and_then(|mirror| services.get(mirror.service.0).cloned());
-            let dial = route.canary.as_ref().map(|_| self.shared.places.dial(&route.name));
-            Rc::new(LiveRoute { route: Arc::clone(route), ways, mirror, dial })
+        let live_route = |(route, series)| {
+            Rc::new(LiveRoute::new(route, series, &services, &consumers, &self.shared.places))
         };
         let routes = snapshot.routes.iter().zip(routes).map(live_route).collect();
         let mut fresh = Vec::new();
@@ -359,6 +327,12 @@ impl Worker {
             None => time.checked_sub(instant.saturating_duration_since(at)),
         };
         shifted.unwrap_or(time)
+    }
+
+    /// The same, in seconds since 1970.
+    #[inline]
+    pub(crate) fn unix_seconds(&self, at: Instant) -> u64 {
+        self.time_of_day(at).duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
     /// Takes note of what a name of endpoints stands for now.

@@ -52,6 +52,17 @@ fn service(response: &'static [u8]) -> SocketAddr {
     address
 }
 
+fn limits() -> ListenerLimits {
+    ListenerLimits {
+        connections: 100,
+        header_bytes: 8192,
+        headers: 100,
+        streams: 100,
+        uri: 4096,
+        min_rate: 512,
+    }
+}
+
 fn snapshot(service: SocketAddr) -> Snapshot {
     let long = Duration::from_secs(60);
     let mut builder = Builder::new();
@@ -76,14 +87,7 @@ fn snapshot(service: SocketAddr) -> Snapshot {
             proxy_protocol: false,
             forwards_certificates: false,
             redirect_https: None,
-            limits: ListenerLimits {
-                connections: 100,
-                header_bytes: 8192,
-                headers: 100,
-                streams: 100,
-                uri: 4096,
-                min_rate: 512,
-            },
+            limits: limits(),
             timeouts: ListenerTimeouts { header: long, idle: long, body: long, send: long },
         }],
         router: builder.build(),
@@ -95,9 +99,13 @@ fn snapshot(service: SocketAddr) -> Snapshot {
             canary: None,
             grpc_web: false,
             connect: false,
+            consumers: Arc::default(),
             source: diagnostics::Span::new(diagnostics::SourceId(0), 0, 0),
         })],
         gateway: policy::Chain::default(),
+        consumers: Arc::default(),
+        identity_fields: Box::default(),
+        providers: Arc::default(),
         services: vec![Service {
             timeouts: ServiceTimeouts {
                 connect: long,
@@ -138,7 +146,7 @@ fn gateway(
 ) -> (SocketAddr, tokio::sync::mpsc::Sender<Order>, std::thread::JoinHandle<std::io::Result<()>>) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    let metrics = Metrics::new("test", 1);
+    let metrics = Metrics::new("test", 1, []);
     let listener =
         StagedListener { id: ListenerId(0), series: Arc::default(), socket: Some(socket), udp: None };
     let part = Part { listeners: vec![listener], log };

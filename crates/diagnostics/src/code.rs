@@ -160,6 +160,16 @@ codes! {
     NoAuthorities = "GW0408", "no-authorities", "There is nobody who could vouch for a certificate.",
         "Certificates of `https` endpoints are verified by the authorities that the system trusts, and none were \
          found. Install them (Debian: `apt-get install ca-certificates`), or name a file with `ca`.";
+    InvalidExpression = "GW0409", "invalid-expression", "A condition in CEL cannot be used.",
+        "It is checked when the configuration is: names and types have to fit, what is written out (regular expressions, \
+         networks) has to be valid, and what it may cost for one request is bounded. The mark points at the part.";
+    NobodyKnown = "GW0410", "nobody-known", "Something depends on who is calling, and nothing says who that is.",
+        "Add a policy that knows callers to the route, or further out: `api_key`, `basic`, `jwt`, `hmac`, `mtls`, \
+         `introspection` or `oidc`.";
+    UnknownConsumer = "GW0411", "unknown-consumer", "A consumer is named that does not exist.",
+        "The name is looked for under `consumers`. Consumers are matched by their exact names.";
+    DuplicateCredential = "GW0412", "duplicate-credential", "Two consumers have the same credential.",
+        "Whoever shows it could be either of them. Give each consumer its own.";
 
     // ── GW05xx: most likely not meant ──
     UnusedService = "GW0501", "unused-service", "No route leads to a service.",
@@ -197,6 +207,13 @@ codes! {
          or choose another challenge.";
     StoredCertificate = "GW0512", "stored-certificate", "A certificate in the state folder cannot be used.",
         "It was ordered by ACME and kept, and is not what it was. Another one is ordered, and takes its place.";
+    NoCredentials = "GW0513", "no-credentials", "Nobody has a credential that this policy could recognise.",
+        "Every request is refused. Give at least one consumer what the policy asks for.";
+    OpenRoute = "GW0514", "open-route", "Something that is protected can be reached without protection.",
+        "Another route, with less in front of it, leads to the same service or takes requests that look protected. The \
+         message says which. If that is meant, say so by writing the policy with `off` on that route.";
+    WeakSecret = "GW0515", "weak-secret", "A secret can be guessed.",
+        "What is short, or was written by a person, is found by trying. Make it with `openssl rand -hex 32`.";
 }
 
 impl std::fmt::Display for Code {

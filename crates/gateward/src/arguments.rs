@@ -62,8 +62,10 @@ Examples:
   gateward explain http://api.example.com/orders/42
   gateward explain POST http://api.example.com/orders -H 'x-api-version: 2' --body 2MiB
   gateward explain /orders/42 --client 10.0.0.7 -H 'x-forwarded-for: 203.0.113.9'
+  gateward explain /orders/42 --as mobile        what if the consumer `mobile` asks?
+  gateward explain /orders/42 --bearer \"$TOKEN\"  whom does this token name, and what may it do?
   gateward explain /orders/42 --format json      for programs")]
-    Explain(ExplainOptions),
+    Explain(Box<ExplainOptions>),
 
     /// Start three sample services and a gateway in front of them
     ///
@@ -79,6 +81,16 @@ Examples:
 Example:
   gateward schema > gateward.schema.json")]
     Schema,
+
+    /// Hash a password for `basic`
+    ///
+    /// Asks for the password, or reads a line of standard input, and prints its hash (argon2id) for `password` of a
+    /// consumer.
+    #[command(after_help = "\
+Examples:
+  gateward hash-password
+  printf %s \"$PASSWORD\" | gateward hash-password")]
+    HashPassword,
 
     /// Print the version
     Version,
@@ -175,6 +187,14 @@ pub(crate) struct ExplainOptions {
     /// The request announces a body of so many bytes, such as 2MiB
     #[arg(long, value_name = "BYTES", value_parser = ask::length)]
     pub(crate) body: Option<u64>,
+
+    /// Suppose that this consumer is calling, whatever the request shows
+    #[arg(long = "as", value_name = "CONSUMER")]
+    pub(crate) supposed: Option<String>,
+
+    /// A bearer token that the request shows: short for -H 'authorization: Bearer TOKEN'
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) bearer: Option<String>,
 
     /// The address that the connection comes from
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]

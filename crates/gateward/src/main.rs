@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod operator;
 mod output;
+mod password;
 mod run;
 mod schema;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             schema::schema();
             Ok(())
         }
+        Command::HashPassword => password::hash_password(),
         Command::Version => {
             output::line(&format!("gateward {}", env!("CARGO_PKG_VERSION")));
             Ok(())

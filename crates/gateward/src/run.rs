@@ -49,7 +49,8 @@ async fn serve(
     let signals = listen_for_signals()?;
     let report = operator.report();
     let (listener, admin_line) = bind_admin(&snapshot.admin, admin).await?;
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), workers);
+    let metrics =
+        Metrics::new(env!("CARGO_PKG_VERSION"), workers, policy::KINDS.iter().map(|kind| kind.name));
     let Outcome { sources, tree, watched, .. } = outcome;
     let active = Active { snapshot: Arc::clone(&snapshot), sources, tree, since: SystemTime::now() };
     let view = View::new(active, Arc::clone(&metrics));

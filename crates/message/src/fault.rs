@@ -84,6 +84,7 @@ faults! {
     Overloaded => 503 "overloaded" Gateway retry:true "As many connections as allowed are open. Try again later.";
     Internal => 500 "internal" Gateway retry:false "Gateward failed to serve this request. This is a bug.";
     ShuttingDown => 503 "shutting-down" Gateway retry:true "This instance is shutting down. Try again.";
+    AuthorityUnavailable => 503 "authority-unavailable" Service retry:true "Whoever vouches for callers, or decides about them, cannot be asked at the moment. Try again later.";
     NoEndpoint => 503 "no-endpoint" Service retry:true "The service has no endpoint that can be used now.";
     ConnectFailed => 502 "connect-failed" Service retry:true "No connection to the service could be opened.";
     TlsFailed => 502 "tls-failed" Service retry:true "No encrypted connection to the service could be made, or it did not prove who it is.";

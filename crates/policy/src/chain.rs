@@ -5,7 +5,8 @@ use std::sync::Arc;
 use diagnostics::Span;
 use message::{Fault, Reply};
 
-use crate::{Flow, Policy, RequestCx, ResponseCx};
+use crate::authenticate::{Found, Gate};
+use crate::{Caller, Flow, Policy, Question, RequestCx, ResponseCx, Stage, Verdict};
 
 /// One policy of a chain and where in the configuration it comes from.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub struct Link {
 #[derive(Debug, Clone, Default)]
 pub struct Chain {
     links: Box<[Link]>,
+    gate: Gate,
 }
 
 /// Proof that every policy of a chain has let a request pass. Only [`Chain::run_request`] makes it, and
@@ -35,7 +37,7 @@ impl Permitted {
     }
 }
 
-/// Why a chain stopped.
+/// Why a request is not served as it was meant.
 #[derive(Debug)]
 pub enum Refusal {
     /// A policy answered.
@@ -44,17 +46,91 @@ pub enum Refusal {
     Fault(Fault),
 }
 
+/// Why a chain stopped.
+#[derive(Debug)]
+pub enum Halt {
+    /// For good.
+    Refused(Refusal),
+    /// Until this is answered. The chain is run again with the answer, and goes on where it stopped.
+    Ask(Box<Question>),
+}
+
+/// What a policy said, for who watches.
+#[derive(Debug, Clone, Copy)]
+pub enum Saw<'a> {
+    /// A policy that decides or changes something.
+    Flow(&'a Flow),
+    /// A policy that knows callers.
+    Verdict(&'a Verdict),
+    /// It is settled who is calling, by all of those before together.
+    Settled,
+}
+
+/// How far a chain has come with a request.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Progress {
+    /// The policy that asked.
+    pub(crate) link: usize,
+    /// What those before it have found out about the caller.
+    pub(crate) found: Found,
+    /// Who is calling, as far as somebody wants to know what would be then.
+    pub(crate) supposed: Option<Caller>,
+}
+
 impl Chain {
     /// Sorts policies into the order of their stages; within a stage by the order of the list of kinds,
     /// so that the order in the configuration never matters.
     pub fn new(mut links: Vec<Link>) -> Chain {
         links.sort_by_key(|link| (link.policy.stage(), link.policy.kind_index()));
-        Chain { links: links.into() }
+        let gate = Chain::gate(&links);
+        Chain { links: links.into(), gate }
+    }
+
+    /// Where it is settled who is calling.
+    fn gate(links: &[Link]) -> Gate {
+        let from = links.partition_point(|link| {
+            link.policy.stage() < Stage::Authenticate
+                || (link.policy.stage() == Stage::Authenticate && !link.policy.knows_callers())
+        });
+        let to = links.partition_point(|link| link.policy.stage() <= Stage::Authenticate);
+        let rules = links.iter().find_map(|link| match &*link.policy {
+            Policy::Auth(auth) => Some(auth),
+            _ => None,
+        });
+        Gate {
+            from,
+            to,
+            all: rules.is_some_and(|rules| rules.all),
+            anonymous: rules.is_some_and(|rules| rules.anonymous),
+        }
     }
 
     /// The policies in order.
     pub fn links(&self) -> &[Link] {
         &self.links
+    }
+
+    /// The policies that know callers; empty where nobody has to say who is calling.
+    pub fn authenticators(&self) -> &[Link] {
+        self.links.get(self.gate.from..self.gate.to).unwrap_or_default()
+    }
+
+    /// Whether a request that says nothing of its caller gets no further than the policies that know callers.
+    pub fn demands_identity(&self) -> bool {
+        !self.gate.is_open() && !self.gate.anonymous
+    }
+
+    /// Whether all policies that know callers have to recognise one, and not any.
+    pub fn demands_all(&self) -> bool {
+        self.gate.all
+    }
+
+    /// Whether two chains are of the same policies.
+    pub fn is_like(&self, other: &Chain) -> bool {
+        let policies = |chain: &Chain| -> Vec<*const Policy> {
+            chain.links.iter().map(|link| Arc::as_ptr(&link.policy)).collect()
+        };
+        policies(self) == policies(other)
     }
 
     /// Whether two chains protect a route in the same way: the same instances of all policies that can
@@ -71,20 +147,34 @@ impl Chain {
         guards(self) == guards(other)
     }
 
-    /// Runs the policies over a request. `watch` sees each of them, what it said, and the request after it.
+    /// Runs the policies over a request, from the one on that has asked something. `watch` sees each of them by its
+    /// position, what it said, and the request after it.
     #[inline]
     pub fn run_request(
         &self,
         cx: &mut RequestCx<'_>,
-        mut watch: impl FnMut(&Flow, &RequestCx<'_>),
-    ) -> Result<Permitted, Refusal> {
-        for link in &self.links {
+        mut watch: impl FnMut(usize, Saw<'_>, &RequestCx<'_>),
+    ) -> Result<Permitted, Halt> {
+        let mut at = std::mem::take(&mut cx.state.progress.link);
+        while let Some(link) = self.links.get(at) {
+            if (self.gate.from..self.gate.to).contains(&at) {
+                self.gate.pass(&self.links, at, cx, &mut watch)?;
+                at = self.gate.to;
+                continue;
+            }
             let flow = link.policy.on_request(cx);
-            watch(&flow, cx);
+            watch(at, Saw::Flow(&flow), cx);
             match flow {
-                Flow::Continue => {}
-                Flow::Reply(reply) => return Err(Refusal::Reply(reply)),
-                Flow::Fault(fault) => return Err(Refusal::Fault(fault)),
+                Flow::Continue => at += 1,
+                Flow::Reply(reply) => {
+                    cx.state.stopped_by.get_or_insert((link.policy.kind().name, ""));
+                    return Err(Halt::Refused(Refusal::Reply(reply)));
+                }
+                Flow::Fault(fault) => return Err(Halt::Refused(Refusal::Fault(fault))),
+                Flow::Ask(question) => {
+                    cx.state.progress.link = at;
+                    return Err(Halt::Ask(question));
+                }
             }
         }
         Ok(Permitted(()))

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use message::{Encryption, Fault, Headers, Reply, RequestHead};
 
-use crate::RequestState;
+use crate::authenticate::Refused;
+use crate::{Answer, Caller, Consumers, Identity, Question, RequestState, Verified};
 
 /// When a policy runs. The order is fixed, because a wrong order is a security hole.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -51,6 +52,25 @@ pub enum Flow {
     Reply(Reply),
     /// The request cannot be served.
     Fault(Fault),
+    /// It cannot tell before this is answered; then it is asked again.
+    Ask(Box<Question>),
+}
+
+/// What a policy that knows callers says of a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The caller is this one.
+    Known(Caller),
+    /// The request shows nothing that this policy could judge.
+    Missing,
+    /// What the request shows is not genuine, or does not hold any more.
+    Refused(Refused),
+    /// Answer with this, whatever else the request shows: a step of a login.
+    Reply(Reply),
+    /// Who is calling cannot be told.
+    Fault(Fault),
+    /// It cannot tell before this is answered; then it is asked again.
+    Ask(Box<Question>),
 }
 
 /// What a policy sees of a request, and may change.
@@ -70,6 +90,35 @@ pub struct RequestCx<'a> {
     pub state: &'a mut RequestState,
     /// Randomness of the worker.
     pub rng: &'a mut fastrand::Rng,
+    /// The time, in seconds since 1970.
+    pub now: u64,
+    /// The consumers of the configuration.
+    pub consumers: &'a Consumers,
+    /// What this worker has verified lately.
+    pub verified: &'a mut Verified,
+    /// The answer to what the policy has asked, if it has asked.
+    pub answer: Option<Answer>,
+}
+
+impl RequestCx<'_> {
+    /// The id of the request; made now if nobody has needed one before.
+    pub fn request_id(&mut self) -> &str {
+        if self.state.id.is_empty() {
+            self.state.id.generate(self.rng);
+        }
+        self.state.id.as_str()
+    }
+
+    /// Whether the client came by HTTPS, to the gateway or to a proxy that is believed.
+    pub fn is_encrypted(&self) -> bool {
+        self.encryption.is_some() || self.state.https
+    }
+
+    /// Who is calling, if that is known.
+    #[inline]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.state.caller().identity(self.consumers)
+    }
 }
 
 /// What a policy sees of a response or of a reply of the gateway, and may change.

@@ -5,20 +5,45 @@
 //! tests, and its page (`doc.md`). One line in `policies!` (in `list.rs`) registers it: the enum, the decoder,
 //! the reference and the tests over all policies come from that line. Nothing here opens a socket.
 
+mod authenticate;
 mod chain;
+mod compiling;
+mod consumers;
 mod contract;
 mod field;
+mod identity;
 mod list;
+mod places;
+mod providers;
+mod question;
+mod rule;
+#[cfg(test)]
+mod scene;
 mod state;
+mod verified;
 
+pub mod api_key;
+pub mod auth;
+pub mod authorize;
+pub mod basic;
 pub mod fault;
 pub mod headers;
+pub mod mtls;
 pub mod request_id;
 pub mod security_headers;
 pub mod size_limit;
 
-pub use chain::{Chain, Link, Permitted, Refusal};
-pub use contract::{Flow, RequestCx, ResponseCx, Stage};
+pub use authenticate::{Authenticated, Refused};
+pub use basic::{check_password_hash, hash_password, verify_password};
+pub use chain::{Chain, Halt, Link, Permitted, Refusal, Saw};
+pub use compiling::Compiling;
+pub use consumers::{Consumers, Digest, KeyOwner, NewConsumer, NewKey, SignerKey, User, digest_of};
+pub use contract::{Flow, RequestCx, ResponseCx, Stage, Verdict};
 pub use field::{header_name, header_value};
-pub use list::{KINDS, Kind, NOT_BUILT, Policy, compile};
+pub use identity::{CONSUMER_FIELD, Caller, Identity, Told, is_identity_field, reads_like};
+pub use list::{KINDS, Kind, NOT_BUILT, Policy, compile, shape};
+pub use providers::{Issuer, IssuerKeeper, IssuerSource, Providers};
+pub use question::{Answer, Question};
+pub use rule::{Rule, holds};
 pub use state::{RequestId, RequestState};
+pub use verified::{Finding, Shown, Verified};

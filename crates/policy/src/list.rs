@@ -1,56 +1,130 @@
 //! The list of policies. A new policy is a folder and one line in `policies!`.
 
-use diagnostics::Diagnostics;
-use document::{Node, SectionInfo};
+use std::borrow::Cow;
 
-use crate::{Flow, RequestCx, ResponseCx, Stage};
+use document::{Node, SectionInfo, Shape};
+use message::{Reply, RequestHead};
+
+use crate::authenticate::Refused;
+use crate::compiling::{Compiling, fingerprint};
+use crate::{Flow, RequestCx, ResponseCx, Stage, Verdict};
 
 macro_rules! policies {
-    ($($folder:ident: $variant:ident,)*) => {
+    (
+        who is calling { $($auth:ident: $authenticator:ident,)* }
+        what is done { $($step:ident: $variant:ident,)* }
+    ) => {
         /// A policy, ready to run.
         #[derive(Debug)]
         pub enum Policy {
-            $(#[doc = concat!("See [`crate::", stringify!($folder), "`].")] $variant(crate::$folder::Ready),)*
+            $(#[doc = concat!("See [`crate::", stringify!($auth), "`].")] $authenticator(crate::$auth::Ready),)*
+            $(#[doc = concat!("See [`crate::", stringify!($step), "`].")] $variant(crate::$step::Ready),)*
         }
 
         /// Every kind of policy, in the order in which they run within a stage.
         pub const KINDS: &[Kind] = &[
             $(Kind {
-                name: stringify!($folder),
-                stage: crate::$folder::Ready::STAGE,
-                can_refuse: crate::$folder::Ready::CAN_REFUSE,
-                doc: include_str!(concat!(stringify!($folder), "/doc.md")),
-                section: crate::$folder::Raw::info,
+                name: stringify!($step),
+                stage: crate::$step::Ready::STAGE,
+                can_refuse: crate::$step::Ready::CAN_REFUSE,
+                knows_callers: false,
+                doc: include_str!(concat!(stringify!($step), "/doc.md")),
+                section: crate::$step::Raw::info,
+            },)*
+            $(Kind {
+                name: stringify!($auth),
+                stage: Stage::Authenticate,
+                can_refuse: true,
+                knows_callers: true,
+                doc: include_str!(concat!(stringify!($auth), "/doc.md")),
+                section: crate::$auth::Raw::info,
             },)*
         ];
 
         #[allow(non_camel_case_types, reason = "the names of the folders, used as positions in KINDS")]
-        enum Position { $($folder,)* }
+        enum Position { $($step,)* $($auth,)* }
 
         impl Policy {
             /// Its position in [`KINDS`].
             pub fn kind_index(&self) -> usize {
-                match self { $(Policy::$variant(_) => Position::$folder as usize,)* }
+                match self {
+                    $(Policy::$authenticator(_) => Position::$auth as usize,)*
+                    $(Policy::$variant(_) => Position::$step as usize,)*
+                }
             }
 
             #[inline]
             pub(crate) fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
-                match self { $(Policy::$variant(ready) => ready.on_request(cx),)* }
+                match self {
+                    $(Policy::$variant(ready) => ready.on_request(cx),)*
+                    // The gate asks these, and nobody else does.
+                    $(Policy::$authenticator(_) => Flow::Fault(message::Fault::Internal),)*
+                }
             }
 
             #[inline]
             pub(crate) fn on_response(&self, cx: &mut ResponseCx<'_>) {
-                match self { $(Policy::$variant(ready) => ready.on_response(cx),)* }
+                match self {
+                    $(Policy::$variant(ready) => ready.on_response(cx),)*
+                    $(Policy::$authenticator(_) => {})*
+                }
+            }
+
+            /// Who is calling, as far as this policy can tell.
+            #[inline]
+            pub(crate) fn authenticate(&self, cx: &mut RequestCx<'_>) -> Verdict {
+                match self {
+                    $(Policy::$authenticator(ready) => ready.authenticate(cx),)*
+                    $(Policy::$variant(_) => Verdict::Fault(message::Fault::Internal),)*
+                }
+            }
+
+            /// What could be shown, as `WWW-Authenticate` has it, with what is wrong with what was.
+            pub(crate) fn challenge(&self, refused: Option<&Refused>) -> Option<Cow<'static, str>> {
+                match self {
+                    $(Policy::$authenticator(ready) => ready.challenge(refused),)*
+                    $(Policy::$variant(_) => None,)*
+                }
+            }
+
+            /// Where somebody who has shown nothing is sent to, if there is such a place.
+            pub(crate) fn invite(&self, cx: &mut RequestCx<'_>) -> Option<Reply> {
+                match self {
+                    $(Policy::$authenticator(ready) => ready.invite(cx),)*
+                    $(Policy::$variant(_) => None,)*
+                }
+            }
+
+            /// Names of fields, besides `x-consumer`, by which it tells services of callers.
+            pub fn told_fields(&self) -> Vec<&[u8]> {
+                match self {
+                    $(Policy::$authenticator(ready) => ready.told_fields(),)*
+                    $(Policy::$variant(_) => Vec::new(),)*
+                }
+            }
+
+            /// Removes what was shown from a request that goes to a service.
+            #[inline]
+            pub(crate) fn hide(&self, head: &mut RequestHead) {
+                match self {
+                    $(Policy::$authenticator(ready) => ready.hide(head),)*
+                    $(Policy::$variant(_) => {})*
+                }
             }
         }
 
         /// Decodes and prepares a policy of a kind. `None` where the kind is unknown or, with
         /// diagnostics, where it could not be built: a policy is never skipped.
-        pub fn compile(kind: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<Policy> {
+        pub fn compile(kind: &str, node: &Node, cx: &mut Compiling<'_>) -> Option<Policy> {
+            cx.fingerprint = fingerprint(kind, node, cx.consumers);
             match kind {
-                $(stringify!($folder) => {
-                    let raw = <crate::$folder::Raw as document::Decode>::decode(node, diagnostics)?;
-                    crate::$folder::compile(&raw, diagnostics).map(Policy::$variant)
+                $(stringify!($step) => {
+                    let raw = <crate::$step::Raw as document::Decode>::decode(node, cx.diagnostics)?;
+                    crate::$step::compile(&raw, cx).map(Policy::$variant)
+                })*
+                $(stringify!($auth) => {
+                    let raw = <crate::$auth::Raw as document::Decode>::decode(node, cx.diagnostics)?;
+                    crate::$auth::compile(&raw, cx).map(Policy::$authenticator)
                 })*
                 _ => None,
             }
@@ -59,11 +133,20 @@ macro_rules! policies {
 }
 
 policies! {
-    request_id: RequestId,
-    size_limit: SizeLimit,
-    fault: Fault,
-    headers: Headers,
-    security_headers: SecurityHeaders,
+    who is calling {
+        mtls: Mtls,
+        api_key: ApiKey,
+        basic: Basic,
+    }
+    what is done {
+        request_id: RequestId,
+        size_limit: SizeLimit,
+        auth: Auth,
+        authorize: Authorize,
+        fault: Fault,
+        headers: Headers,
+        security_headers: SecurityHeaders,
+    }
 }
 
 /// What is known of a kind of policy without an instance of it.
@@ -75,17 +158,22 @@ pub struct Kind {
     pub stage: Stage,
     /// Whether it can keep a request from its service.
     pub can_refuse: bool,
+    /// Whether it says who is calling.
+    pub knows_callers: bool,
     /// Its page, Markdown.
     pub doc: &'static str,
     /// What the user writes.
     pub section: fn() -> SectionInfo,
 }
 
+/// The shape of the settings of a kind; `None` for one that is not known.
+pub fn shape(kind: &str) -> Option<Shape> {
+    let known = KINDS.iter().find(|known| known.name == kind)?;
+    Some(Shape::Section(known.section))
+}
+
 /// Kinds that the language has and this version does not, with what they are for.
 pub const NOT_BUILT: &[(&str, &str)] = &[
-    ("authorize", "who may call what"),
-    ("api_key", "API keys"),
-    ("basic", "user names and passwords"),
     ("cache", "answers from a cache"),
     ("compress", "compressed responses"),
     ("cors", "cross-origin requests of browsers"),
@@ -112,6 +200,19 @@ impl Policy {
     /// Whether it can keep a request from its service.
     pub fn can_refuse(&self) -> bool {
         self.kind().can_refuse
+    }
+
+    /// Whether what it does depends on who is calling.
+    pub fn needs_identity(&self) -> bool {
+        match self {
+            Policy::Authorize(authorize) => authorize.needs_identity(),
+            _ => false,
+        }
+    }
+
+    /// Whether it says who is calling.
+    pub fn knows_callers(&self) -> bool {
+        self.kind().knows_callers
     }
 }
 

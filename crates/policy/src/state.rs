@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use crate::Caller;
+use crate::authenticate::Authenticated;
+use crate::chain::Progress;
+
 /// The longest request id that is taken over from outside, in bytes.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -79,15 +83,43 @@ pub struct RequestState {
     /// How long it is to wait before it is forwarded, or before a policy's reply to it is sent. A policy asks for
     /// it and never waits itself.
     pub delay: Option<Duration>,
+    /// How far the chain has come, when a policy waits for an answer.
+    pub(crate) progress: Progress,
+    /// The policy that has answered in the place of the service, and why in a word.
+    pub stopped_by: Option<(&'static str, &'static str)>,
+    /// Cookies that the client gets with the answer.
+    pub cookies: Vec<String>,
+    caller: Caller,
 }
 
 impl RequestState {
+    /// Who is calling, as far as that is known.
+    #[inline]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Supposes that this is who is calling, whatever the request shows: to explain what would become of it. Requests
+    /// that are served never suppose anything.
+    pub fn suppose(&mut self, caller: Caller) {
+        self.progress.supposed = Some(caller);
+    }
+
+    /// It is known who is calling. What it takes can be had only from those who verify it.
+    pub(crate) fn identify(&mut self, proof: Authenticated) {
+        self.caller = proof.into_caller();
+    }
+
     /// Back to the state before the first policy.
     pub fn clear(&mut self) {
         self.id.clear();
         self.https = false;
         self.body_limit = None;
         self.delay = None;
+        self.progress = Progress::default();
+        self.stopped_by = None;
+        self.cookies.clear();
+        self.caller = Caller::Unknown;
     }
 }
 

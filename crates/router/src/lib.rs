@@ -57,6 +57,7 @@ pub use host::HostPattern;
 pub use literal::canonical_literal;
 pub use path::{PathKind, PathPattern};
 pub use query::any_value as any_query_value;
+pub use query::decode as decoded_query;
 pub use rank::Row;
 pub use value::{ValuePattern, ValueRegex};
 

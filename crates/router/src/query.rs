@@ -46,6 +46,11 @@ pub fn any_value(query: &[u8], name: &[u8], mut test: impl FnMut(&[u8]) -> bool)
     false
 }
 
+/// The bytes that a name or value stands for.
+pub fn decode(raw: &[u8]) -> Vec<u8> {
+    decoded(raw).collect()
+}
+
 /// The bytes that `raw` stands for.
 fn decoded(raw: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = raw;

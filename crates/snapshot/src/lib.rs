@@ -47,6 +47,13 @@ pub struct Snapshot {
     pub routes: Vec<Arc<Route>>,
     /// The policies of the gateway, for answers to requests that no route took.
     pub gateway: policy::Chain,
+    /// Who may be calling.
+    pub consumers: Arc<policy::Consumers>,
+    /// Whose keys are fetched.
+    pub providers: Arc<policy::Providers>,
+    /// Names of fields that tell services about callers, in lower case, besides those that begin with `x-consumer`:
+    /// clients cannot send them.
+    pub identity_fields: Box<[Box<[u8]>]>,
     /// The services, by index.
     pub services: Vec<Service>,
     /// Peers whose claims about clients are believed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diagnostics::Span;
 use message::Reply;
-use policy::Chain;
+use policy::{Chain, Consumers};
 
 use crate::{RequestKey, ServiceIndex, Template};
 
@@ -22,6 +22,8 @@ pub struct Route {
     pub canary: Option<balance::rollout::Plan>,
     /// How much it matters that its requests are served.
     pub importance: balance::Importance,
+    /// Who may be calling.
+    pub consumers: Arc<Consumers>,
     /// Whether it is for CONNECT: a connection to the service is then the client's own.
     pub connect: bool,
     /// Whether gRPC-Web is translated to gRPC.

@@ -143,6 +143,8 @@ pub enum RequestKey {
     Path,
     /// The address of the client.
     ClientIp,
+    /// Who is calling.
+    Consumer,
 }
 
 /// The version of HTTP that a service speaks.

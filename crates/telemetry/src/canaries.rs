@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn each_route_has_its_share_and_state() {
-        let metrics = Metrics::new("0", 1);
+        let metrics = Metrics::new("0", 1, []);
         metrics.canaries().set(BTreeMap::from([("a".into(), (0.25, CanaryState::Paused))]));
         let text = metrics.render();
         for line in

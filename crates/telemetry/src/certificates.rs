@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn each_name_has_one_end_and_hosts_come_and_go_with_the_configuration() {
-        let metrics = Metrics::new("0", 1);
+        let metrics = Metrics::new("0", 1, []);
         let certificates = metrics.certificates();
         certificates.use_now(
             vec![end("a.test", 200), end("b.test", 50), end("a.test", 100)],

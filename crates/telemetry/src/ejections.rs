@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn causes_are_counted_by_service() {
-        let metrics = Metrics::new("0", 1);
+        let metrics = Metrics::new("0", 1, []);
         let ejections = metrics.ejections();
         ejections.use_now(&["a", "b"]);
         ejections.counted("a", 1, 2);

@@ -49,6 +49,9 @@ families! {
     SENT = "gateward_response_bytes_total" "counter" ["route, service"] "Bytes that went to clients: heads and bodies.";
     FAULTS = "gateward_faults_total" "counter" ["fault, layer"] "Requests that could not be served normally, by what happened and whose fault it was. See the list of faults.";
     PROTOCOLS = "gateward_requests_by_protocol_total" "counter" ["protocol"] "Requests that are over, by the version of HTTP in which they came.";
+    BY_CONSUMER = "gateward_requests_by_consumer_total" "counter" ["consumer, status"] "Requests of consumers that are over, by class of status. After the first thousand consumers of the configuration all others are counted together as `(others)`.";
+    CALLERS = "gateward_authenticated_requests_total" "counter" ["policy"] "Requests whose caller was recognised, by the kind of policy that did; `anonymous` where nobody has to be known.";
+    ANSWERS = "gateward_policy_answers_total" "counter" ["policy"] "Requests that a policy answered in the place of the service: refusals, preflights, logins.";
     UP_IN_FLIGHT = "gateward_upstream_requests_in_flight" "gauge" ["service"] "Requests that are with the service.";
     UP_TUNNELS = "gateward_upstream_tunnels" "gauge" ["service"] "Requests whose connection has become a tunnel: WebSockets, and what CONNECT has opened.";
     UP_CONNECTIONS = "gateward_upstream_connections" "gauge" ["service, state"] "Open connections to the service: `active` in use, `idle` kept for later.";
@@ -186,6 +189,7 @@ impl Metrics {
         text.series(BUILD.name, "", &[("version", self.version)], 1);
         self.render_routes(&mut text);
         self.render_faults(&mut text);
+        self.render_callers(&mut text);
         self.render_services(&mut text);
         self.health.render(&mut text);
         self.ejections.render(&mut text);
@@ -377,9 +381,9 @@ mod tests {
 
     #[test]
     fn names_of_the_configuration_cannot_break_the_text() {
-        let metrics = Metrics::new("1.2.3", 1);
+        let metrics = Metrics::new("1.2.3", 1, []);
         let key = RouteKey::new("a\"b\\c\nd", "s");
-        let attached = metrics.attach(&[key], &["s"], &[]);
+        let attached = metrics.attach(&[key], &["s"], &[], &[]);
         attached[0].routes[0].begin();
         let record = Record { method: Some(Method::Post), status: 201, ..Record::begin(Instant::now()) };
         attached[0].routes[0].finish(&record, Duration::from_micros(1_500));
@@ -396,14 +400,14 @@ mod tests {
 
     #[test]
     fn handshakes_are_shown_where_there_are_some() {
-        let metrics = Metrics::new("1", 1);
+        let metrics = Metrics::new("1", 1, []);
         let series = || Arc::<crate::ListenerSeries>::default();
         let (plain, encrypted) = (series(), series());
         encrypted.connections.expect_handshakes();
         encrypted.connections.handshake(Handshake::NoCertificate);
         encrypted.connections.http2();
         plain.connections.abuse(Abuse::ResetFlood);
-        metrics.attach(&[], &[], &[("a:80".into(), plain), ("a:443".into(), encrypted)]);
+        metrics.attach(&[], &[], &[], &[("a:80".into(), plain), ("a:443".into(), encrypted)]);
         metrics.worker(0).unwrap().request(Version::Http2);
         let text = metrics.render();
         for line in [
@@ -422,7 +426,7 @@ mod tests {
 
     #[test]
     fn every_family_is_rendered_once_and_described() {
-        let text = Metrics::new("1", 1).render();
+        let text = Metrics::new("1", 1, []).render();
         for family in Metrics::FAMILIES {
             let heading = format!("# TYPE {} {}\n", family.name, family.kind);
             assert_eq!(text.matches(&heading).count(), 1, "{}", family.name);

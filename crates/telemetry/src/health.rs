@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn services_come_and_go_with_the_configuration() {
-        let metrics = Metrics::new("0", 1);
+        let metrics = Metrics::new("0", 1, []);
         let health = metrics.health();
         health.use_now(&["a", "b"]);
         health.counted("a", 2, 1);

@@ -5,6 +5,7 @@
 //! that only one worker writes, lines gather in the worker's own buffer and are dropped and counted when the
 //! sink is slow. It must not know snapshots or sockets. Entry points: [`Metrics::attach`], [`Sink::open`].
 
+mod callers;
 mod canaries;
 mod cell;
 mod certificates;
@@ -22,6 +23,7 @@ mod sink;
 mod target;
 mod writer;
 
+pub use callers::{ConsumerSeries, PolicyCounts};
 pub use canaries::{CanaryNumbers, CanaryState};
 pub use cell::{Counter, Gauge};
 pub use certificates::{CertificateEnd, Certificates};

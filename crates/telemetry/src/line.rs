@@ -46,6 +46,12 @@ pub struct Line<'a> {
     pub client_certificate: &'a str,
     /// The alternative names of that certificate, with their kind in front.
     pub client_names: &'a [Box<str>],
+    /// The name of the caller: of the consumer, or what its credential says.
+    pub consumer: &'a str,
+    /// The kind of policy that has recognised it.
+    pub auth: &'a str,
+    /// The kind of policy that has answered in the place of the service, and why in a word.
+    pub answered_by: (&'a str, &'a str),
     /// The rest.
     pub record: &'a Record,
 }
@@ -110,6 +116,10 @@ impl Line<'_> {
         push_text(out, b",\"sni\":", self.server_name.as_bytes(), LONGEST_TEXT);
         push_text(out, b",\"client_cert\":", self.client_certificate.as_bytes(), LONGEST_TEXT);
         push_texts(out, b",\"client_cert_san\":", self.client_names);
+        push_text(out, b",\"consumer\":", self.consumer.as_bytes(), LONGEST_TEXT);
+        push_text(out, b",\"auth\":", self.auth.as_bytes(), LONGEST_TEXT);
+        push_text(out, b",\"policy\":", self.answered_by.0.as_bytes(), LONGEST_TEXT);
+        push_text(out, b",\"reason\":", self.answered_by.1.as_bytes(), LONGEST_TEXT);
         out.extend_from_slice(b"}\n");
     }
 }
@@ -227,6 +237,9 @@ mod tests {
             server_name: "api.test",
             client_certificate: "",
             client_names: &[],
+            consumer: "mobile",
+            auth: "api_key",
+            answered_by: ("authorize", ""),
             record,
         }
     }
@@ -250,7 +263,8 @@ mod tests {
              \"method\":\"GET\",\"host\":\"api.test\",\"path\":\"/a\",\"status\":502,\"bytes_in\":12,\
              \"bytes_out\":34,\"route\":\"r\",\"service\":null,\"endpoint\":null,\"total_ms\":1234.567,\
              \"connect_ms\":null,\"first_byte_ms\":0.007,\"retries\":1,\"fault\":\"connect-failed\",\
-             \"protocol\":\"HTTP/2\",\"tls\":\"1.3\",\"sni\":\"api.test\",\"client_cert\":null,\"client_cert_san\":null}\n"
+             \"protocol\":\"HTTP/2\",\"tls\":\"1.3\",\"sni\":\"api.test\",\"client_cert\":null,\"client_cert_san\":null,\
+             \"consumer\":\"mobile\",\"auth\":\"api_key\",\"policy\":\"authorize\",\"reason\":null}\n"
         );
     }
 

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::callers::{MOST_CONSUMERS, OTHERS};
 use crate::series::{RouteTotals, ServiceTotals, WorkerSeries};
-use crate::{ListenerSeries, LogCounts, RouteSeries, ServiceSeries};
+use crate::{ConsumerSeries, ListenerSeries, LogCounts, RouteSeries, ServiceSeries};
 
 /// A route, and the service that it leads to (empty where it leads to none). Both empty: no route was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +47,8 @@ pub struct Attached {
     pub routes: Vec<Arc<RouteSeries>>,
     /// For each name of a service.
     pub services: Vec<Arc<ServiceSeries>>,
+    /// For each consumer.
+    pub consumers: Vec<Arc<ConsumerSeries>>,
 }
 
 /// The same series of every worker.
@@ -55,6 +58,7 @@ type PerWorker<T> = Box<[Arc<T>]>;
 pub(crate) struct Tables {
     pub(crate) routes: BTreeMap<RouteKey, PerWorker<RouteSeries>>,
     pub(crate) services: BTreeMap<Box<str>, PerWorker<ServiceSeries>>,
+    pub(crate) consumers: BTreeMap<Box<str>, PerWorker<ConsumerSeries>>,
     pub(crate) listeners: Vec<(Box<str>, Arc<ListenerSeries>)>,
 }
 
@@ -63,6 +67,8 @@ pub(crate) struct Tables {
 pub struct Metrics {
     pub(crate) version: &'static str,
     pub(crate) workers: Box<[WorkerSeries]>,
+    /// The kinds of policies, by position.
+    pub(crate) policies: Box<[&'static str]>,
     tables: Mutex<Tables>,
     pub(crate) log: Arc<LogCounts>,
     pub(crate) certificates: crate::Certificates,
@@ -78,11 +84,16 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// For a gateway with this many workers.
-    pub fn new(version: &'static str, workers: usize) -> Arc<Metrics> {
+    /// For a gateway with this many workers, and these kinds of policies.
+    pub fn new(
+        version: &'static str,
+        workers: usize,
+        policies: impl IntoIterator<Item = &'static str>,
+    ) -> Arc<Metrics> {
         Arc::new(Metrics {
             version,
             workers: (0..workers).map(|_| WorkerSeries::default()).collect(),
+            policies: policies.into_iter().collect(),
             tables: Mutex::default(),
             log: Arc::default(),
             certificates: crate::Certificates::default(),
@@ -124,6 +135,7 @@ impl Metrics {
         &self,
         routes: &[RouteKey],
         services: &[&str],
+        consumers: &[&str],
         listeners: &[(Box<str>, Arc<ListenerSeries>)],
     ) -> Vec<Attached> {
         let mut tables = self.tables();
@@ -139,12 +151,24 @@ impl Metrics {
             let series = old.services.remove(*name).unwrap_or_else(|| fresh(workers));
             tables.services.entry((*name).into()).or_insert(series);
         }
+        let counted =
+            |position: usize| consumers.get(position).filter(|_| position < MOST_CONSUMERS).copied();
+        for position in 0..consumers.len().min(MOST_CONSUMERS + 1) {
+            let name = counted(position).unwrap_or(OTHERS);
+            let series = old.consumers.remove(name).unwrap_or_else(|| fresh(workers));
+            tables.consumers.entry(name.into()).or_insert(series);
+        }
         tables.listeners = listeners.to_vec();
         let of = |worker: usize| Attached {
             routes: routes.iter().filter_map(|key| tables.routes.get(key)?.get(worker).cloned()).collect(),
             services: services
                 .iter()
                 .filter_map(|name| tables.services.get(*name)?.get(worker).cloned())
+                .collect(),
+            consumers: (0..consumers.len())
+                .filter_map(|position| {
+                    tables.consumers.get(counted(position).unwrap_or(OTHERS))?.get(worker).cloned()
+                })
                 .collect(),
         };
         (0..workers).map(of).collect()
@@ -223,9 +247,9 @@ mod tests {
 
     #[test]
     fn what_stays_keeps_its_numbers_and_what_goes_is_forgotten() {
-        let metrics = Metrics::new("0", 2);
+        let metrics = Metrics::new("0", 2, []);
         let keys = [RouteKey::new("a", "x"), RouteKey::new("b", "x"), RouteKey::new("a", "x")];
-        let attached = metrics.attach(&keys, &["x"], &[]);
+        let attached = metrics.attach(&keys, &["x"], &[], &[]);
         assert!(attached.len() == 2 && attached[0].routes.len() == 3);
         assert!(Arc::ptr_eq(&attached[0].routes[0], &attached[0].routes[2]), "one key, one series");
         for own in &attached {
@@ -239,10 +263,10 @@ mod tests {
             all.iter().map(|(key, t)| (key.route.to_string(), t.requests(), t.in_flight)).collect()
         };
         assert_eq!(totals(&metrics), [("a".to_owned(), 2, 0), ("b".to_owned(), 0, 2)]);
-        metrics.attach(&[RouteKey::new("a", "x"), RouteKey::new("c", "")], &["x", "y"], &[]);
+        metrics.attach(&[RouteKey::new("a", "x"), RouteKey::new("c", "")], &["x", "y"], &[], &[]);
         assert_eq!(totals(&metrics), [("a".to_owned(), 2, 0), ("c".to_owned(), 0, 0)]);
         assert_eq!(metrics.services()[0].1.opened, 2);
-        metrics.attach(&[RouteKey::new("b", "x")], &[], &[]);
+        metrics.attach(&[RouteKey::new("b", "x")], &[], &[], &[]);
         assert_eq!(totals(&metrics), [("b".to_owned(), 0, 0)]);
     }
 }

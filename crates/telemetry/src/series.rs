@@ -11,7 +11,7 @@ use message::{Fault, Method, Version};
 
 use crate::connections::Protocols;
 use crate::histogram::HistogramSum;
-use crate::{ConnectionSeries, Counter, Gauge, Histogram, Record};
+use crate::{ConnectionSeries, Counter, Gauge, Histogram, PolicyCounts, Record};
 
 /// Methods that are told apart.
 pub(crate) const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "other"];
@@ -55,6 +55,11 @@ impl RouteSeries {
     #[inline]
     pub fn begin(&self) {
         self.cells().in_flight.add(1);
+    }
+
+    /// A request has taken another way in the end.
+    pub fn leave(&self) {
+        self.cells().in_flight.add(-1);
     }
 
     /// A request that took this route is over, after `total`. How long a tunnel (status 101) was open says nothing
@@ -315,6 +320,8 @@ pub struct WorkerSeries {
     pub lag: Gauge,
     /// Which share of requests it refuses because of that, in permille.
     pub shed: Gauge,
+    /// What policies did.
+    pub policies: PolicyCounts,
     faults: Failures,
     protocols: Protocols,
 }

@@ -170,6 +170,9 @@ mod tests {
             server_name: "",
             client_certificate: "",
             client_names: &[],
+            consumer: "",
+            auth: "",
+            answered_by: ("", ""),
             record,
         }
     }

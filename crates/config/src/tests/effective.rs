@@ -55,6 +55,7 @@ fn a_small_file_has_all_defaults() {
         "overload": { "lag": "100ms", "memory": "90%" },
         "shutdown": { "drain": "30s", "delay": "0s" },
         "trusted_proxies": [],
+        "consumers": [],
         "services": { "a": {
             "endpoints": [{ "url": "http://a", "weight": 1 }],
             "protocol": "http1",

@@ -15,7 +15,7 @@ fn loaded(path: &str, files: &[(&str, &str)]) -> (Loaded, Vec<String>) {
         files.iter().fold(MemoryEnvironment::new().with_var("PORT", "81"), |memory, (path, text)| {
             memory.with_file(path, text)
         });
-    let loaded = load(Path::new(path), &environment);
+    let loaded = load(Path::new(path), &environment, |_| None);
     let said = said(&loaded.diagnostics, &loaded.sources);
     (loaded, said)
 }

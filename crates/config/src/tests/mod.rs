@@ -36,6 +36,8 @@ fn said(diagnostics: &Diagnostics, sources: &Sources) -> Vec<String> {
 fn every_key_of_the_tour_is_read_or_not_built_yet() {
     let environment = MemoryEnvironment::new()
         .with_var("OIDC_SECRET", "x")
+        .with_var("MOBILE_KEY", "x")
+        .with_file("secrets/acme.hmac", "x")
         .with_var("GATEWARD_ADMIN_TOKEN", "0123456789abcdef")
         .with_file("certs/site.pem", "a certificate")
         .with_file("certs/site.key", "a key")

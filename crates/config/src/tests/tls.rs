@@ -31,7 +31,7 @@ fn files_are_read_from_beside_the_file_that_names_them() {
         )
         .with_file("etc/tls/a.pem", "THE CERTIFICATE")
         .with_file("etc/a.key", "S3CRET KEY");
-    let config = fine(load(Path::new("etc/gateward.yaml"), &environment));
+    let config = fine(load(Path::new("etc/gateward.yaml"), &environment, |_| None));
     let [listen] = &config.listen.iter().collect::<Vec<_>>()[..] else { panic!("one listener") };
     let tls = listen.tls.as_ref().unwrap();
     let [files] = &tls.certificates.as_ref().unwrap().0[..] else { panic!("one certificate") };

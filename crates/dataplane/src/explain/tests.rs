@@ -65,6 +65,7 @@ fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {
             canary: None,
             grpc_web: false,
             connect: false,
+            consumers: Arc::default(),
             source: Default::default(),
         })
     });
@@ -75,6 +76,9 @@ fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {
         router: builder.build(),
         routes: routes.collect(),
         gateway: Chain::default(),
+        consumers: Arc::default(),
+        identity_fields: Box::default(),
+        providers: Arc::default(),
         services: vec![service("a"), service("b")],
         trusted_proxies: TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]),
         workers: None,
@@ -91,7 +95,14 @@ fn ask<'s>(head: &str, peer: [u8; 4], snapshot: &'s Snapshot) -> Explanation<'s>
     let head = format!("{head}\r\nHost: A.test\r\n\r\n");
     let listener = listener();
     explain(
-        &Question { head: head.as_bytes(), listener: &listener, peer: peer.into(), server_name: None },
+        &Question {
+            head: head.as_bytes(),
+            listener: &listener,
+            peer: peer.into(),
+            server_name: None,
+            supposed: None,
+            now: 0,
+        },
         snapshot,
     )
 }
@@ -116,7 +127,7 @@ fn answer<'e>(explanation: &'e Explanation<'_>) -> &'e Answer {
 fn upstream<'e>(way: &'e Way<'_>) -> &'e Upstream {
     match &way.end {
         End::Forward(upstream) => upstream,
-        End::Answer(answer) => panic!("it is answered: {answer:?}"),
+        other => panic!("it is not forwarded: {other:?}"),
     }
 }
 

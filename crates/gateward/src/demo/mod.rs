@@ -42,7 +42,11 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<(), No> {
             return Err(No);
         };
         let report: Report = std::rc::Rc::new(|text| output::note(&format!("gateward: {text}")));
-        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), run::workers_of(&snapshot, None));
+        let metrics = Metrics::new(
+            env!("CARGO_PKG_VERSION"),
+            run::workers_of(&snapshot, None),
+            policy::KINDS.iter().map(|kind| kind.name),
+        );
         let gateway = Gateway::start(snapshot, metrics, &report).await.map_err(|error| {
             output::note(&format!("gateward: {error}"));
             No

@@ -70,6 +70,9 @@ impl Ask {
             head.push_str(&header.0);
             head.push_str("\r\n");
         }
+        if let Some(token) = &options.bearer {
+            head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+        }
         if let Some(length) = options.body {
             head.push_str(&format!("Content-Length: {length}\r\n"));
         }

@@ -49,6 +49,7 @@ fn end(end: &End) -> &'static str {
     match end {
         End::Forward(_) => "forward",
         End::Answer(answer) => of_answer(answer),
+        End::Unknown => "unknown",
     }
 }
 
@@ -145,10 +146,10 @@ fn way(report: &Report<'_>, way: &Way<'_>) -> Value {
         "service": way.service.map(service),
         "upstream": match &way.end {
             End::Forward(of) => upstream(report, way, of),
-            End::Answer(_) => Value::Null,
+            End::Answer(_) | End::Unknown => Value::Null,
         },
         "answer": match &way.end {
-            End::Forward(_) => Value::Null,
+            End::Forward(_) | End::Unknown => Value::Null,
             End::Answer(answer) => of_gateway(report, answer, &way.steps),
         },
     })
@@ -158,6 +159,7 @@ fn policy(report: &Report<'_>, way: &Way<'_>, step: &Step<'_>) -> Value {
     let generated = match &way.end {
         End::Forward(upstream) => &upstream.generated,
         End::Answer(answer) => &answer.generated,
+        End::Unknown => &None,
     };
     json!({
         "kind": kind(step),
@@ -166,8 +168,23 @@ fn policy(report: &Report<'_>, way: &Way<'_>, step: &Step<'_>) -> Value {
         "verdict": match step.said {
             Some(Said::Continue) => "continue",
             Some(Said::Stop) => "stop",
+            Some(Said::Known) => "known",
+            Some(Said::Missing) => "missing",
+            Some(Said::Refused(_)) => "refused",
+            Some(Said::Asks) => "asks",
             None => "not_asked",
         },
+        "reason": match step.said {
+            Some(Said::Refused(reason)) => Some(reason),
+            _ => None,
+        },
+        "caller": step.caller.as_ref().map(|known| json!({
+            "name": known.name,
+            "consumer": known.is_consumer,
+            "groups": known.groups,
+            "scopes": known.scopes,
+            "claims": serde_json::from_str::<Value>(&known.claims).unwrap_or_default(),
+        })),
         "changes": changes(report, way, &step.changes, generated.as_deref()),
     })
 }

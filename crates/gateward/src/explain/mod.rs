@@ -16,6 +16,7 @@ mod routes;
 mod text;
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use dataplane::explain::Question;
 use serde_json::json;
@@ -50,7 +51,18 @@ pub(crate) fn explain(options: &ExplainOptions) -> ExitCode {
     };
     let server_name = ask.server_name.as_deref().filter(|_| listener.tls.is_some());
     let note = listener::note(listener, &ask);
-    let question = Question { head: &ask.head, listener, peer: ask.peer, server_name };
+    let supposed = match &options.supposed {
+        None => None,
+        Some(name) => match snapshot.consumers.find(name) {
+            Some(index) => Some(index),
+            None => {
+                output::note(&unknown_consumer(name, snapshot.consumers.names()));
+                return ExitCode::from(WRONG_USAGE);
+            }
+        },
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let question = Question { head: &ask.head, listener, peer: ask.peer, server_name, supposed, now };
     let explanation = dataplane::explain(&question, snapshot);
     let mask = Mask::of(outcome.tree.as_ref());
     let sources = &outcome.sources;
@@ -75,6 +87,16 @@ pub(crate) fn explain(options: &ExplainOptions) -> ExitCode {
         }
     }
     if report.is_fine() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn unknown_consumer<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let near = diagnostics::closest(name, known.clone());
+    let hint = match (near, known.clone().next()) {
+        (Some(near), _) => format!("; did you mean `{near}`?"),
+        (None, Some(_)) => format!("; there are {}", known.take(10).collect::<Vec<_>>().join(", ")),
+        (None, None) => "; the configuration has no `consumers`".to_owned(),
+    };
+    format!("there is no consumer `{name}`{hint}")
 }
 
 /// Says what is wrong with a configuration.

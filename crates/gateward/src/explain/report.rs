@@ -80,6 +80,7 @@ impl<'a> Report<'a> {
         let arrives = |way: &&Way<'_>| match &way.end {
             End::Forward(_) => true,
             End::Answer(answer) => is_meant(answer),
+            End::Unknown => false,
         };
         match self.answer() {
             Some(answer) => is_meant(answer),
@@ -236,6 +237,7 @@ pub(crate) fn request_key(key: &RequestKey) -> String {
         RequestKey::Query(name) => format!("query {name}"),
         RequestKey::Path => "path".to_owned(),
         RequestKey::ClientIp => "client_ip".to_owned(),
+        RequestKey::Consumer => "consumer".to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It decides nothing, and says only what is in the report. Entry point: [`render`].
 
-use dataplane::explain::{Answer, Decider, End, Next, Reading, Said, Step, Upstream, Way};
+use dataplane::explain::{Answer, Decider, End, Known, Next, Reading, Said, Step, Upstream, Way};
 use message::{Blame, reason_phrase};
 use snapshot::{Protocol, Service};
 
@@ -55,6 +55,7 @@ fn headline(report: &Report<'_>, page: &mut Page) {
             }
             (End::Forward(_), None) => {}
             (End::Answer(answer), _) => page.line(&format!("{}.", answered(report, answer, &way.steps))),
+            (End::Unknown, _) => page.line(&format!("{}.", asks(&way.steps))),
         },
         ref ways => {
             page.line(&format!("Forwarded to one of {} services{by_route}:", ways.len()));
@@ -63,11 +64,18 @@ fn headline(report: &Report<'_>, page: &mut Page) {
                 match &way.end {
                     End::Forward(_) => row![share(way), name, ""],
                     End::Answer(answer) => row![share(way), name, answered(report, answer, &way.steps)],
+                    End::Unknown => row![share(way), name, asks(&way.steps)],
                 }
             });
             page.table(&rows.collect::<Vec<_>>());
         }
     }
+}
+
+/// `Policy basic would ask whether the password is right`
+fn asks(steps: &[Step<'_>]) -> String {
+    let asker = steps.iter().find(|step| step.said == Some(Said::Asks)).map_or("", kind);
+    format!("Policy {asker} would ask somebody before it could tell, and nobody is asked to explain")
 }
 
 /// `Refused with 413 Content Too Large (body-too-large) by policy size_limit (gateward.yaml:9)`
@@ -154,6 +162,13 @@ fn policies(report: &Report<'_>, way: &Way<'_>, page: &mut Page) -> bool {
             // It draws, and what it has drawn here says nothing of the next request.
             Some(_) if kind(step) == "fault" => "delays or aborts a share of the requests".to_owned(),
             Some(Said::Stop) => "refuses".to_owned(),
+            Some(Said::Known) => {
+                format!("knows the caller: {}", step.caller.as_ref().map_or_else(String::new, caller))
+            }
+            Some(Said::Missing) => "finds no credentials".to_owned(),
+            Some(Said::Refused(reason)) => format!("refuses what is shown: {reason}"),
+            Some(Said::Asks) => "would ask somebody".to_owned(),
+            None if step.caller.is_some() => "not asked any more".to_owned(),
             None => "not asked any more".to_owned(),
             Some(Said::Continue) => passes(step),
         };
@@ -166,6 +181,16 @@ fn policies(report: &Report<'_>, way: &Way<'_>, page: &mut Page) -> bool {
         _ => page.line(&format!("  on the way back: {}", back.join(", "))),
     }
     true
+}
+
+/// `consumer mobile, groups apps, scopes orders:read`
+fn caller(known: &Known) -> String {
+    let name = if known.is_consumer { format!("consumer {}", known.name) } else { known.name.clone() };
+    let list =
+        |what: &str, texts: &[String]| (!texts.is_empty()).then(|| format!("{what} {}", texts.join(" ")));
+    let claims = (known.claims != "{}").then(|| format!("claims {}", known.claims));
+    let parts = [Some(name), list("groups", &known.groups), list("scopes", &known.scopes), claims];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// What a policy does to a request that it lets pass.
@@ -201,7 +226,7 @@ fn end(report: &Report<'_>, way: &Way<'_>, several: bool, page: &mut Page) {
             manner(service, upstream).for_each(|line| page.line(&format!("  {line}")));
             release(report).for_each(|line| page.line(&format!("  {line}")));
         }
-        (End::Forward(_), None) => {}
+        (End::Forward(_), None) | (End::Unknown, _) => {}
         (End::Answer(answer), _) => {
             let of =
                 if several { format!(", {}, {} of the requests", name, share(way)) } else { String::new() };

@@ -1,13 +1,13 @@
 //! Prepares the policy; apart from the name of the field, its sections have checked themselves.
 
-use diagnostics::Diagnostics;
-
 use super::config::Raw;
 use super::run::{Abort, Delay, Ready};
+use crate::Compiling;
 use crate::field::header_name;
 
 /// The policy, ready to run.
-pub fn compile(raw: &Raw, diagnostics: &mut Diagnostics) -> Option<Ready> {
+pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
+    let diagnostics = &mut *cx.diagnostics;
     let header = match &raw.header {
         Some(name) => Some(header_name(name, diagnostics)?),
         None => None,

@@ -59,9 +59,7 @@ impl Ready {
             cx.state.delay = Some(delay.length);
         }
         match &self.abort {
-            Some(abort) if draw(abort.share, cx.rng) => {
-                Flow::Reply(answer(abort.status, cx.state.id.as_str()))
-            }
+            Some(abort) if draw(abort.share, cx.rng) => Flow::Reply(answer(abort.status, cx.request_id())),
             _ => Flow::Continue,
         }
     }

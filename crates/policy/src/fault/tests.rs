@@ -1,24 +1,21 @@
 //! Shares, whom they are drawn from, what an injected answer says, and mistakes in what is written.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use diagnostics::{Code, Diagnostics, SourceId, Span};
-use document::Decode;
-use message::{Reply, RequestHead};
+use diagnostics::Code;
+use message::Reply;
 
-use super::{Raw, Ready, compile};
-use crate::{Chain, Flow, Link, Refusal, RequestCx, RequestState, Stage};
+use super::Ready;
+use crate::scene::{self, Scene};
+use crate::{Flow, Policy, RequestCx, RequestState, Stage};
 
 /// The policy, or the codes and messages of what is wrong.
 fn ready(written: &str) -> Result<Ready, Vec<(Code, String)>> {
-    let mut diagnostics = Diagnostics::new();
-    let node = document::parse(SourceId(0), written, &mut diagnostics);
-    let raw = node.and_then(|node| Raw::decode(&node, &mut diagnostics));
-    let ready = raw.and_then(|raw| compile(&raw, &mut diagnostics));
-    let mistakes: Vec<_> = diagnostics.iter().map(|one| (one.code, one.message.clone())).collect();
-    ready.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+    scene::policy("fault", written, &Arc::default()).map(|policy| match policy {
+        Policy::Fault(ready) => ready,
+        other => panic!("{other:?}"),
+    })
 }
 
 /// Shows a request with these fields to `run`.
@@ -28,19 +25,10 @@ fn with_request<T>(
     rng: &mut fastrand::Rng,
     run: impl FnOnce(&mut RequestCx<'_>) -> T,
 ) -> T {
-    let mut head = RequestHead::default();
-    for (name, value) in fields {
-        head.headers.push(name.as_bytes(), value.as_bytes());
-    }
-    run(&mut RequestCx {
-        head: &mut head,
-        body_length: Some(100),
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        encryption: None,
-        trusted_peer: false,
-        state,
-        rng,
-    })
+    let mut scene = Scene { state: state.clone(), rng: rng.clone(), ..Scene::get("/", fields) };
+    let out = run(&mut scene.cx());
+    (*state, *rng) = (scene.state, scene.rng);
+    out
 }
 
 /// The delay of one request, and the answer if it is aborted.
@@ -54,7 +42,7 @@ fn outcome(
     match with_request(fields, &mut state, rng, |cx| ready.on_request(cx)) {
         Flow::Continue => (state.delay, None),
         Flow::Reply(reply) => (state.delay, Some(reply)),
-        Flow::Fault(fault) => panic!("{fault:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -174,21 +162,11 @@ fn an_injected_answer_says_that_it_is_one() {
 
 /// What a chain of these policies, in whatever order they are written, makes of a request.
 fn through_chain(policies: &[(&str, &str)], state: &mut RequestState) -> Option<u16> {
-    let mut diagnostics = Diagnostics::new();
-    let mut links = Vec::new();
-    for (kind, written) in policies {
-        let node = document::parse(SourceId(0), written, &mut diagnostics).unwrap();
-        let policy = Arc::new(crate::compile(kind, &node, &mut diagnostics).unwrap());
-        links.push(Link { policy, source: Span::default() });
-    }
-    assert!(diagnostics.is_empty());
-    let (chain, mut rng) = (Chain::new(links), fastrand::Rng::with_seed(1));
-    let passed = with_request(&[("x-fault", "1")], state, &mut rng, |cx| chain.run_request(cx, |_, _| {}));
-    match passed {
-        Ok(_) => None,
-        Err(Refusal::Reply(reply)) => Some(reply.status),
-        Err(Refusal::Fault(fault)) => Some(fault.status()),
-    }
+    let chain = scene::chain(policies, &Arc::default());
+    let mut scene = Scene { state: state.clone(), ..Scene::get("/", &[("x-fault", "1")]) };
+    let reply = scene.run(&chain, || panic!("nobody is asked"));
+    *state = scene.state;
+    reply.map(|reply| reply.status)
 }
 
 #[test]

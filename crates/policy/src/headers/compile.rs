@@ -6,10 +6,12 @@ use message::Name;
 
 use super::config::{Direction, Raw};
 use super::run::{Edits, Pair, Ready};
+use crate::Compiling;
 use crate::field::{header_name, header_value};
 
 /// The policy, ready to run.
-pub fn compile(raw: &Raw, diagnostics: &mut Diagnostics) -> Option<Ready> {
+pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
+    let diagnostics = &mut *cx.diagnostics;
     let request = edits(raw.request.as_ref(), true, diagnostics);
     let response = edits(raw.response.as_ref(), false, diagnostics);
     Some(Ready { request: request?, response: response? })

@@ -1,11 +1,10 @@
 //! The order of edits, and Host.
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use message::{Headers, RequestHead};
+use message::Headers;
 
 use super::run::{Edits, Ready};
-use crate::{RequestCx, RequestState, ResponseCx};
+use crate::scene::Scene;
+use crate::{RequestState, ResponseCx};
 
 fn pair(name: &str, value: &str) -> (Box<[u8]>, Box<[u8]>) {
     (name.as_bytes().into(), value.as_bytes().into())
@@ -22,18 +21,9 @@ fn ready() -> Ready {
 
 #[test]
 fn requests_are_edited_and_host_is_what_the_service_sees() {
-    let (mut head, mut state, mut rng) =
-        (RequestHead::default(), RequestState::default(), fastrand::Rng::with_seed(1));
-    head.headers.push(b"x-set", b"old");
-    ready().on_request(&mut RequestCx {
-        head: &mut head,
-        body_length: Some(0),
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        encryption: None,
-        trusted_peer: false,
-        state: &mut state,
-        rng: &mut rng,
-    });
+    let mut scene = Scene::get("/", &[("x-set", "old")]);
+    ready().on_request(&mut scene.cx());
+    let head = &scene.head;
     assert_eq!(head.headers.values(b"x-set").collect::<Vec<_>>(), [&b"there"[..], b"more"]);
     assert_eq!(head.authority(), Some(&b"inner.test:1"[..]));
 }

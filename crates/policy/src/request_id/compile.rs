@@ -1,13 +1,13 @@
 //! Checks and prepares the policy.
 
-use diagnostics::Diagnostics;
-
 use super::config::{Accept, Raw};
 use super::run;
+use crate::Compiling;
 use crate::field::header_name;
 
 /// The policy, ready to run.
-pub fn compile(raw: &Raw, diagnostics: &mut Diagnostics) -> Option<run::Ready> {
+pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<run::Ready> {
+    let diagnostics = &mut *cx.diagnostics;
     let header = header_name(&raw.header, diagnostics)?;
     let accept = match raw.accept {
         Accept::Trusted => run::Accept::Trusted,

@@ -4,10 +4,12 @@ use diagnostics::{Diagnostics, Spanned};
 
 use super::config::{Frame, Hsts, HstsSetting, Raw, ReferrerPolicy};
 use super::run::{Line, Ready};
+use crate::Compiling;
 use crate::field::header_value;
 
 /// The policy, ready to run.
-pub fn compile(raw: &Raw, diagnostics: &mut Diagnostics) -> Option<Ready> {
+pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
+    let diagnostics = &mut *cx.diagnostics;
     let mut lines = Vec::new();
     let mut say = |name: &'static str, value: &[u8]| lines.push(Line { name, value: value.into() });
     if raw.nosniff {

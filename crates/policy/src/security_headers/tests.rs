@@ -12,14 +12,24 @@ fn after(written: &str, https: bool, service: &[(&str, &str)]) -> Result<Vec<Str
     let mut diagnostics = Diagnostics::new();
     let node = document::parse(SourceId(0), written, &mut diagnostics);
     let raw = node.and_then(|node| Raw::decode(&node, &mut diagnostics));
-    let ready = raw.and_then(|raw| compile(&raw, &mut diagnostics));
+    let ready = raw.and_then(|raw| {
+        compile(
+            &raw,
+            &mut crate::Compiling::new(
+                &mut diagnostics,
+                &std::sync::Arc::default(),
+                &crate::Providers::default(),
+            ),
+        )
+    });
     let mistakes: Vec<&str> = diagnostics.iter().map(|one| one.message.as_str()).collect();
     let Some(ready) = ready.filter(|_| mistakes.is_empty()) else { return Err(mistakes.join("; ")) };
     let mut headers = Headers::default();
     for (name, value) in service {
         headers.push(name.as_bytes(), value.as_bytes());
     }
-    let state = RequestState { https, ..RequestState::default() };
+    let mut state = RequestState::default();
+    state.https = https;
     ready.on_response(&mut ResponseCx { status: 200, headers: &mut headers, state: &state });
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut lines: Vec<String> = headers

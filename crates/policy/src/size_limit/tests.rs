@@ -1,25 +1,15 @@
 //! Announced lengths are checked at once, others leave a limit behind.
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use message::{Fault, RequestHead};
+use message::Fault;
 
 use super::run::Ready;
-use crate::{Flow, RequestCx, RequestState};
+use crate::Flow;
+use crate::scene::Scene;
 
 fn outcome(length: Option<u64>) -> (Flow, Option<u64>) {
-    let (mut head, mut state, mut rng) =
-        (RequestHead::default(), RequestState::default(), fastrand::Rng::with_seed(1));
-    let flow = Ready { body: 10 }.on_request(&mut RequestCx {
-        head: &mut head,
-        body_length: length,
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        encryption: None,
-        trusted_peer: false,
-        state: &mut state,
-        rng: &mut rng,
-    });
-    (flow, state.body_limit)
+    let mut scene = Scene { body_length: length, ..Scene::get("/", &[]) };
+    let flow = Ready { body: 10 }.on_request(&mut scene.cx());
+    (flow, scene.state.body_limit)
 }
 
 #[test]

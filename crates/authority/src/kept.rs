@@ -1,0 +1,110 @@
+//! What requests and the admin page see of a document that is kept fresh.
+//!
+//! It must not know where the document comes from. Reading takes no lock. Entry point: [`Kept`].
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwapOption, Guard};
+use tokio::sync::{mpsc, watch};
+
+/// How keeping a document fresh goes, for whoever runs the gateway. Times are seconds since 1970.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// When the document was fetched and accepted the last time.
+    pub last_success: Option<u64>,
+    /// Why the last fetch has failed, if it has.
+    pub last_error: Option<String>,
+    /// Since when no fetch has succeeded, if the last one has failed.
+    pub failing_since: Option<u64>,
+    /// How many fetches have failed in a row.
+    pub failures: u32,
+    /// When the next fetch is due; `None` while one is under way.
+    pub next: Option<u64>,
+}
+
+/// A document that is kept fresh, as its readers see it. Cheap to clone. When the last clone is dropped, fetching
+/// ends.
+pub struct Kept<K> {
+    pub(crate) shared: Arc<Shared<K>>,
+    pub(crate) asked: mpsc::Sender<()>,
+}
+
+pub(crate) struct Shared<K> {
+    current: ArcSwapOption<K>,
+    generation: AtomicU64,
+    status: Mutex<Status>,
+    ready: watch::Sender<bool>,
+}
+
+impl<K> Clone for Kept<K> {
+    fn clone(&self) -> Kept<K> {
+        Kept { shared: Arc::clone(&self.shared), asked: self.asked.clone() }
+    }
+}
+
+impl<K> Kept<K> {
+    /// The last good document; `None` before the first.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<K>> {
+        self.shared.current.load_full()
+    }
+
+    /// Like [`Kept::current`], for a moment: without a write to memory that is shared between threads. Not to be
+    /// held while waiting.
+    #[must_use]
+    pub fn load(&self) -> Guard<Option<Arc<K>>> {
+        self.shared.current.load()
+    }
+
+    /// How often the document has changed; 0 before the first. Who caches what follows from a document reads this
+    /// first and the document then: what is cached is never older than its number says.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// Something is missing in the document: it may have changed. It is fetched again as soon as the pace allows;
+    /// asking often costs nothing and changes nothing.
+    pub fn ask_for_refresh(&self) {
+        // There is room for one, and one that is there already is as good.
+        let _ = self.asked.try_send(());
+    }
+
+    /// How it goes.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until there is a document. That can be for ever: limit it.
+    pub async fn ready(&self) {
+        // The sender is kept beside, so this ends only with a document.
+        let _ = self.shared.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+}
+
+impl<K> Shared<K> {
+    pub(crate) fn new() -> Shared<K> {
+        Shared {
+            current: ArcSwapOption::empty(),
+            generation: AtomicU64::new(0),
+            status: Mutex::default(),
+            ready: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn publish(&self, document: Arc<K>) {
+        self.current.store(Some(document));
+        self.generation.fetch_add(1, Ordering::Release);
+        self.ready.send_replace(true);
+    }
+
+    pub(crate) fn current(&self) -> Option<Arc<K>> {
+        self.current.load_full()
+    }
+
+    pub(crate) fn note(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

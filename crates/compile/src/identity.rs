@@ -1,0 +1,94 @@
+//! Whether what routes demand of callers fits together.
+
+use std::collections::BTreeSet;
+
+use diagnostics::{Code, Diagnostic, Diagnostics, Span};
+use policy::{Chain, Policy};
+use snapshot::Route;
+
+/// Every chain of a route.
+fn chains(route: &Route) -> impl Iterator<Item = &Chain> {
+    (0..route.action.ways()).filter_map(|way| route.action.chain(way))
+}
+
+/// Reports where policies that know callers, and what builds on them, do not fit together. The same mistake of the same
+/// policy is told once, however many routes inherit it.
+pub(crate) fn check(routes: &[Route], diagnostics: &mut Diagnostics) {
+    let mut told: BTreeSet<(Span, String)> = BTreeSet::new();
+    for route in routes {
+        for chain in chains(route) {
+            for (span, diagnostic) in mistakes(route, chain) {
+                if told.insert((span, diagnostic.message.clone())) {
+                    diagnostics.push(diagnostic);
+                }
+            }
+        }
+    }
+}
+
+fn mistakes(route: &Route, chain: &Chain) -> Vec<(Span, Diagnostic)> {
+    let mut found = Vec::new();
+    let held: Vec<&str> = chain.authenticators().iter().map(|link| link.policy.kind().name).collect();
+    for link in chain.links() {
+        match &*link.policy {
+            Policy::Auth(auth) => {
+                let absent = auth.demanded().iter().find(|kind| !held.contains(kind));
+                let surplus =
+                    held.iter().find(|kind| !auth.demanded().is_empty() && !auth.demanded().contains(kind));
+                if let Some(kind) = absent {
+                    let diagnostic = Diagnostic::error(
+                        Code::NobodyKnown,
+                        link.source,
+                        format!("`auth` demands `{kind}`, which does not hold on the route `{}`", route.name),
+                    )
+                    .related(route.source, "this route")
+                    .help(format!("set `{kind}` on the route or further out, or take it out of `all`"));
+                    found.push((link.source, diagnostic));
+                } else if let Some(kind) = surplus {
+                    let diagnostic = Diagnostic::error(
+                        Code::ConflictingKeys,
+                        link.source,
+                        format!("`{kind}` holds on the route `{}`, and `auth` does not name it", route.name),
+                    )
+                    .related(route.source, "this route")
+                    .help(format!("add `{kind}` to `all`, or switch it `off` on this route"));
+                    found.push((link.source, diagnostic));
+                } else if held.is_empty() {
+                    let diagnostic = Diagnostic::warning(
+                        Code::UnusedSetting,
+                        link.source,
+                        format!(
+                            "`auth` has no effect on the route `{}`: no policy there knows callers",
+                            route.name
+                        ),
+                    )
+                    .help("add one, such as `api_key` or `jwt`, or remove `auth`");
+                    found.push((link.source, diagnostic));
+                }
+            }
+            policy if held.is_empty() && policy.needs_identity() => {
+                let kind = policy.kind().name;
+                let diagnostic = Diagnostic::error(
+                    Code::NobodyKnown,
+                    link.source,
+                    format!("`{kind}` depends on who is calling, and on the route `{}` nothing says who that is", route.name),
+                )
+                .related(route.source, "this route")
+                .help("add a policy that knows callers: `api_key`, `basic`, `jwt`, `hmac`, `mtls`, `introspection` or `oidc`");
+                found.push((link.source, diagnostic));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The names of fields, besides those that begin with `x-consumer`, by which services are told of callers.
+pub(crate) fn fields(routes: &[Route]) -> Vec<Box<[u8]>> {
+    let links = routes.iter().flat_map(chains).flat_map(|chain| chain.links());
+    let names: BTreeSet<Box<[u8]>> = links
+        .flat_map(|link| link.policy.told_fields())
+        .map(|name| name.to_ascii_lowercase().into())
+        .collect();
+    names.into_iter().filter(|name| !policy::is_identity_field(name)).collect()
+}

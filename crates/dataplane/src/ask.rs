@@ -1,0 +1,108 @@
+//! Asks what a policy has to know before it can judge.
+//!
+//! A request that waits for an answer costs what any waiting request does; the worker goes on with others meanwhile.
+//! What takes a processor for long is done on threads of their own, a bounded number of them, and who would have to wait
+//! for too long is told so. Entry point: [`answer`].
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use authority::Client;
+use policy::{Answer, Issuer, Question};
+use tokio::sync::Semaphore;
+
+use crate::serving::Serving;
+
+/// Passwords that a worker looks at, at a time.
+const AT_A_TIME: usize = 1;
+/// Requests of a worker that may wait for that.
+const MOST_WAITING: usize = 64;
+/// How long one of them may wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a request waits for keys that are fetched because of it.
+const KEYS: Duration = Duration::from_secs(3);
+/// How often keys are fetched at most because a token names another one; see `authority::Pace`.
+const BETWEEN_FETCHES: u64 = 10;
+
+/// What a worker has for it.
+pub(crate) struct Asking {
+    turns: Semaphore,
+    waiting: Cell<usize>,
+    /// Connections to servers that vouch for callers or decide about them.
+    client: Client,
+}
+
+impl Default for Asking {
+    fn default() -> Asking {
+        Asking { turns: Semaphore::new(AT_A_TIME), waiting: Cell::new(0), client: Client::new() }
+    }
+}
+
+/// Counts a request for as long as it waits.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a Cell<usize>) -> Option<Waiting<'a>> {
+        (count.get() < MOST_WAITING).then(|| {
+            count.set(count.get() + 1);
+            Waiting(count)
+        })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// The answer to what a policy has asked.
+pub(crate) async fn answer(s: &Serving<'_>, question: Question) -> Answer {
+    let asking = &s.worker.asking;
+    match question {
+        Question::Password { password, hash } => {
+            let Some(_waiting) = Waiting::new(&asking.waiting) else {
+                return Answer::Nothing("too many passwords wait to be looked at".to_owned());
+            };
+            let look = async {
+                let _turn = asking.turns.acquire().await.ok()?;
+                tokio::task::spawn_blocking(move || policy::verify_password(&password, &hash)).await.ok()
+            };
+            match tokio::time::timeout(PATIENCE, look).await {
+                Ok(Some(right)) => Answer::Password(right),
+                Ok(None) | Err(_) => Answer::Nothing("a password could not be looked at in time".to_owned()),
+            }
+        }
+        Question::Http(ask) => match asking.client.ask(*ask).await {
+            Ok(answer) => Answer::Http(answer),
+            Err(trouble) => Answer::Nothing(trouble.to_string()),
+        },
+        Question::Keys(issuer) => fetch(&issuer, s.worker.unix_seconds(std::time::Instant::now())).await,
+    }
+}
+
+/// Waits for the keys of an issuer to be fetched anew; not if that was done so lately that it is not done again.
+async fn fetch(issuer: &Issuer, now: u64) -> Answer {
+    let keys = issuer.keys();
+    let before = keys.generation();
+    let status = keys.status();
+    let lately = status.last_success.is_some_and(|at| now < at.saturating_add(BETWEEN_FETCHES));
+    if lately || (status.failures > 0 && before > 0) {
+        return Answer::Keys;
+    }
+    keys.ask_for_refresh();
+    let changed = async {
+        if before == 0 {
+            return keys.ready().await;
+        }
+        // It may come with the same keys: then nothing tells but the time of the last fetch.
+        while keys.generation() == before && keys.status().last_success == status.last_success {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match tokio::time::timeout(KEYS, changed).await {
+        Ok(()) => Answer::Keys,
+        Err(_) => Answer::Nothing(format!("the keys of {} could not be fetched in time", issuer.name())),
+    }
+}

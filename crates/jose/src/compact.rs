@@ -1,0 +1,131 @@
+//! The compact form of a JWS (RFC 7515 §7.1): three parts, strictly, and the JSON objects in two of them.
+//!
+//! It must not know keys or claims. Entry points: [`split`], [`decode`], [`object`].
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use crate::refusal::Refusal;
+
+/// The parts of a token, as they were sent.
+pub(crate) struct Parts<'t> {
+    pub(crate) header: &'t [u8],
+    pub(crate) payload: &'t [u8],
+    pub(crate) signature: &'t [u8],
+    /// What is signed: header and payload, with the dot between them.
+    pub(crate) signed: &'t [u8],
+}
+
+/// Which object it is, for what is said of it.
+#[derive(Clone, Copy)]
+pub(crate) enum Part {
+    Header,
+    Payload,
+}
+
+pub(crate) fn split(token: &[u8]) -> Result<Parts<'_>, Refusal> {
+    let mut parts = token.split(|byte| *byte == b'.');
+    let (Some(header), Some(payload), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Refusal::Malformed("it does not have three parts"));
+    };
+    if header.is_empty() || payload.is_empty() || signature.is_empty() {
+        return Err(Refusal::Malformed("one of its three parts is empty"));
+    }
+    let signed = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
+    Ok(Parts { header, payload, signature, signed })
+}
+
+/// Decodes base64url without padding, white space, and bits that do not count (RFC 7515 §2, RFC 4648 §3.5):
+/// there is one way to write what is signed.
+pub(crate) fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+    out.clear();
+    BASE64_URL_SAFE_NO_PAD.decode_vec(text, out).map_err(|_| NOT_BASE64)
+}
+
+/// The same for a signature, into the beginning of `out`; the longest that there are have its length.
+pub(crate) fn decode_signature<'o>(text: &[u8], out: &'o mut [u8; 1024]) -> Result<&'o [u8], Refusal> {
+    // Longer than what decodes to 1024 bytes.
+    if text.len() > 1366 {
+        return Err(Refusal::BadSignature);
+    }
+    let length = BASE64_URL_SAFE_NO_PAD.decode_slice(text, out).map_err(|_| NOT_BASE64)?;
+    Ok(out.get(..length).unwrap_or_default())
+}
+
+const NOT_BASE64: Refusal = Refusal::Malformed("it is not base64url without padding");
+
+/// The object in the text. A name that occurs twice is refused (RFC 7515 §5.2, RFC 7519 §4): two readers might
+/// disagree which value counts.
+pub(crate) fn object(json: &[u8], part: Part) -> Result<Map<String, Value>, Refusal> {
+    let object: Map<String, Value> = serde_json::from_slice(json).map_err(|_| {
+        Refusal::Malformed(match part {
+            Part::Header => "the header is not a JSON object",
+            Part::Payload => "the payload is not a JSON object",
+        })
+    })?;
+    if object.len() == members(json) {
+        return Ok(object);
+    }
+    Err(Refusal::Malformed(match part {
+        Part::Header => "the header has a member twice",
+        Part::Payload => "the payload has a claim twice",
+    }))
+}
+
+/// How many members the object has that this valid JSON is: as many as there are colons outside of strings and
+/// of inner objects. Names that are written differently and mean the same are two.
+fn members(json: &[u8]) -> usize {
+    let (mut count, mut depth, mut quoted, mut escaped) = (0, 0_usize, false, false);
+    for byte in json {
+        if quoted {
+            quoted = escaped || *byte != b'"';
+            escaped = !escaped && *byte == b'\\';
+            continue;
+        }
+        match byte {
+            b'"' => quoted = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b':' if depth == 1 => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_counted_at_the_top() {
+        for (json, want) in [
+            ("{}", 0),
+            (r#"{"a":1}"#, 1),
+            (r#"{"a":1,"a":2}"#, 2),
+            (r#"{"a":{"b":1,"c":[{"d":2}]},"e":[":",":"]}"#, 2),
+            (r#"{"a:\":b\\":":\\","c\\":"\\\":"}"#, 2),
+            (r#" { "a" : "}" , "b" : "{" } "#, 2),
+        ] {
+            assert_eq!(members(json.as_bytes()), want, "{json}");
+            assert!(serde_json::from_str::<Value>(json).is_ok(), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_twice_is_refused_however_it_is_written() {
+        let twice = Err(Refusal::Malformed("the payload has a claim twice"));
+        for json in
+            [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"":1,"":2}"#, r#"{"a":{},"b":1,"a":[]}"#]
+        {
+            assert_eq!(object(json.as_bytes(), Part::Payload), twice, "{json}");
+        }
+        assert!(
+            object(br#"{"a":{"b":1,"b":2}}"#, Part::Payload).is_ok(),
+            "only the top level is ours to read"
+        );
+    }
+}

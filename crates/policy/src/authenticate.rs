@@ -1,0 +1,244 @@
+//! Who is calling: how the policies that know callers count together.
+//!
+//! By default any of them is enough. With `auth: { all: […] }` all that are named have to agree. A credential that is
+//! shown and not genuine is refused even where none is asked for. [`Authenticated`] is the proof that this was gone
+//! through; only this module makes it. Entry point: [`Gate::pass`].
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use message::{Fault, Reply};
+
+use crate::chain::{Halt, Link, Refusal, Saw};
+use crate::{Caller, Consumers, Identity, Question, RequestCx, Verdict};
+
+/// The realm that challenges name.
+pub(crate) const REALM: &str = "gateward";
+
+/// Why a credential is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// A word for logs: `expired`.
+    pub reason: &'static str,
+    /// A sentence for the client. It holds nothing of what the client has shown.
+    pub detail: Cow<'static, str>,
+}
+
+impl Refused {
+    /// With a word and a sentence.
+    pub fn new(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Refused {
+        Refused { reason, detail: detail.into() }
+    }
+}
+
+/// Proof that it was settled who is calling.
+#[derive(Debug)]
+pub struct Authenticated(Caller);
+
+impl Authenticated {
+    pub(crate) fn into_caller(self) -> Caller {
+        self.0
+    }
+}
+
+/// What was found out before a policy had to ask somebody.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Found {
+    /// Who was recognised, by which policy.
+    callers: Vec<(usize, Caller)>,
+    /// The first credential that was not genuine.
+    refused: Option<(&'static str, Refused)>,
+    /// Something that could not be told.
+    fault: Option<Fault>,
+}
+
+/// Where in a chain it is settled who is calling, and how.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Gate {
+    /// The first of the policies that know callers.
+    pub(crate) from: usize,
+    /// The one behind the last.
+    pub(crate) to: usize,
+    /// All have to recognise the caller, not any.
+    pub(crate) all: bool,
+    /// A request that shows nothing may go on.
+    pub(crate) anonymous: bool,
+}
+
+impl Gate {
+    /// Whether any policy asks who is calling.
+    pub(crate) fn is_open(&self) -> bool {
+        self.from >= self.to
+    }
+
+    /// Asks the policies who is calling, from the one at `at` on. When this is settled, what was shown is removed from
+    /// the request, and the services are told who it is.
+    pub(crate) fn pass(
+        &self,
+        links: &[Link],
+        mut at: usize,
+        cx: &mut RequestCx<'_>,
+        watch: &mut impl FnMut(usize, Saw<'_>, &RequestCx<'_>),
+    ) -> Result<(), Halt> {
+        if let Some(caller) = cx.state.progress.supposed.take() {
+            self.settle(links, caller, cx);
+            watch(at, Saw::Settled, cx);
+            return Ok(());
+        }
+        while let Some(link) = links.get(at).filter(|_| at < self.to) {
+            let verdict = link.policy.authenticate(cx);
+            if let (Verdict::Known(caller), false) = (&verdict, self.all) {
+                self.settle(links, caller.clone(), cx);
+                watch(at, Saw::Verdict(&verdict), cx);
+                return Ok(());
+            }
+            watch(at, Saw::Verdict(&verdict), cx);
+            match verdict {
+                Verdict::Known(caller) => cx.state.progress.found.callers.push((at, caller)),
+                Verdict::Missing if self.all && !self.anonymous => break,
+                Verdict::Missing => {}
+                Verdict::Refused(refused) => {
+                    cx.state.progress.found.refused.get_or_insert((link.policy.kind().name, refused));
+                    if self.all {
+                        break;
+                    }
+                }
+                Verdict::Fault(fault) => {
+                    cx.state.progress.found.fault.get_or_insert(fault);
+                    if self.all {
+                        break;
+                    }
+                }
+                Verdict::Reply(reply) => {
+                    cx.state.stopped_by = Some((link.policy.kind().name, "login"));
+                    return Err(Halt::Refused(Refusal::Reply(reply)));
+                }
+                Verdict::Ask(question) => return Err(self.ask(at, question, cx)),
+            }
+            at += 1;
+        }
+        let found = std::mem::take(&mut cx.state.progress.found);
+        self.conclude(links, found, cx)?;
+        watch(self.to.saturating_sub(1), Saw::Settled, cx);
+        Ok(())
+    }
+
+    fn ask(&self, at: usize, question: Box<Question>, cx: &mut RequestCx<'_>) -> Halt {
+        cx.state.progress.link = at;
+        Halt::Ask(question)
+    }
+
+    /// What follows when all were asked.
+    fn conclude(&self, links: &[Link], found: Found, cx: &mut RequestCx<'_>) -> Result<(), Halt> {
+        if let Some((kind, refused)) = found.refused {
+            cx.state.stopped_by = Some((kind, refused.reason));
+            let reply = refusal(self.asked(links), Some((kind, &refused)), cx);
+            return Err(Halt::Refused(Refusal::Reply(reply)));
+        }
+        if let Some(fault) = found.fault {
+            return Err(Halt::Refused(Refusal::Fault(fault)));
+        }
+        if self.all && found.callers.len() == self.to - self.from {
+            return match merge(&found.callers, cx.consumers) {
+                Some(caller) => {
+                    self.settle(links, caller, cx);
+                    Ok(())
+                }
+                None => {
+                    let refused =
+                        Refused::new("different_callers", "The credentials belong to different callers.");
+                    cx.state.stopped_by = Some(("auth", refused.reason));
+                    let reply = refusal(self.asked(links), Some(("auth", &refused)), cx);
+                    Err(Halt::Refused(Refusal::Reply(reply)))
+                }
+            };
+        }
+        if self.anonymous && found.callers.is_empty() {
+            self.settle(links, Caller::Anonymous, cx);
+            return Ok(());
+        }
+        let kind = links.get(self.from).map_or("auth", |link| link.policy.kind().name);
+        cx.state.stopped_by = Some((kind, "missing"));
+        for link in self.asked(links) {
+            if let Some(reply) = link.policy.invite(cx) {
+                cx.state.stopped_by = Some((link.policy.kind().name, "login"));
+                return Err(Halt::Refused(Refusal::Reply(reply)));
+            }
+        }
+        Err(Halt::Refused(Refusal::Reply(refusal(self.asked(links), None, cx))))
+    }
+
+    fn asked<'l>(&self, links: &'l [Link]) -> &'l [Link] {
+        links.get(self.from..self.to).unwrap_or_default()
+    }
+
+    fn settle(&self, links: &[Link], caller: Caller, cx: &mut RequestCx<'_>) {
+        for link in self.asked(links) {
+            link.policy.hide(cx.head);
+        }
+        if let Some(identity) = caller.identity(cx.consumers) {
+            for (name, value) in &identity.fields {
+                cx.head.headers.set(name, value);
+            }
+        }
+        cx.state.progress.found = Found::default();
+        cx.state.identify(Authenticated(caller));
+    }
+}
+
+/// One identity of several, which must not be of different consumers.
+fn merge(callers: &[(usize, Caller)], consumers: &Consumers) -> Option<Caller> {
+    let (_, first) = callers.first()?;
+    let mut whole = Identity::default();
+    for (_, caller) in callers {
+        let Some(identity) = caller.identity(consumers) else { continue };
+        match (&whole.consumer, &identity.consumer) {
+            (Some(one), Some(other)) if one != other => return None,
+            (None, Some(_)) => {
+                whole.consumer.clone_from(&identity.consumer);
+                whole.index = identity.index;
+                whole.subject.clone_from(&identity.subject);
+            }
+            _ => {}
+        }
+        if whole.subject.is_empty() {
+            whole.subject.clone_from(&identity.subject);
+        }
+        whole.groups = join(&whole.groups, &identity.groups);
+        whole.scopes = join(&whole.scopes, &identity.scopes);
+        identity.claims.iter().for_each(|(name, value)| {
+            whole.claims.entry(name.clone()).or_insert_with(|| value.clone());
+        });
+        whole.fields = whole.fields.iter().chain(&identity.fields).cloned().collect();
+    }
+    Some(Caller::Verified(Rc::new(whole), first.method()))
+}
+
+fn join(one: &[Box<str>], other: &[Box<str>]) -> Box<[Box<str>]> {
+    let more = other.iter().filter(|text| !one.contains(text));
+    one.iter().chain(more).cloned().collect()
+}
+
+/// The answer to a request whose caller is not known: 401 with what could be shown instead (RFC 9110 §11.6.1).
+fn refusal(links: &[Link], refused: Option<(&'static str, &Refused)>, cx: &mut RequestCx<'_>) -> Reply {
+    let (code, detail): (_, Cow<'_, str>) = match refused {
+        Some((_, refused)) => ("invalid-credentials", refused.detail.as_ref().into()),
+        None => ("unauthenticated", "The request does not say who is calling. Send credentials.".into()),
+    };
+    let reply = Reply::problem(401, code, &detail, "client", false, cx.request_id());
+    let mut reply = reply.header("cache-control", "no-store");
+    let mut told: Vec<Cow<'static, str>> = Vec::new();
+    for link in links {
+        let kind = link.policy.kind().name;
+        let own = refused.filter(|(by, _)| *by == kind).map(|(_, refused)| refused);
+        if let Some(challenge) = link.policy.challenge(own)
+            && !told.contains(&challenge)
+        {
+            told.push(challenge);
+        }
+    }
+    for challenge in told {
+        reply = reply.header("www-authenticate", challenge);
+    }
+    reply
+}

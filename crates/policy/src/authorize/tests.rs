@@ -1,0 +1,91 @@
+//! Who may, who may not, and what is wrong with what is written.
+
+use std::sync::Arc;
+
+use diagnostics::Code;
+
+use crate::scene::{Scene, chain, policy};
+use crate::{Answer, Consumers, NewConsumer, NewKey, digest_of};
+
+fn consumers() -> Arc<Consumers> {
+    let one = |name: &str, group: &str| NewConsumer {
+        name: name.into(),
+        groups: vec![group.into()],
+        api_keys: vec![NewKey { digest: digest_of(name.as_bytes()), expires: None }],
+        ..NewConsumer::default()
+    };
+    Arc::new(Consumers::new(&[one("mobile", "apps"), one("batch", "internal")]))
+}
+
+/// The status that a consumer gets, and the reason; 200 for who may pass. Nobody is a caller without a key.
+fn outcome(settings: &str, key: Option<&str>, target: &str) -> (u16, &'static str) {
+    let consumers = consumers();
+    let open = ("auth", "{ anonymous: allow }");
+    let chain = chain(&[("api_key", "{}"), open, ("authorize", settings)], &consumers);
+    let fields: Vec<(&str, &str)> = key.iter().map(|key| ("x-api-key", *key)).collect();
+    let mut scene = Scene { consumers, ..Scene::get(target, &fields) };
+    let reply = scene.run(&chain, || -> Answer { panic!("nobody is asked") });
+    (reply.map_or(200, |reply| reply.status), scene.state.stopped_by.map_or("", |(_, reason)| reason))
+}
+
+#[test]
+fn conditions_let_pass_who_may() {
+    for (settings, key, want) in [
+        ("{ any: [{ group: apps }, { consumer: batch }] }", Some("mobile"), (200, "")),
+        ("{ any: [{ group: apps }, { consumer: batch }] }", Some("batch"), (200, "")),
+        ("{ any: { group: internal } }", Some("mobile"), (403, "any")),
+        ("{ all: [{ group: internal }, { consumer: batch }] }", Some("batch"), (200, "")),
+        ("{ all: [{ group: apps }, { consumer: batch }] }", Some("batch"), (403, "all")),
+        ("{ any: { group: apps } }", None, (401, "any")),
+        ("{ any: { scope: x } }", Some("mobile"), (403, "any")),
+        ("{ any: { claim: x } }", Some("mobile"), (403, "any")),
+        ("{ rule: 'identity.consumer == \"mobile\"' }", Some("mobile"), (200, "")),
+        (
+            "{ rule: '\"apps\" in identity.groups && identity.method == \"api_key\"' }",
+            Some("mobile"),
+            (200, ""),
+        ),
+        ("{ rule: 'identity.consumer == \"mobile\"' }", Some("batch"), (403, "rule")),
+        ("{ rule: 'identity.consumer == \"mobile\"' }", None, (401, "rule")),
+        ("{ rule: 'identity.claims.level > 3' }", Some("mobile"), (403, "rule_failed")),
+        ("{ rule: 'request.method == \"GET\"' }", None, (200, "")),
+        ("{ rule: 'request.method == \"PUT\"' }", None, (403, "rule")),
+        ("{ any: { group: apps }, rule: 'request.path == \"/b\"' }", Some("mobile"), (403, "rule")),
+    ] {
+        assert_eq!(outcome(settings, key, "/a?x=1&y=%41"), want, "{settings} {key:?}");
+    }
+}
+
+#[test]
+fn rules_see_the_request() {
+    for rule in [
+        "request.path == \"/a\" && request.host == \"a.test\" && request.scheme == \"http\"",
+        "request.query[\"y\"] == \"A\" && !(\"z\" in request.query) && size(request.query) == 2",
+        "request.headers[\"x-api-key\"] == \"mobile\" || has(request.headers.host)",
+        "request.headers.exists(name, name == \"host\") && size(request.cookies) == 0",
+        "ip_in(client.ip, \"127.0.0.0/8\")",
+        "now > timestamp(\"1970-01-02T00:00:00Z\")",
+    ] {
+        let settings = format!("{{ rule: '{rule}' }}");
+        assert_eq!(outcome(&settings, Some("mobile"), "/a?x=1&y=%41"), (200, ""), "{rule}");
+    }
+}
+
+#[test]
+fn mistakes_are_reported() {
+    for (settings, code, want) in [
+        ("{}", Code::MissingKey, "lets everybody through"),
+        ("{ any: [{ group: a, scope: b }] }", Code::ConflictingKeys, "about one thing"),
+        ("{ any: [{ value: a }] }", Code::ConflictingKeys, "about one thing"),
+        ("{ any: { group: a, value: x } }", Code::ConflictingKeys, "`value` is that of a `claim`"),
+        ("{ any: { consumer: mobil } }", Code::UnknownConsumer, "there is no consumer `mobil`"),
+        ("{ rule: 'request.pth == \"/\"' }", Code::InvalidExpression, "pth"),
+        ("{ rule: 'size(1)' }", Code::InvalidExpression, ""),
+        ("{ rule: 'request.path' }", Code::InvalidExpression, "bool"),
+        ("{ rule: '(' }", Code::InvalidExpression, ""),
+    ] {
+        let mistakes = policy("authorize", settings, &consumers()).unwrap_err();
+        let found = mistakes.iter().any(|(own, message)| *own == code && message.contains(want));
+        assert!(found, "{settings}: {mistakes:?}");
+    }
+}

@@ -1,0 +1,183 @@
+//! Issuers whose keys are fetched, and kept fresh for as long as a configuration names them.
+//!
+//! Preparing a policy is pure: it only says whose keys it needs. An issuer that the configuration before needed too is
+//! the same one, with its keys. Fetching is for somebody else, who takes the keepers from here. Entry points:
+//! [`Providers::issuer`], [`Providers::take_keepers`], [`Issuer`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwapOption;
+use authority::{Keeper, Kept, Plan, Source, Trust};
+use http::Uri;
+use oidc::{Plaintext, Provider};
+
+use crate::{Digest, digest_of};
+
+/// Where the keys of an issuer are, and whose word is taken for who its servers are.
+#[derive(Debug, Clone)]
+pub struct IssuerSource {
+    /// The name of the issuer, as `iss` has it. Where `jwks` is not given it is where its discovery document is.
+    pub issuer: String,
+    /// Where its keys are; found by discovery without it.
+    pub jwks: Option<Uri>,
+    /// Whose word is taken; with what tells it from others, such as the text of the file.
+    pub trust: Trust,
+    /// What tells `trust` from others.
+    pub trust_id: Digest,
+    /// Whether its servers may be asked without encryption.
+    pub plaintext: Plaintext,
+}
+
+/// An issuer whose keys are kept fresh.
+pub struct Issuer {
+    name: String,
+    keys: Kept<jose::KeySet>,
+    provider: Arc<ArcSwapOption<Provider>>,
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Issuer {
+    /// Its name; the URL of its keys where it has none.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its keys, as far as they were fetched.
+    pub fn keys(&self) -> &Kept<jose::KeySet> {
+        &self.keys
+    }
+
+    /// What its discovery document says, if that was looked for and fetched.
+    pub fn provider(&self) -> Option<Arc<Provider>> {
+        self.provider.load_full()
+    }
+}
+
+/// What keeps the keys of an issuer fresh while it runs.
+pub struct IssuerKeeper {
+    /// The name of the issuer.
+    pub name: String,
+    /// Says which issuer it is, the same in every process: for what is kept of it between two starts.
+    pub id: Digest,
+    /// The keeper. It ends when nobody needs the issuer any more.
+    pub keeper: Keeper<jose::KeySet>,
+}
+
+/// Issuers that some configuration needs.
+#[derive(Default)]
+pub struct Providers {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    known: HashMap<Digest, Weak<Issuer>>,
+    waiting: Vec<IssuerKeeper>,
+}
+
+impl fmt::Debug for Providers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Providers").finish_non_exhaustive()
+    }
+}
+
+impl Providers {
+    /// The issuer of a source: the one that there is, or a new one whose keys nobody fetches yet.
+    pub fn issuer(&self, source: &IssuerSource) -> Arc<Issuer> {
+        let id = id_of(source);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.known.retain(|_, issuer| issuer.strong_count() > 0);
+        if let Some(issuer) = inner.known.get(&id).and_then(Weak::upgrade) {
+            return issuer;
+        }
+        let provider = Arc::new(ArcSwapOption::empty());
+        let (keeper, keys) = Keeper::new(plan(source, Arc::clone(&provider)));
+        let name = match (&*source.issuer, &source.jwks) {
+            ("", Some(jwks)) => jwks.to_string(),
+            (name, _) => name.to_owned(),
+        };
+        let issuer = Arc::new(Issuer { name: name.clone(), keys, provider });
+        inner.known.insert(id, Arc::downgrade(&issuer));
+        inner.waiting.push(IssuerKeeper { name, id, keeper });
+        issuer
+    }
+
+    /// Keepers that nobody runs yet. Those of issuers that are not needed after all end at once.
+    pub fn take_keepers(&self) -> Vec<IssuerKeeper> {
+        std::mem::take(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner).waiting)
+    }
+
+    /// Every issuer that is needed now, by name.
+    pub fn issuers(&self) -> Vec<Arc<Issuer>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut issuers: Vec<Arc<Issuer>> = inner.known.values().filter_map(Weak::upgrade).collect();
+        issuers.sort_by(|one, other| one.name.cmp(&other.name));
+        issuers
+    }
+}
+
+fn id_of(source: &IssuerSource) -> Digest {
+    let jwks = source.jwks.as_ref().map(Uri::to_string).unwrap_or_default();
+    let plaintext = format!("{:?}", source.plaintext);
+    let texts = [source.issuer.as_bytes(), jwks.as_bytes(), plaintext.as_bytes(), &source.trust_id];
+    digest_of(&texts.join(&0))
+}
+
+fn plan(source: &IssuerSource, provider: Arc<ArcSwapOption<Provider>>) -> Plan<jose::KeySet> {
+    let found = match &source.jwks {
+        Some(jwks) => Source::At(jwks.clone()),
+        None => {
+            let (issuer, plaintext) = (source.issuer.clone(), source.plaintext);
+            Source::FoundBy {
+                // It was checked when the policy was prepared.
+                discovery: oidc::well_known_url(&issuer).parse().unwrap_or_default(),
+                find: Box::new(move |document| {
+                    let found = Provider::parse(document, &issuer, plaintext)
+                        .map_err(|mistake| mistake.to_string())?;
+                    let jwks = found.jwks_uri.parse().map_err(|_| "its `jwks_uri` is no URL".to_owned())?;
+                    provider.store(Some(Arc::new(found)));
+                    Ok(jwks)
+                }),
+            }
+        }
+    };
+    let keys = |document: &[u8]| {
+        jose::KeySet::from_jwks(document).map(|loaded| loaded.keys).map_err(|error| error.to_string())
+    };
+    Plan { trust: source.trust.clone(), ..Plan::new(found, keys) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(issuer: &str) -> IssuerSource {
+        IssuerSource {
+            issuer: issuer.to_owned(),
+            jwks: None,
+            trust: Trust::System,
+            trust_id: [0; 32],
+            plaintext: Plaintext::LoopbackOnly,
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_the_same_for_as_long_as_somebody_needs_it() {
+        let providers = Providers::default();
+        let one = providers.issuer(&source("https://a.test"));
+        assert!(Arc::ptr_eq(&one, &providers.issuer(&source("https://a.test"))));
+        assert!(!Arc::ptr_eq(&one, &providers.issuer(&source("https://b.test"))));
+        assert_eq!(providers.take_keepers().len(), 2);
+        assert_eq!(providers.issuers().len(), 1, "nobody holds the other one");
+        drop(one);
+        providers.issuer(&source("https://a.test"));
+        assert_eq!(providers.take_keepers().len(), 1, "it was gone, and is a new one");
+    }
+}

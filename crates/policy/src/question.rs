@@ -1,0 +1,51 @@
+//! What a policy has to know from somebody else before it can judge, and what it is told.
+//!
+//! A policy never waits and opens no socket: it says what to ask. Whoever runs the chain asks, and runs the policy
+//! again with the answer. Entry points: [`Question`], [`Answer`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use authority::Ask;
+use zeroize::Zeroizing;
+
+use crate::Issuer;
+
+/// What has to be known before a policy can judge.
+pub enum Question {
+    /// A server is to be asked.
+    Http(Box<Ask>),
+    /// Whether a password is the one of a hash. It takes long on purpose, so it has threads of its own.
+    Password {
+        /// What was shown.
+        password: Zeroizing<Vec<u8>>,
+        /// The hash, in the form of its function.
+        hash: Box<str>,
+    },
+    /// The keys of an issuer are to be fetched anew, because a token names one that is not among them, or because there
+    /// are none yet.
+    Keys(Arc<Issuer>),
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Question::Http(_) => "Http",
+            Question::Password { .. } => "Password",
+            Question::Keys(_) => "Keys",
+        })
+    }
+}
+
+/// What a policy is told.
+#[derive(Debug)]
+pub enum Answer {
+    /// A server has answered.
+    Http(authority::Answer),
+    /// Whether the password is the right one.
+    Password(bool),
+    /// Keys were fetched, or may not be fetched again so soon.
+    Keys,
+    /// Nobody could be asked, or nobody has answered in time. The text is for operators.
+    Nothing(String),
+}

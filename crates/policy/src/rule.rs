@@ -1,0 +1,282 @@
+//! Conditions in CEL over a request and its caller.
+//!
+//! What can be spoken of is declared here, once for all policies that have conditions. Nothing is looked up before a
+//! condition asks for it. Entry points: [`Rule`] is what the user writes, [`Rule::compile`] checks it,
+//! [`holds`] evaluates.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use diagnostics::{Code, Diagnostic, Diagnostics};
+use document::{Decode, Node, Shape};
+use expression::{Entries, Failure, Limits, Nanos, Program, Schema, Sequence, Type, Value, Variables};
+use message::{Headers, cookie};
+
+use crate::{Identity, RequestCx};
+
+/// A condition as it was written. It keeps its place, so that a mistake in it can be pointed at.
+#[derive(Clone)]
+pub struct Rule(Node);
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.value.fmt(f)
+    }
+}
+
+impl Decode for Rule {
+    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        String::decode(node, diagnostics).map(|_| Rule(node.clone()))
+    }
+
+    fn shape() -> Shape {
+        String::shape()
+    }
+}
+
+impl Rule {
+    /// Checks the condition; every mistake is reported at its part of the text.
+    pub fn compile(&self, diagnostics: &mut Diagnostics) -> Option<Program> {
+        let text = self.0.text().unwrap_or_default();
+        match Program::compile(text, &SCHEMA, &Type::Bool) {
+            Ok(program) => Some(program),
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    let place = self.0.part(mistake.start, mistake.end);
+                    let diagnostic = Diagnostic::error(Code::InvalidExpression, place, mistake.message);
+                    diagnostics.push(match mistake.help {
+                        Some(help) => diagnostic.help(help),
+                        None => diagnostic,
+                    });
+                }
+                None
+            }
+        }
+    }
+}
+
+macro_rules! variables {
+    ($($key:ident = $path:literal $type:expr;)*) => {
+        #[derive(Clone, Copy)]
+        #[repr(u16)]
+        enum Key { $($key,)* }
+
+        impl Key {
+            const ALL: &[Key] = &[$(Key::$key,)*];
+        }
+
+        fn declared() -> Schema {
+            Schema::new(Limits::default())
+                $(.variable($path, $type, Key::$key as u16))*
+                .lower_case_map("request.headers", Type::String, HEADERS)
+        }
+    };
+}
+
+variables! {
+    Method = "request.method" Type::String;
+    Scheme = "request.scheme" Type::String;
+    Host = "request.host" Type::String;
+    Path = "request.path" Type::String;
+    Query = "request.query" Type::map(Type::String);
+    Cookies = "request.cookies" Type::map(Type::String);
+    ClientIp = "client.ip" Type::String;
+    Consumer = "identity.consumer" Type::String;
+    How = "identity.method" Type::String;
+    Subject = "identity.subject" Type::String;
+    Groups = "identity.groups" Type::list(Type::String);
+    Scopes = "identity.scopes" Type::list(Type::String);
+    Claims = "identity.claims" Type::map(Type::Dyn);
+    Now = "now" Type::Timestamp;
+}
+
+/// The key of the headers, which are declared apart.
+const HEADERS: u16 = u16::MAX;
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(declared);
+static NO_CLAIMS: LazyLock<serde_json::Map<String, serde_json::Value>> = LazyLock::new(Default::default);
+
+/// Whether a condition holds for a request.
+///
+/// # Errors
+///
+/// Why it has no value. Then it does not hold.
+pub fn holds(program: &Program, cx: &RequestCx<'_>) -> Result<bool, Failure> {
+    let identity = cx.identity();
+    let client = cx.client.to_string();
+    let view = View {
+        cx,
+        client: &client,
+        identity,
+        headers: Fields(&cx.head.headers),
+        query: Query(cx.head.query().unwrap_or_default()),
+        cookies: Cookies(&cx.head.headers),
+        groups: Texts(identity.map_or(&[], |identity| &identity.groups)),
+        scopes: Texts(identity.map_or(&[], |identity| &identity.scopes)),
+    };
+    program.evaluate(&view)
+}
+
+struct View<'a> {
+    cx: &'a RequestCx<'a>,
+    client: &'a str,
+    identity: Option<&'a Identity>,
+    headers: Fields<'a>,
+    query: Query<'a>,
+    cookies: Cookies<'a>,
+    groups: Texts<'a>,
+    scopes: Texts<'a>,
+}
+
+impl Variables for View<'_> {
+    fn variable(&self, key: u16) -> Option<Value<'_>> {
+        if key == HEADERS {
+            return Some(Value::map(&self.headers));
+        }
+        let head = &*self.cx.head;
+        Some(match Key::ALL.get(usize::from(key))? {
+            Key::Method => text(head.method_bytes()),
+            Key::Scheme => Value::from(if self.cx.is_encrypted() { "https" } else { "http" }),
+            Key::Host => Value::from(head.host().unwrap_or_default()),
+            Key::Path => text(head.path()),
+            Key::Query => Value::map(&self.query),
+            Key::Cookies => Value::map(&self.cookies),
+            Key::ClientIp => Value::from(self.client),
+            Key::Consumer => Value::from(
+                self.identity.and_then(|identity| identity.consumer.as_deref()).unwrap_or_default(),
+            ),
+            Key::How => Value::from(self.cx.state.caller().method()),
+            Key::Subject => Value::from(self.identity.map_or("", |identity| &identity.subject)),
+            Key::Groups => Value::list(&self.groups),
+            Key::Scopes => Value::list(&self.scopes),
+            Key::Claims => Value::json_map(self.identity.map_or(&NO_CLAIMS, |identity| &identity.claims)),
+            Key::Now => Value::Timestamp(Nanos::from_ms(self.cx.now.saturating_mul(1000))),
+        })
+    }
+}
+
+/// Text of a request. What is not UTF-8 is shown as it would be read.
+fn text(bytes: &[u8]) -> Value<'_> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Value::from(text),
+        Err(_) => Value::from(String::from_utf8_lossy(bytes).into_owned()),
+    }
+}
+
+/// Header fields by name. Several of one name are one value, with commas between them (RFC 9110 §5.2).
+struct Fields<'a>(&'a Headers);
+
+impl Entries for Fields<'_> {
+    fn find(&self, key: &str) -> Option<Value<'_>> {
+        let mut values = self.0.iter().filter(|(name, _)| name.eq_ignore_ascii_case(key.as_bytes()));
+        let (_, first) = values.next()?;
+        let Some((_, second)) = values.next() else { return Some(text(first)) };
+        let mut joined = [first, second].join(&b", "[..]);
+        values.for_each(|(_, more)| {
+            joined.extend_from_slice(b", ");
+            joined.extend_from_slice(more);
+        });
+        Some(Value::from(String::from_utf8_lossy(&joined).into_owned()))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| name.eq_ignore_ascii_case(key.as_bytes()))
+    }
+
+    fn len(&self) -> usize {
+        (0..self.0.len()).filter(|at| self.is_first(*at)).count()
+    }
+
+    fn key(&self, index: usize) -> Option<Value<'_>> {
+        let at = (0..self.0.len()).filter(|at| self.is_first(*at)).nth(index)?;
+        let (name, _) = self.0.iter().nth(at)?;
+        Some(Value::from(String::from_utf8_lossy(name).to_ascii_lowercase()))
+    }
+}
+
+impl Fields<'_> {
+    /// Whether the field at a place is the first one of its name.
+    fn is_first(&self, at: usize) -> bool {
+        let Some((name, _)) = self.0.iter().nth(at) else { return false };
+        !self.0.iter().take(at).any(|(other, _)| other.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Parameters of the query by name, decoded; of several with one name the first one.
+struct Query<'a>(&'a [u8]);
+
+impl Entries for Query<'_> {
+    fn find(&self, key: &str) -> Option<Value<'_>> {
+        let mut found = None;
+        router::any_query_value(self.0, key.as_bytes(), |value| {
+            found = Some(String::from_utf8_lossy(value).into_owned());
+            true
+        });
+        found.map(Value::from)
+    }
+
+    fn len(&self) -> usize {
+        self.names().len()
+    }
+
+    fn key(&self, index: usize) -> Option<Value<'_>> {
+        self.names().into_iter().nth(index).map(Value::from)
+    }
+}
+
+impl Query<'_> {
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for pair in self.0.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+            let name = String::from_utf8_lossy(&router::decoded_query(name)).into_owned();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+/// Cookies by name; of several with one name the first one.
+struct Cookies<'a>(&'a Headers);
+
+impl Entries for Cookies<'_> {
+    fn find(&self, key: &str) -> Option<Value<'_>> {
+        cookie(self.0, key.as_bytes()).map(text)
+    }
+
+    fn len(&self) -> usize {
+        self.names().len()
+    }
+
+    fn key(&self, index: usize) -> Option<Value<'_>> {
+        self.names().into_iter().nth(index).map(text)
+    }
+}
+
+impl Cookies<'_> {
+    fn names(&self) -> Vec<&[u8]> {
+        let mut names: Vec<&[u8]> = Vec::new();
+        let pairs = self.0.values(b"cookie").flat_map(|field| field.split(|byte| *byte == b';'));
+        for pair in pairs {
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+struct Texts<'a>(&'a [Box<str>]);
+
+impl Sequence for Texts<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn at(&self, index: usize) -> Option<Value<'_>> {
+        self.0.get(index).map(|text| Value::from(&**text))
+    }
+}
