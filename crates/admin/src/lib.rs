@@ -7,6 +7,7 @@ mod access;
 mod canaries;
 mod certificates;
 mod drain;
+mod issuers;
 mod listen;
 mod pages;
 mod routes;

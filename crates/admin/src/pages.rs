@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use telemetry::Metrics;
 
 use crate::access::{self, Denied};
-use crate::{canaries, certificates, drain, routes, services};
+use crate::{canaries, certificates, drain, issuers, routes, services};
 
 /// What there is, and what it says.
 const PAGES: &[(&str, &str)] = &[
@@ -33,6 +33,7 @@ const PAGES: &[(&str, &str)] = &[
         "/canaries/ROUTE/ORDER",
         "POST: `pause`, `resume`, `promote`, `abort` or `restart` the canary of a route",
     ),
+    ("/issuers", "whose tokens are believed, which keys they have, and how fetching these goes"),
     ("/certificates", "the certificates of each listener, when they end, and how orders by ACME go"),
 ];
 
@@ -80,6 +81,7 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
         "/routes" => json_reply(&routes::page(view)),
         "/canaries" => json_reply(&canaries::page(view)),
         "/certificates" => json_reply(&certificates::page(view, SystemTime::now())),
+        "/issuers" => json_reply(&issuers::page(view)),
         "/services" => json_reply(&services::page(view)),
         _ => text(StatusCode::NOT_FOUND, &format!("There is no such page. There are:\n\n{}", index())),
     }

@@ -2,6 +2,7 @@
 //!
 //! It must not know what is asked, nor whether an answer is good news. Entry point: [`Client::ask`].
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,12 @@ enum Way {
 impl Default for Client {
     fn default() -> Client {
         Client::new()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::BindError;
 use crate::canaries::{self, Canaries};
 use crate::certificates::{self, KeepError, Keepers, Orders};
 use crate::health::{Known as KnownHealth, Probes};
+use crate::issuers::Issuers;
 use crate::listeners::{Listeners, Planned};
 use crate::log::{self, LogError};
 use crate::memory;
@@ -69,6 +70,7 @@ pub struct Gateway {
     keepers: Keepers,
     probes: Probes,
     canaries: Canaries,
+    issuers: Issuers,
     shared: Arc<Shared>,
     memory: Option<memory::Watch>,
     log: Option<Sink>,
@@ -113,6 +115,7 @@ impl Gateway {
             names,
             probes,
             canaries: Canaries::new(&metrics, report),
+            issuers: Issuers::new(Arc::clone(&metrics)),
             shared: Arc::clone(&shared),
             memory: None,
             keepers: Keepers::new(snapshot.acme.clone(), Arc::clone(&metrics), report),
@@ -205,6 +208,7 @@ impl Gateway {
         };
         self.names.add(snapshot, &self.queues, report).await.map_err(StartError::Resolver)?;
         let keepers = self.keepers.plan(snapshot).map_err(StartError::Keep)?;
+        self.issuers.adopt(snapshot, report).await;
         Ok((Prepared { listeners, log, same_log }, keepers))
     }
 

@@ -15,6 +15,7 @@ use telemetry::Metrics;
 use crate::canaries::{self, CanaryOrder, CanaryView};
 use crate::certificates::Orders;
 use crate::health::{self, DrainError, Ejected, ServiceHealth};
+use crate::issuers::{self, IssuerView};
 use crate::names::{self, Known};
 
 /// A worker that was not seen for so long hangs.
@@ -70,6 +71,11 @@ pub struct View {
 }
 
 impl View {
+    /// Whose tokens are believed, and how fetching their keys goes.
+    pub fn issuers(&self) -> Vec<IssuerView> {
+        issuers::view(&self.active().snapshot)
+    }
+
     /// Of a gateway that is about to start with this configuration.
     pub fn new(active: Active, metrics: Arc<Metrics>) -> Rc<View> {
         Rc::new(View {

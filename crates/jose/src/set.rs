@@ -123,6 +123,12 @@ impl KeySet {
         Ok(Loaded { keys: Self::from_keys(keys)?, skipped })
     }
 
+    /// The keys, to put them into another set.
+    #[must_use]
+    pub fn into_keys(self) -> Vec<Key> {
+        self.keys
+    }
+
     /// The keys.
     #[must_use]
     pub fn keys(&self) -> &[Key] {

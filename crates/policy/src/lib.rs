@@ -7,11 +7,13 @@
 
 mod authenticate;
 mod chain;
+mod claims;
 mod compiling;
 mod consumers;
 mod contract;
 mod field;
 mod identity;
+mod issuer_source;
 mod list;
 mod places;
 mod providers;
@@ -28,6 +30,7 @@ pub mod authorize;
 pub mod basic;
 pub mod fault;
 pub mod headers;
+pub mod jwt;
 pub mod mtls;
 pub mod request_id;
 pub mod security_headers;

@@ -136,6 +136,7 @@ policies! {
     who is calling {
         mtls: Mtls,
         api_key: ApiKey,
+        jwt: Jwt,
         basic: Basic,
     }
     what is done {
@@ -179,7 +180,6 @@ pub const NOT_BUILT: &[(&str, &str)] = &[
     ("cors", "cross-origin requests of browsers"),
     ("hmac", "signed requests"),
     ("ip_filter", "rules by client address"),
-    ("jwt", "JSON Web Tokens"),
     ("oidc", "login with OpenID Connect"),
     ("quota", "limits by day and month"),
     ("rate_limit", "limits by second and minute"),

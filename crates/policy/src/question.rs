@@ -22,6 +22,11 @@ pub enum Question {
         /// The hash, in the form of its function.
         hash: Box<str>,
     },
+    /// The body of the request, which is not forwarded then.
+    Body {
+        /// The most bytes that it may have.
+        most: usize,
+    },
     /// The keys of an issuer are to be fetched anew, because a token names one that is not among them, or because there
     /// are none yet.
     Keys(Arc<Issuer>),
@@ -32,6 +37,7 @@ impl fmt::Debug for Question {
         f.write_str(match self {
             Question::Http(_) => "Http",
             Question::Password { .. } => "Password",
+            Question::Body { .. } => "Body",
             Question::Keys(_) => "Keys",
         })
     }
@@ -44,6 +50,8 @@ pub enum Answer {
     Http(authority::Answer),
     /// Whether the password is the right one.
     Password(bool),
+    /// The body of the request.
+    Body(Vec<u8>),
     /// Keys were fetched, or may not be fetched again so soon.
     Keys,
     /// Nobody could be asked, or nobody has answered in time. The text is for operators.

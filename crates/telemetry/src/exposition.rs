@@ -72,6 +72,8 @@ families! {
     UP_EJECTIONS = "gateward_upstream_ejections_total" "counter" ["service, cause"] "Addresses that were ejected: after failures `in_a_row`, for a `failure_rate`, because they were `slow`, or `stalled`.";
     CANARY_SHARE = "gateward_canary_share_ratio" "gauge" ["route"] "Which share of the requests of a route its canary gets.";
     CANARY_STATE = "gateward_canary_state" "gauge" ["route"] "How the canary of a route stands: 0 it goes forward, 1 paused, 2 promoted, 3 rolled back.";
+    ISSUER_FETCHES = "gateward_issuer_key_fetches_total" "counter" ["issuer, result"] "Fetches of the keys of an issuer of tokens: `fetched`, or `failed`, where the last good keys stay in use.";
+    ISSUER_SUCCESS = "gateward_issuer_keys_fetched_timestamp_seconds" "gauge" ["issuer"] "When the keys of an issuer were fetched the last time; 0 for never.";
     CONNECTIONS = "gateward_connections" "gauge" ["listener"] "Open connections of clients.";
     ACCEPTED = "gateward_connections_accepted_total" "counter" ["listener"] "Connections of clients that were accepted.";
     REFUSED = "gateward_connections_refused_total" "counter" ["listener"] "Connections that were refused because the listener had as many as it may have.";
@@ -194,6 +196,7 @@ impl Metrics {
         self.health.render(&mut text);
         self.ejections.render(&mut text);
         self.canaries.render(&mut text);
+        self.issuers.render(&mut text);
         self.render_listeners(&mut text);
         self.certificates.render(&mut text);
         self.render_gateway(&mut text);

@@ -75,6 +75,7 @@ pub struct Metrics {
     pub(crate) health: crate::HealthNumbers,
     pub(crate) ejections: crate::EjectionNumbers,
     pub(crate) canaries: crate::CanaryNumbers,
+    pub(crate) issuers: crate::IssuerNumbers,
     pub(crate) applied: AtomicU64,
     pub(crate) rejected: AtomicU64,
     last_failed: AtomicBool,
@@ -100,6 +101,7 @@ impl Metrics {
             health: crate::HealthNumbers::default(),
             ejections: crate::EjectionNumbers::default(),
             canaries: crate::CanaryNumbers::default(),
+            issuers: crate::IssuerNumbers::default(),
             applied: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             last_failed: AtomicBool::new(false),
@@ -122,6 +124,11 @@ impl Metrics {
     /// What the access log has written and dropped.
     pub fn log(&self) -> &Arc<LogCounts> {
         &self.log
+    }
+
+    /// How fetching the keys of issuers goes.
+    pub fn issuers(&self) -> &crate::IssuerNumbers {
+        &self.issuers
     }
 
     /// How long the gateway has been running.

@@ -15,6 +15,9 @@ use crate::parser::{Call, Node, Tree};
 use crate::schema::Type;
 use crate::value::Value;
 
+/// The most patterns: each keeps an automaton, and a part of it that is built as needed, in memory.
+const MAX_PATTERNS: usize = 16;
+
 impl Checker<'_> {
     pub(super) fn call(&mut self, span: Span, call: &Call) -> Typed {
         let known = MACROS.iter().find(|(name, _)| *name == call.name);
@@ -61,6 +64,12 @@ impl Checker<'_> {
             );
             return self.nothing(span);
         };
+        self.patterns += 1;
+        if self.patterns > MAX_PATTERNS {
+            let message = format!("there are more than {MAX_PATTERNS} patterns");
+            self.mistake(Mistake::new(pattern.span, message).with_help("join some of them: `a|b`"));
+            return self.nothing(span);
+        }
         match Pattern::compile(literal) {
             Ok(compiled) => {
                 let bytes = usize::try_from(text.size.bytes).unwrap_or(usize::MAX);

@@ -111,11 +111,14 @@ pub(crate) struct Checker<'s> {
     used: Vec<String>,
     locals: Vec<Local>,
     heaviest: Option<Heaviest>,
+    /// How many patterns there are.
+    patterns: usize,
 }
 
 impl<'s> Checker<'s> {
     pub(crate) fn new(schema: &'s Schema) -> Self {
-        Self { schema, mistakes: Vec::new(), used: Vec::new(), locals: Vec::new(), heaviest: None }
+        let (mistakes, used, locals) = (Vec::new(), Vec::new(), Vec::new());
+        Self { schema, mistakes, used, locals, heaviest: None, patterns: 0 }
     }
 
     /// Checks a whole condition, whose value must be of a type.

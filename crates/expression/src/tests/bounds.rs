@@ -32,6 +32,13 @@ fn sources_and_trees_are_bounded() {
     assert!(only_message(&wide).contains("more than 1000 parts"));
 }
 
+#[test]
+fn patterns_are_bounded_in_number() {
+    let patterns = |number| vec!["request.path.matches('a')"; number].join(" || ");
+    assert_eq!(holds(&patterns(16)), Ok(true));
+    assert!(only_message(&patterns(17)).contains("more than 16 patterns"));
+}
+
 /// A chain is as wide as it likes: it is not nested.
 #[test]
 fn long_chains_are_no_deep_trees() {

@@ -1,5 +1,6 @@
 //! The same expressions in the interpreter of the `cel` crate: both must come to the same value, or both to an error.
 
+use cel::common::ast::{Expr, LiteralValue};
 use cel::parser::PrattParser;
 use proptest::prelude::*;
 
@@ -102,6 +103,32 @@ fn theirs(source: &str) -> Result<bool, String> {
     }
 }
 
+/// A literal of a string, or something close to one.
+fn literals() -> impl Strategy<Value = String> {
+    let pieces = [
+        "a",
+        "ß",
+        "😀",
+        "'",
+        "\"",
+        "\\",
+        "n",
+        "x41",
+        "xff",
+        "u00e9",
+        "U0001f600",
+        "ud800",
+        "101",
+        "400",
+        "?",
+        "`",
+    ];
+    let quotes = prop::sample::select(&["'", "\"", "\'\'\'", "\"\"\""][..]);
+    let prefix = prop::sample::select(&["", "r", "R", "b", "B", "br", "bR"][..]);
+    (prefix, quotes, prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..6))
+        .prop_map(|(prefix, quote, pieces)| format!("{prefix}{quote}{}{quote}", pieces.concat()))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
@@ -119,5 +146,27 @@ proptest! {
             (Err(_), Err(_)) => {}
             _ => prop_assert!(false, "{source}: {ours:?}, but {theirs:?}"),
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
+
+    #[test]
+    fn literals_mean_the_same(source in literals()) {
+        let program = Program::compile(&source, &schema(), &Type::Dyn);
+        let request = Request::default();
+        let ours = program.as_ref().ok().and_then(|program| match program.value(&request).ok()? {
+            Value::Text(text) => Some(text.as_bytes().to_vec()),
+            Value::Bytes(bytes) => Some(bytes.to_vec()),
+            _ => None,
+        });
+        let parsed = PrattParser::default().parse(&source).ok();
+        let theirs = parsed.and_then(|parsed| match parsed.expr {
+            Expr::Literal(LiteralValue::String(text)) => Some(text.inner().as_bytes().to_vec()),
+            Expr::Literal(LiteralValue::Bytes(bytes)) => Some(bytes.inner().to_vec()),
+            _ => None,
+        });
+        prop_assert_eq!(ours, theirs, "{}", source);
     }
 }

@@ -1,0 +1,293 @@
+//! Who is calling, out of the claims of a token.
+//!
+//! Whoever calls has verified the claims before; here nothing is verified. It must not know where the claims come from:
+//! a signed token, the answer of a server, a login. Entry points: [`Mapping::identity`]; [`headers`] and [`claim_name`]
+//! check what the user writes.
+
+use std::rc::Rc;
+
+use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
+use document::keywords;
+use message::Headers;
+use serde_json::{Map, Value};
+
+use crate::authenticate::Refused;
+use crate::field::header_name;
+use crate::identity::{CONSUMER_FIELD, Told, is_identity_field, reads_like};
+use crate::places::Places;
+use crate::{Caller, Consumers, Identity};
+
+/// Services refuse heads that are much larger, so what is longer is not told, in bytes.
+const LONGEST: usize = 8192;
+
+/// Fields of requests that have a meaning of their own. What tells of callers is taken from all requests of clients, so
+/// these could not be used for it without harm.
+const TAKEN: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "content-encoding",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "early-data",
+    "forwarded",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "max-forwards",
+    "origin",
+    "proxy",
+    "proxy-authorization",
+    "range",
+    "referer",
+    "set-cookie",
+    "traceparent",
+    "tracestate",
+    "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-original-url",
+    "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
+];
+
+keywords! {
+    /// Whether it has to be a consumer of the configuration.
+    pub enum Needed {
+        /// Somebody who is not named under `consumers` is refused.
+        Required = "required",
+        /// Somebody whose token is valid is let through, named there or not.
+        Optional = "optional",
+    }
+}
+
+/// A field for a service, with the claim that its value comes from: the name is in lower case.
+pub(crate) type Field = (Box<[u8]>, Box<str>);
+
+/// How claims become an identity. A claim is named by its key, or by a path through objects: `realm_access.roles`. A key
+/// that has dots itself comes first.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    /// The kind of policy that recognises the caller, as logs have it.
+    pub(crate) method: &'static str,
+    /// Where the subject of a consumer stands. The first claim that is there counts, and no other: names of clients and of
+    /// users come from different hands, and may be the same (RFC 9068 §5).
+    pub(crate) consumer_claims: Box<[Box<str>]>,
+    /// Somebody who is no consumer is refused.
+    pub(crate) consumer_required: bool,
+    /// Where the scopes stand: a text with spaces between them (RFC 8693 §4.2), or a list.
+    pub(crate) scope_claim: Box<str>,
+    /// Where the groups stand: a list, or a text that is one group.
+    pub(crate) groups_claim: Box<str>,
+    /// What services are told.
+    pub(crate) headers: Box<[Field]>,
+}
+
+impl Mapping {
+    /// Who a token belongs to. Its issuer is what `iss` says.
+    ///
+    /// # Errors
+    ///
+    /// It belongs to no consumer, and has to.
+    pub(crate) fn identity(
+        &self,
+        claims: Map<String, Value>,
+        consumers: &Consumers,
+    ) -> Result<Identity, Refused> {
+        let consumer = self.consumer(&claims, consumers);
+        if consumer.is_none() && self.consumer_required {
+            return Err(Refused::new("unknown", "The token belongs to no consumer."));
+        }
+        let own = consumer.map_or(&[][..], |consumer| &consumer.groups);
+        let groups = own.iter().map(|group| &**group).chain(items(claim(&claims, &self.groups_claim)));
+        let scopes = match claim(&claims, &self.scope_claim) {
+            Some(Value::String(text)) => once_each(text.split_ascii_whitespace()),
+            other => once_each(items(other)),
+        };
+        let name = consumer.map(|consumer| (CONSUMER_FIELD.into(), consumer.name().as_bytes().into()));
+        let told = self.headers.iter().filter_map(|(name, path)| {
+            let value = field_value(claim(&claims, path)?)?;
+            Some((name.clone(), value.into_bytes().into()))
+        });
+        Ok(Identity {
+            index: consumer.and_then(|consumer| consumer.index),
+            consumer: consumer.and_then(|consumer| consumer.consumer.clone()),
+            subject: subject(&claims),
+            groups: once_each(groups),
+            scopes,
+            fields: name.into_iter().chain(told).collect::<Vec<Told>>().into(),
+            claims,
+        })
+    }
+
+    /// How a request holds on to somebody who was recognised by this.
+    #[inline]
+    pub(crate) fn caller(&self, identity: &Rc<Identity>) -> Caller {
+        Caller::Verified(Rc::clone(identity), self.method)
+    }
+
+    /// Names of the fields, besides `x-consumer`, by which services are told of callers.
+    pub(crate) fn told_fields(&self) -> Vec<&[u8]> {
+        self.headers.iter().map(|(name, _)| &**name).collect()
+    }
+
+    fn consumer<'c>(&self, claims: &Map<String, Value>, consumers: &'c Consumers) -> Option<&'c Identity> {
+        let value = self.consumer_claims.iter().find_map(|path| claim(claims, path))?;
+        let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
+        let index = match value {
+            Value::String(subject) => consumers.by_token(issuer, subject),
+            // Some issuers number their subjects.
+            Value::Number(number) => consumers.by_token(issuer, &number.to_string()),
+            _ => None,
+        };
+        consumers.identity(index?)
+    }
+}
+
+/// A claim by its key or path; `None` for one that is null.
+pub(crate) fn claim<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'c Value> {
+    let mut object = claims;
+    let mut path = path;
+    // Each round takes at least one byte of the path.
+    loop {
+        if let Some(value) = object.get(path) {
+            return Some(value).filter(|value| !value.is_null());
+        }
+        let longest = path.rmatch_indices('.').find_map(|(dot, _)| {
+            let (key, rest) = path.split_at_checked(dot)?;
+            Some((object.get(key)?.as_object()?, rest.get(1..)?))
+        });
+        (object, path) = longest?;
+    }
+}
+
+/// What a token says about who it is.
+fn subject(claims: &Map<String, Value>) -> Box<str> {
+    let mut found =
+        ["sub", "client_id", "username"].into_iter().filter_map(|name| match claims.get(name)? {
+            Value::String(text) if !text.is_empty() => Some(text.as_str().into()),
+            Value::Number(number) => Some(number.to_string().into()),
+            _ => None,
+        });
+    found.next().unwrap_or_default()
+}
+
+/// The texts of a list, or a text as the only one. What is no text is nobody's group and no scope.
+fn items(value: Option<&Value>) -> impl Iterator<Item = &str> {
+    let values = match value {
+        Some(Value::Array(values)) => values,
+        Some(value) => std::slice::from_ref(value),
+        None => &[],
+    };
+    values.iter().filter_map(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// Each text once, in order of appearance.
+fn once_each<'t>(texts: impl Iterator<Item = &'t str>) -> Box<[Box<str>]> {
+    let mut seen = std::collections::HashSet::new();
+    texts.filter(|text| seen.insert(*text)).map(Into::into).collect()
+}
+
+/// A claim as the value of a field; `None` where it cannot be one, or says nothing.
+///
+/// Texts, numbers and booleans are written as they are. Texts of a list have commas between them, unless that could be
+/// read in another way: then, and for all else, it is JSON.
+fn field_value(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Null => return None,
+        Value::String(text) => text.clone(),
+        Value::Array(values) => joined(values).unwrap_or_else(|| value.to_string()),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    };
+    // What surrounds a value is taken away by whoever reads it (RFC 9110 §5.5): it would be another value there.
+    let stands = !text.is_empty()
+        && text.len() <= LONGEST
+        && text.trim_ascii().len() == text.len()
+        && Headers::is_valid_value(text.as_bytes());
+    stands.then_some(text)
+}
+
+/// Texts with commas between them; `None` where that could be taken for other texts, or for JSON.
+fn joined(values: &[Value]) -> Option<String> {
+    let mut whole = String::new();
+    for value in values {
+        let text = value.as_str()?;
+        let plain = !text.is_empty() && !text.contains(',') && text.trim_ascii().len() == text.len();
+        if !plain || (whole.is_empty() && text.starts_with('[')) {
+            return None;
+        }
+        if !whole.is_empty() {
+            whole.push(',');
+        }
+        whole.push_str(text);
+    }
+    Some(whole)
+}
+
+/// Checks the name of a claim, or the path to it.
+pub(crate) fn claim_name(name: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Box<str>> {
+    if !name.is_empty() {
+        return Some(name.as_str().into());
+    }
+    diagnostics.push(
+        Diagnostic::error(Code::InvalidValue, name.span, "a claim needs a name")
+            .help("write its name, or the path to it: `realm_access.roles`"),
+    );
+    None
+}
+
+/// Checks which fields services get, and of which claims. `places` is where the token may stand. Every mistake is
+/// reported.
+pub(crate) fn headers(
+    written: Option<&document::Map<Spanned<String>>>,
+    places: &Places,
+    diagnostics: &mut Diagnostics,
+) -> Option<Box<[Field]>> {
+    let mut whole = true;
+    let mut fields: Vec<Field> = Vec::new();
+    for (written, path) in written.into_iter().flat_map(document::Map::iter) {
+        let name = header_name(written, diagnostics).map(|name| name.to_ascii_lowercase());
+        let path = claim_name(path, diagnostics);
+        let (Some(name), Some(path)) = (name, path) else {
+            whole = false;
+            continue;
+        };
+        let is = |other: &[u8]| reads_like(&name, other);
+        let wrong = if TAKEN.iter().any(|taken| is(taken.as_bytes())) {
+            Some((
+                "has a meaning of its own, so it cannot tell services of callers",
+                "take a name of your own, such as `x-user`",
+            ))
+        } else if is(CONSUMER_FIELD) {
+            Some((
+                "tells services the name of the consumer already",
+                "take another name, such as `x-consumer-id`",
+            ))
+        } else if is_identity_field(&name) && !name.starts_with(CONSUMER_FIELD) {
+            Some(("could be taken for another field", "write `-` in it"))
+        } else if places.headers.iter().any(|place| is(place)) {
+            Some((
+                "is where the token stands, so clients could not send it",
+                "take another name, such as `x-user`",
+            ))
+        } else if fields.iter().any(|(other, _)| is(other)) {
+            Some(("is given twice, or could be taken for another one that is given", "write each field once"))
+        } else {
+            None
+        };
+        if let Some((what, help)) = wrong {
+            let message = format!("`{}` {what}", written.value);
+            diagnostics.push(Diagnostic::error(Code::InvalidHeader, written.span, message).help(help));
+            whole = false;
+        }
+        fields.push((name.into(), path));
+    }
+    whole.then(|| fields.into())
+}

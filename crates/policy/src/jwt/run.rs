@@ -1,0 +1,174 @@
+//! Recognises callers by JSON Web Tokens.
+//!
+//! A token that was verified is remembered by its digest until it ends, or until its key is withdrawn: then a request
+//! costs one digest and one look into a table. One that names a key which is not known makes the keys be fetched anew,
+//! and waits for that, but only as often as the issuer can bear.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use jose::{KeySet, Refusal, Rules, Token};
+use message::{Fault, RequestHead};
+
+use crate::authenticate::{REALM, Refused};
+use crate::claims::Mapping;
+use crate::places::Places;
+use crate::{Answer, Caller, Digest, Finding, Issuer, Question, RequestCx, Shown, Verdict, digest_of};
+
+/// The kind, as logs have it.
+pub(super) const KIND: &str = "jwt";
+/// How long a token without an end is remembered, in seconds.
+const ENDLESS: u64 = 300;
+
+/// Where keys come from.
+#[derive(Debug)]
+pub(crate) enum Keys {
+    /// They are part of the configuration.
+    Written(KeySet),
+    /// The issuer publishes them.
+    Fetched(Arc<Issuer>),
+}
+
+/// Ready to run.
+#[derive(Debug)]
+pub struct Ready {
+    pub(crate) keys: Keys,
+    pub(crate) rules: Rules,
+    pub(crate) places: Places,
+    pub(crate) mapping: Mapping,
+    pub(crate) forward: bool,
+    pub(crate) scope: Digest,
+}
+
+impl Ready {
+    /// Who shows a token, and whether it is genuine and holds.
+    #[inline]
+    pub fn authenticate(&self, cx: &mut RequestCx<'_>) -> Verdict {
+        let Some(digest) = self.places.show(cx.head, digest_of) else { return Verdict::Missing };
+        let shown = Shown { scope: self.scope, digest };
+        match self.remembered(&shown, cx) {
+            Some(caller) => Verdict::Known(caller),
+            None => self.verify(shown, cx),
+        }
+    }
+
+    /// What is remembered of a token, if it and its key hold still.
+    #[inline]
+    fn remembered(&self, shown: &Shown, cx: &mut RequestCx<'_>) -> Option<Caller> {
+        let generation = match &self.keys {
+            Keys::Written(_) => 0,
+            Keys::Fetched(issuer) => issuer.keys().generation(),
+        };
+        let finding = cx.verified.get(shown, cx.now)?;
+        let identity = Rc::clone(finding.identity.as_ref()?);
+        if finding.generation != generation {
+            // The keys were fetched anew: is this one still among them?
+            let key = finding.key?;
+            let Keys::Fetched(issuer) = &self.keys else { return None };
+            if !issuer.keys().load().as_ref().is_some_and(|keys| keys.contains(&key)) {
+                cx.verified.forget(shown);
+                return None;
+            }
+            if let Some(mut finding) = cx.verified.get_mut(shown) {
+                finding.generation = generation;
+            }
+        }
+        Some(self.mapping.caller(&identity))
+    }
+
+    /// Verifies a token that is not remembered.
+    fn verify(&self, shown: Shown, cx: &mut RequestCx<'_>) -> Verdict {
+        let now = cx.now;
+        // Read before the keys: what is remembered is then never older than its number says.
+        let (generation, verified) = match &self.keys {
+            Keys::Written(keys) => (0, self.look(cx.head, keys, now)),
+            Keys::Fetched(issuer) => {
+                let generation = issuer.keys().generation();
+                match issuer.keys().load().as_ref() {
+                    Some(keys) => (generation, self.look(cx.head, keys, now)),
+                    None if cx.answer.take().is_some() => return Verdict::Fault(Fault::AuthorityUnavailable),
+                    None => return Verdict::Ask(Box::new(Question::Keys(Arc::clone(issuer)))),
+                }
+            }
+        };
+        let answered = matches!(cx.answer.take(), Some(Answer::Keys | Answer::Nothing(_)));
+        let token = match (verified, &self.keys) {
+            (None, _) => return Verdict::Missing,
+            (Some(Ok(token)), _) => token,
+            (Some(Err(Refusal::UnknownKey)), Keys::Fetched(issuer)) if !answered => {
+                return Verdict::Ask(Box::new(Question::Keys(Arc::clone(issuer))));
+            }
+            (Some(Err(refusal)), _) => {
+                return Verdict::Refused(Refused::new(
+                    refusal.as_str(),
+                    format!("The token is refused: {refusal}."),
+                ));
+            }
+        };
+        let Token { claims, expires, thumbprint, .. } = token;
+        let until = self.end(&claims, expires, now);
+        match self.mapping.identity(claims, cx.consumers) {
+            Ok(identity) => {
+                let identity = Rc::new(identity);
+                let finding = Finding {
+                    identity: Some(Rc::clone(&identity)),
+                    until,
+                    key: Some(thumbprint),
+                    generation,
+                };
+                cx.verified.put(shown, finding);
+                Verdict::Known(self.mapping.caller(&identity))
+            }
+            Err(refused) => Verdict::Refused(refused),
+        }
+    }
+
+    fn look(&self, head: &RequestHead, keys: &KeySet, now: u64) -> Option<Result<Token, Refusal>> {
+        self.places.show(head, |token| jose::verify(token, keys, &self.rules, now))
+    }
+
+    /// Until when a token holds, in seconds since 1970.
+    fn end(
+        &self,
+        claims: &serde_json::Map<String, serde_json::Value>,
+        expires: Option<u64>,
+        now: u64,
+    ) -> u64 {
+        let issued = claims.get("iat").and_then(serde_json::Value::as_f64).map(|at| at as u64);
+        let aged = self.rules.max_age.zip(issued).map(|(age, issued)| issued.saturating_add(age));
+        let end = expires.into_iter().chain(aged).min();
+        end.map_or(now.saturating_add(ENDLESS), |end| end.saturating_add(self.rules.leeway))
+    }
+
+    /// What could be shown (RFC 6750 §3).
+    pub fn challenge(&self, refused: Option<&Refused>) -> Option<Cow<'static, str>> {
+        let scheme = String::from_utf8_lossy(&self.places.scheme);
+        Some(match refused {
+            Some(refused) => format!(
+                "{scheme} realm=\"{REALM}\", error=\"invalid_token\", error_description=\"{}\"",
+                refused.detail.replace(['"', '\\'], "'")
+            )
+            .into(),
+            None => format!("{scheme} realm=\"{REALM}\"").into(),
+        })
+    }
+
+    /// Nobody is sent anywhere for a token; `oidc` does that.
+    pub fn invite(&self, _: &mut RequestCx<'_>) -> Option<message::Reply> {
+        None
+    }
+
+    /// Fields that hold claims.
+    pub fn told_fields(&self) -> Vec<&[u8]> {
+        self.mapping.told_fields()
+    }
+
+    /// Removes the token, unless services are to see it.
+    #[inline]
+    pub fn hide(&self, head: &mut RequestHead) {
+        if !self.forward {
+            self.places.hide(head);
+        }
+    }
+}
