@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use config::Config;
 use diagnostics::{Code, Diagnostic, Diagnostics, Span};
 use policy::{Chain, Policy};
 use snapshot::Route;
@@ -13,17 +14,31 @@ fn chains(route: &Route) -> impl Iterator<Item = &Chain> {
 
 /// Reports where policies that know callers, and what builds on them, do not fit together. The same mistake of the same
 /// policy is told once, however many routes inherit it.
-pub(crate) fn check(routes: &[Route], diagnostics: &mut Diagnostics) {
+pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnostics) {
+    let asks = |listen: &config::Listen| listen.tls.as_ref().is_some_and(|tls| tls.client_auth.is_some());
+    let anybody_asks = config.listen.iter().any(asks);
     let mut told: BTreeSet<(Span, String)> = BTreeSet::new();
     for route in routes {
         for chain in chains(route) {
-            for (span, diagnostic) in mistakes(route, chain) {
+            let unasked =
+                chain.links().iter().find(|link| !anybody_asks && matches!(&*link.policy, Policy::Mtls(_)));
+            let unasked = unasked.map(|link| (link.source, never_asked(link.source)));
+            for (span, diagnostic) in mistakes(route, chain).into_iter().chain(unasked) {
                 if told.insert((span, diagnostic.message.clone())) {
                     diagnostics.push(diagnostic);
                 }
             }
         }
     }
+}
+
+fn never_asked(place: Span) -> Diagnostic {
+    Diagnostic::warning(
+        Code::NoCredentials,
+        place,
+        "no listener asks clients for certificates, so `mtls` knows nobody",
+    )
+    .help("add `client_auth: { ca: clients.pem, mode: optional }` to the `tls` of a listener")
 }
 
 fn mistakes(route: &Route, chain: &Chain) -> Vec<(Span, Diagnostic)> {

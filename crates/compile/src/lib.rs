@@ -5,6 +5,7 @@
 
 mod acme;
 mod admin;
+mod bypass;
 mod canary;
 mod certificates;
 mod consumers;
@@ -45,7 +46,7 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
     let gateway = policies::Layer::compile(config.policies.as_ref(), &mut compiling);
     let compiled =
         routes::compile(config, &services, &gateway, (&consumers, &outside.providers), diagnostics);
-    identity::check(&compiled.routes, diagnostics);
+    identity::check(config, &compiled.routes, diagnostics);
     if complete {
         services::warn_of_unused(config, &compiled.used, diagnostics);
     }

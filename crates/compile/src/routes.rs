@@ -11,6 +11,7 @@ use policy::{Chain, Compiling, Consumers, Providers};
 use router::{Builder, HostPattern, Match, PathPattern, PatternError, RouteIndex, Router, ValuePattern};
 use snapshot::{Action, Protocol, Redirect, Route};
 
+use crate::bypass;
 use crate::policies::Layer;
 use crate::reachability;
 use crate::services::Services;
@@ -91,6 +92,7 @@ pub(crate) fn compile(
     let router = builder.build();
     if complete {
         reachability::warn(&router, &routes, &raws, diagnostics);
+        bypass::warn(&router, &routes, &raws, diagnostics);
     }
     Routes { router, routes, used }
 }

@@ -48,7 +48,8 @@ Examples:
 Examples:
   gateward check
   gateward check -c api.yaml --format json      for editors and CI
-  gateward check --deny-warnings                warnings count as errors")]
+  gateward check --deny-warnings                warnings count as errors
+  gateward check --exposure                     who can reach which route, and through what?")]
     Check(CheckOptions),
 
     /// Explain what becomes of a request, and why
@@ -167,6 +168,10 @@ pub(crate) struct CheckOptions {
     /// Warnings count as errors
     #[arg(long)]
     pub(crate) deny_warnings: bool,
+
+    /// Say for every route who can reach it, and what else can refuse them
+    #[arg(long)]
+    pub(crate) exposure: bool,
 }
 
 #[derive(Args)]

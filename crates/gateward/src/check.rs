@@ -3,7 +3,7 @@
 use diagnostics::counted;
 
 use crate::arguments::{CheckOptions, Format};
-use crate::{No, configuration, output};
+use crate::{No, configuration, exposure, output};
 
 /// Reports every diagnostic of a configuration.
 pub(crate) fn check(options: &CheckOptions) -> Result<(), No> {
@@ -17,17 +17,23 @@ pub(crate) fn check(options: &CheckOptions) -> Result<(), No> {
     let fine = outcome.snapshot.is_some() && !warned;
     match options.format {
         Format::Json => {
-            let report = serde_json::json!({
+            let mut report = serde_json::json!({
                 "ok": fine,
                 "errors": diagnostics.errors(),
                 "warnings": diagnostics.warnings(),
                 "diagnostics": diagnostics::render_json(diagnostics, &outcome.sources),
             });
+            if let (Some(snapshot), true) = (&outcome.snapshot, options.exposure) {
+                report["exposure"] = exposure::json(snapshot);
+            }
             output::line(&format!("{report:#}"));
         }
         Format::Text => {
             let text = diagnostics::render_text(diagnostics, &outcome.sources, output::stdout_takes_colour());
             output::bytes(text.as_bytes());
+            if let (Some(snapshot), true) = (&outcome.snapshot, options.exposure) {
+                output::line(&exposure::text(snapshot));
+            }
             match (&outcome.snapshot, fine) {
                 (Some(snapshot), true) => {
                     let warnings = if diagnostics.warnings() > 0 { " with the warnings above" } else { "" };

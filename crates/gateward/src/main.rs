@@ -7,6 +7,7 @@ mod check;
 mod configuration;
 mod demo;
 mod explain;
+mod exposure;
 mod operator;
 mod output;
 mod password;

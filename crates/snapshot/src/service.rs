@@ -8,7 +8,7 @@ use message::{GrpcStatus, Method};
 use crate::Health;
 
 /// The position of a service in `Snapshot::services`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct ServiceIndex(pub usize);
 
 /// A named set of endpoints. Live state is keyed by the name.
