@@ -83,7 +83,8 @@ fn every_whole_configuration_passes_the_check() {
             let output = Command::new(end_to_end::binary())
                 .args(["check", "--deny-warnings", "-c"])
                 .arg(&file)
-                .env("MOBILE_KEY", "secret")
+                .env("MOBILE_KEY", "0123456789abcdef-mobile")
+                .env("BATCH_KEY", "0123456789abcdef-batch")
                 .output()
                 .unwrap();
             checked += 1;

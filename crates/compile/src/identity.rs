@@ -16,7 +16,7 @@ fn chains(route: &Route) -> impl Iterator<Item = &Chain> {
 /// policy is told once, however many routes inherit it.
 pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnostics) {
     let asks = |listen: &config::Listen| listen.tls.as_ref().is_some_and(|tls| tls.client_auth.is_some());
-    let anybody_asks = config.listen.iter().any(asks);
+    let anybody_asks = config.listen.is_empty() || config.listen.iter().any(asks);
     let mut told: BTreeSet<(Span, String)> = BTreeSet::new();
     for route in routes {
         for chain in chains(route) {
