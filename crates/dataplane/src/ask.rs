@@ -86,7 +86,7 @@ pub(crate) async fn answer(s: &mut Serving<'_>, question: Question) -> Answer {
             }
         }
         Question::Http(ask) => match asking.client.ask(*ask).await {
-            Ok(answer) => Answer::Http(answer),
+            Ok(answer) => Answer::Http(Box::new(answer)),
             Err(trouble) => Answer::Nothing(trouble.to_string()),
         },
         Question::Keys(issuer) => fetch(&issuer, worker.unix_seconds(Instant::now())).await,

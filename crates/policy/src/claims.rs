@@ -291,3 +291,190 @@ pub(crate) fn headers(
     }
     whole.then(|| fields.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::NewConsumer;
+
+    fn map(value: Value) -> Map<String, Value> {
+        let Value::Object(map) = value else { panic!("{value}") };
+        map
+    }
+
+    fn texts(list: &[Box<str>]) -> Vec<&str> {
+        list.iter().map(|text| &**text).collect()
+    }
+
+    #[test]
+    fn claims_are_found_by_key_and_by_path() {
+        let claims = map(json!({
+            "sub": "me",
+            "none": null,
+            "realm_access": { "roles": ["a"], "none": null },
+            "https://x.test/roles": ["b"],
+            "a": { "b": { "c": 1 }, "b.c": 2 },
+            "d": { "e": 3 },
+            "d.e": { "f": 4 },
+            "": { "": 5 },
+        }));
+        for (path, want) in [
+            ("sub", Some(json!("me"))),
+            ("realm_access.roles", Some(json!(["a"]))),
+            ("https://x.test/roles", Some(json!(["b"]))),
+            ("a.b.c", Some(json!(2))),
+            ("d.e", Some(json!({ "f": 4 }))),
+            ("d.e.f", Some(json!(4))),
+            (".", Some(json!(5))),
+            ("none", None),
+            ("realm_access.none", None),
+            ("realm_access.roles.0", None),
+            ("sub.x", None),
+            ("realm_access.", None),
+            ("..", None),
+            ("x", None),
+        ] {
+            assert_eq!(claim(&claims, path), want.as_ref(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_field_says_what_the_claim_says_or_nothing() {
+        for (value, want) in [
+            (json!("ann"), Some("ann")),
+            (json!("a, b"), Some("a, b")),
+            (json!("Zoë"), Some("Zoë")),
+            (json!(42), Some("42")),
+            (json!(1.5), Some("1.5")),
+            (json!(true), Some("true")),
+            (json!(["a", "b c"]), Some("a,b c")),
+            (json!(["a,b", "c"]), Some(r#"["a,b","c"]"#)),
+            (json!(["a", ""]), Some(r#"["a",""]"#)),
+            (json!(["a", " b"]), Some(r#"["a"," b"]"#)),
+            (json!(["[\"admin\"]"]), Some(r#"["[\"admin\"]"]"#)),
+            (json!(["a", 1]), Some(r#"["a",1]"#)),
+            (json!(["a\r\nx-admin: 1", ""]), Some(r#"["a\r\nx-admin: 1",""]"#)),
+            (json!({ "a": [1] }), Some(r#"{"a":[1]}"#)),
+            (json!("a\r\nx-admin: 1"), None),
+            (json!(["a\nb"]), None),
+            (json!("a\u{7f}"), None),
+            (json!(" ann"), None),
+            (json!("ann\t"), None),
+            (json!(""), None),
+            (json!([]), None),
+            (json!(null), None),
+            (json!("x".repeat(LONGEST)), Some("x".repeat(LONGEST).as_str())),
+            (json!("x".repeat(LONGEST + 1)), None),
+        ] {
+            assert_eq!(field_value(&value).as_deref(), want, "{value}");
+        }
+    }
+
+    fn mapping() -> Mapping {
+        Mapping {
+            method: "jwt",
+            consumer_claims: ["client_id".into(), "sub".into()].into(),
+            consumer_required: false,
+            scope_claim: "scope".into(),
+            groups_claim: "groups".into(),
+            headers: [(b"x-user".as_slice().into(), "sub".into()), (b"x-id".as_slice().into(), "id".into())]
+                .into(),
+        }
+    }
+
+    fn consumers() -> Consumers {
+        Consumers::new(&[NewConsumer {
+            name: "mobile".into(),
+            groups: vec!["apps".into(), "ops".into()],
+            tokens: vec![("https://id.test".into(), "m1".into()), ("".into(), "7".into())],
+            ..NewConsumer::default()
+        }])
+    }
+
+    #[test]
+    fn an_identity_has_what_the_consumer_and_the_token_say() {
+        let claims = json!({
+            "iss": "https://id.test", "sub": "ann", "client_id": "m1",
+            "scope": "read  write read", "groups": ["dev", "ops", "", 5, ["x"], "dev"],
+        });
+        let identity = mapping().identity(map(claims), &consumers()).unwrap();
+        assert_eq!((identity.name(), identity.index, &*identity.subject), ("mobile", Some(0), "ann"));
+        assert_eq!(texts(&identity.groups), ["apps", "ops", "dev"]);
+        assert_eq!(texts(&identity.scopes), ["read", "write"]);
+        assert_eq!(identity.claims["client_id"], "m1");
+        let told: Vec<Told> = [("x-consumer", "mobile"), ("x-user", "ann")]
+            .map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into()))
+            .into();
+        assert_eq!(*identity.fields, told);
+    }
+
+    #[test]
+    fn somebody_who_is_no_consumer_is_known_by_the_token() {
+        for (claims, subject, scopes, groups) in [
+            (json!({ "sub": "ann", "scope": ["a b", "c"] }), "ann", vec!["a b", "c"], vec![]),
+            (
+                json!({ "sub": "", "client_id": "c", "groups": "Domain Admins" }),
+                "c",
+                vec![],
+                vec!["Domain Admins"],
+            ),
+            (json!({ "username": "u", "scope": 5, "groups": { "a": 1 } }), "u", vec![], vec![]),
+            (json!({ "sub": 8 }), "8", vec![], vec![]),
+            (json!({ "sub": ["ann"] }), "", vec![], vec![]),
+            // A consumer of another issuer, and one whose claim is not the first that is there.
+            (json!({ "iss": "https://x.test", "sub": "m1" }), "m1", vec![], vec![]),
+            (json!({ "client_id": "x", "sub": "7" }), "7", vec![], vec![]),
+        ] {
+            let identity = mapping().identity(map(claims.clone()), &consumers()).unwrap();
+            assert_eq!(
+                (&*identity.subject, identity.index, &identity.consumer),
+                (subject, None, &None),
+                "{claims}"
+            );
+            assert_eq!((texts(&identity.scopes), texts(&identity.groups)), (scopes, groups), "{claims}");
+            assert!(!identity.fields.iter().any(|(name, _)| **name == *CONSUMER_FIELD), "{claims}");
+            let required = Mapping { consumer_required: true, ..mapping() };
+            assert!(required.identity(map(claims), &consumers()).is_err());
+        }
+        let numbered = mapping().identity(map(json!({ "sub": 7 })), &consumers()).unwrap();
+        assert_eq!(numbered.name(), "mobile");
+    }
+
+    #[test]
+    fn fields_with_a_meaning_of_their_own_are_refused() {
+        for (written, want) in [
+            ("{ x-user: sub, X-Email: email, x-consumer-id: sub, x_team: team }", None),
+            ("{ authorization: sub }", Some("a meaning of its own")),
+            ("{ Cookie: sub }", Some("a meaning of its own")),
+            ("{ x_forwarded_for: ip }", Some("a meaning of its own")),
+            ("{ host: sub }", Some("belongs to the connection")),
+            ("{ 'x y': sub }", Some("is not a header name")),
+            ("{ x-consumer: sub }", Some("the name of the consumer already")),
+            ("{ x_consumer_id: sub }", Some("taken for another field")),
+            ("{ x-user: sub, X-User: email }", Some("given twice")),
+            ("{ x-user: sub, x_user: email }", Some("given twice")),
+            ("{ x-token: sub }", Some("where the token stands")),
+            ("{ x-user: '' }", Some("a claim needs a name")),
+        ] {
+            let mut diagnostics = Diagnostics::new();
+            let node = document::parse(diagnostics::SourceId(0), written, &mut diagnostics).unwrap();
+            let map = <document::Map<Spanned<String>> as document::Decode>::decode(&node, &mut diagnostics);
+            let places = Places {
+                headers: [b"x-token".as_slice().into()].into(),
+                query: [].into(),
+                cookies: [].into(),
+                scheme: [].into(),
+            };
+            let fields = headers(map.as_ref(), &places, &mut diagnostics);
+            let messages: Vec<_> = diagnostics.iter().map(|one| one.message.clone()).collect();
+            assert_eq!(fields.is_none(), want.is_some(), "{written}: {messages:?}");
+            if let Some(want) = want {
+                assert!(messages.len() == 1 && messages[0].contains(want), "{written}: {messages:?}");
+            }
+            let lower = fields.iter().flatten().all(|(name, _)| !name.iter().any(u8::is_ascii_uppercase));
+            assert!(lower, "{written}");
+        }
+    }
+}

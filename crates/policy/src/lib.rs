@@ -30,6 +30,7 @@ pub mod authorize;
 pub mod basic;
 pub mod fault;
 pub mod headers;
+pub mod introspection;
 pub mod jwt;
 pub mod mtls;
 pub mod request_id;

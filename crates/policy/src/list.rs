@@ -138,6 +138,7 @@ policies! {
         api_key: ApiKey,
         jwt: Jwt,
         basic: Basic,
+        introspection: Introspection,
     }
     what is done {
         request_id: RequestId,

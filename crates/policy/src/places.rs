@@ -132,9 +132,10 @@ impl Places {
     #[inline]
     pub(crate) fn hide(&self, head: &mut RequestHead) {
         for name in &self.headers {
-            if **name != *b"authorization" {
-                head.headers.remove(name);
-            } else if head.headers.values(name).any(|value| behind_scheme(value, &self.scheme).is_some()) {
+            // Another scheme is somebody else's.
+            let is_ours = **name != *b"authorization"
+                || head.headers.values(name).any(|value| behind_scheme(value, &self.scheme).is_some());
+            if is_ours {
                 head.headers.remove(name);
             }
         }

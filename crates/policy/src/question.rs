@@ -47,7 +47,7 @@ impl fmt::Debug for Question {
 #[derive(Debug)]
 pub enum Answer {
     /// A server has answered.
-    Http(authority::Answer),
+    Http(Box<authority::Answer>),
     /// Whether the password is the right one.
     Password(bool),
     /// The body of the request.

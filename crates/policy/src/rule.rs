@@ -4,7 +4,10 @@
 //! condition asks for it. Entry points: [`Rule`] is what the user writes, [`Rule::compile`] checks it,
 //! [`holds`] evaluates.
 
+use std::cell::OnceCell;
 use std::fmt;
+use std::io::Write;
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use diagnostics::{Code, Diagnostic, Diagnostics};
@@ -103,10 +106,9 @@ static NO_CLAIMS: LazyLock<serde_json::Map<String, serde_json::Value>> = LazyLoc
 /// Why it has no value. Then it does not hold.
 pub fn holds(program: &Program, cx: &RequestCx<'_>) -> Result<bool, Failure> {
     let identity = cx.identity();
-    let client = cx.client.to_string();
     let view = View {
         cx,
-        client: &client,
+        client: OnceCell::new(),
         identity,
         headers: Fields(&cx.head.headers),
         query: Query(cx.head.query().unwrap_or_default()),
@@ -119,7 +121,7 @@ pub fn holds(program: &Program, cx: &RequestCx<'_>) -> Result<bool, Failure> {
 
 struct View<'a> {
     cx: &'a RequestCx<'a>,
-    client: &'a str,
+    client: OnceCell<AddressText>,
     identity: Option<&'a Identity>,
     headers: Fields<'a>,
     query: Query<'a>,
@@ -141,7 +143,9 @@ impl Variables for View<'_> {
             Key::Path => text(head.path()),
             Key::Query => Value::map(&self.query),
             Key::Cookies => Value::map(&self.cookies),
-            Key::ClientIp => Value::from(self.client),
+            Key::ClientIp => {
+                Value::from(self.client.get_or_init(|| AddressText::of(self.cx.client)).as_str())
+            }
             Key::Consumer => Value::from(
                 self.identity.and_then(|identity| identity.consumer.as_deref()).unwrap_or_default(),
             ),
@@ -152,6 +156,27 @@ impl Variables for View<'_> {
             Key::Claims => Value::json_map(self.identity.map_or(&NO_CLAIMS, |identity| &identity.claims)),
             Key::Now => Value::Timestamp(Nanos::from_ms(self.cx.now.saturating_mul(1000))),
         })
+    }
+}
+
+/// An address as text, made only where a condition asks for it, and without allocating.
+struct AddressText {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl AddressText {
+    fn of(address: IpAddr) -> AddressText {
+        let mut bytes = [0; 64];
+        let mut rest = &mut bytes[..];
+        // The longest address has 45 characters.
+        _ = write!(rest, "{address}");
+        let len = 64 - rest.len();
+        AddressText { bytes, len }
+    }
+
+    fn as_str(&self) -> &str {
+        self.bytes.get(..self.len).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
     }
 }
 

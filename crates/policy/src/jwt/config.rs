@@ -45,7 +45,7 @@ section! {
         consumer: Needed = "optional",
         /// The claim that holds the scopes: text with spaces between them, or a list.
         scope_claim: Spanned<String> = "scope",
-        /// The claim that holds groups: a list, or text with spaces. `realm_access.roles` reaches into a claim.
+        /// The claim that holds groups: a list, or text for a single one. `realm_access.roles` reaches into a claim.
         groups_claim: Spanned<String> = "groups",
         /// Claims that the service is told, by the header that it finds each in: `{ x-user: sub, x-email: email }`.
         claims_to_headers: Option<Map<Spanned<String>>>,

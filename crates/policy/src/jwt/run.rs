@@ -107,6 +107,13 @@ impl Ready {
             }
         };
         let Token { claims, expires, thumbprint, .. } = token;
+        if claims.contains_key("cnf") {
+            // Who has stolen it lacks the key (RFC 7800), and that is what it was bound for.
+            return Verdict::Refused(Refused::new(
+                "bound",
+                "The token is bound to a key that was not shown.",
+            ));
+        }
         let until = self.end(&claims, expires, now);
         match self.mapping.identity(claims, cx.consumers) {
             Ok(identity) => {
