@@ -410,7 +410,7 @@ fn way<'s>(
             End::Answer(refuse(&mut request, chain, &mut rng, internal, Decider::Preparing))
         }
         (Ok(Onward::Reply(reply)), _) => End::Answer(compose(&request, chain, &reply, Decider::Route)),
-        (Err(Halt::Ask(_)), _) => End::Unknown,
+        (Err(Halt::Ask(..)), _) => End::Unknown,
         (Err(Halt::Refused(refusal)), _) => {
             let stopper = last.filter(|at| {
                 let said = steps.get(*at).and_then(|step| step.said);

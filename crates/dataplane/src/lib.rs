@@ -65,6 +65,6 @@ pub use explain::explain;
 pub use fuse::{Fuse, Probes};
 pub use stage::{Found, ListenerId, Part, Resolved, ServiceOutages, Stage, StagedListener};
 pub use thread::{Order, Setup, orders, run};
-pub use trouble::{HandshakeTrouble, ServiceTrouble, Trouble, troubles};
+pub use trouble::{HandshakeTrouble, ServiceTrouble, Trouble, UnansweredTrouble, troubles};
 pub use udp::{StagedUdp, udp_group};
 pub use worker::Shared;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use message::{Fault, Reply};
-use policy::{Chain, Halt, Refusal};
+use policy::{Answer, Chain, Halt, Refusal};
 use snapshot::Route;
 
 use crate::affinity;
@@ -68,6 +68,7 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
 /// Runs the policies; waits where one of them has to ask somebody.
 async fn permit<'r>(s: &mut Serving<'_>, route: &'r Route, chain: &Chain) -> Result<Onward<'r>, Refusal> {
     let mut answer = None;
+    let mut unanswered: Option<(&'static str, String)> = None;
     loop {
         let halt = {
             let local = Local {
@@ -82,9 +83,23 @@ async fn permit<'r>(s: &mut Serving<'_>, route: &'r Route, chain: &Chain) -> Res
             }
         };
         match halt {
-            Halt::Refused(refusal) => return Err(refusal),
+            Halt::Refused(refusal) => {
+                if let (Refusal::Fault(Fault::AuthorityUnavailable), Some((kind, why))) =
+                    (&refusal, unanswered)
+                {
+                    let id = s.request_id().to_owned();
+                    s.worker.troubles.say_unanswered(s.timer.now(), kind, why, id);
+                }
+                return Err(refusal);
+            }
             // Boxed like all that is rare: every client's task would have to have room for it.
-            Halt::Ask(question) => answer = Some(Box::pin(ask::answer(s, *question)).await),
+            Halt::Ask(kind, question) => {
+                let got = Box::pin(ask::answer(s, *question)).await;
+                if let Answer::Nothing(why) = &got {
+                    unanswered = Some((kind, why.clone()));
+                }
+                answer = Some(got);
+            }
         }
     }
 }

@@ -30,6 +30,21 @@ pub enum Trouble {
     Service(ServiceTrouble),
     /// A handshake with a client has failed.
     Handshake(HandshakeTrouble),
+    /// Somebody whom a policy has asked has not answered.
+    Unanswered(UnansweredTrouble),
+}
+
+/// Somebody whom a policy has asked has not answered, and a request could not be served because of that.
+#[derive(Debug, Clone)]
+pub struct UnansweredTrouble {
+    /// The kind of the policy.
+    pub policy: &'static str,
+    /// Why, in words.
+    pub why: String,
+    /// The id of the request, which its client was told.
+    pub request_id: String,
+    /// How often the same happened since the last line about it.
+    pub more: u64,
 }
 
 /// A failure of a service.
@@ -69,6 +84,9 @@ impl fmt::Display for Trouble {
         match self {
             Trouble::Service(trouble) => trouble.fmt(f),
             Trouble::Handshake(trouble) => trouble.fmt(f),
+            Trouble::Unanswered(UnansweredTrouble { policy, why, request_id, more }) => {
+                write!(f, "policy {policy}: {why} (request {request_id}{})", More(*more))
+            }
         }
     }
 }
@@ -112,6 +130,8 @@ pub(crate) struct Troubles {
     queue: mpsc::Sender<Trouble>,
     services: RefCell<HashMap<(Box<str>, Fault), Said>>,
     handshakes: RefCell<HashMap<(SocketAddr, Handshake), Said>>,
+    /// By kinds of policies, of which there are few.
+    unanswered: RefCell<HashMap<&'static str, Said>>,
 }
 
 #[derive(Default)]
@@ -142,7 +162,20 @@ impl Said {
 
 impl Troubles {
     pub(crate) fn new(queue: mpsc::Sender<Trouble>) -> Troubles {
-        Troubles { queue, services: RefCell::default(), handshakes: RefCell::default() }
+        Troubles {
+            queue,
+            services: RefCell::default(),
+            handshakes: RefCell::default(),
+            unanswered: RefCell::default(),
+        }
+    }
+
+    /// Somebody whom a policy has asked has not answered.
+    pub(crate) fn say_unanswered(&self, now: Tick, policy: &'static str, why: String, request_id: String) {
+        let mut unanswered = self.unanswered.borrow_mut();
+        unanswered.entry(policy).or_default().say(now, PAUSE, &self.queue, |more| {
+            Trouble::Unanswered(UnansweredTrouble { policy, why, request_id, more })
+        });
     }
 
     /// Forgets services and listeners that have left the configuration.

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use message::{Fault, Reply};
 
 use crate::chain::{Halt, Link, Refusal, Saw};
-use crate::{Caller, Consumers, Identity, Question, RequestCx, Verdict};
+use crate::{Caller, Consumers, Identity, RequestCx, Verdict};
 
 /// The realm that challenges name.
 pub(crate) const REALM: &str = "gateward";
@@ -48,8 +48,8 @@ pub(crate) struct Found {
     callers: Vec<(usize, Caller)>,
     /// The first credential that was not genuine.
     refused: Option<(&'static str, Refused)>,
-    /// Something that could not be told.
-    fault: Option<Fault>,
+    /// The policy that could not tell, and why.
+    fault: Option<(&'static str, Fault)>,
 }
 
 /// Where in a chain it is settled who is calling, and how.
@@ -104,7 +104,7 @@ impl Gate {
                     }
                 }
                 Verdict::Fault(fault) => {
-                    cx.state.progress.found.fault.get_or_insert(fault);
+                    cx.state.progress.found.fault.get_or_insert((link.policy.kind().name, fault));
                     if self.all {
                         break;
                     }
@@ -113,7 +113,10 @@ impl Gate {
                     cx.state.stopped_by = Some((link.policy.kind().name, "login"));
                     return Err(Halt::Refused(Refusal::Reply(reply)));
                 }
-                Verdict::Ask(question) => return Err(self.ask(at, question, cx)),
+                Verdict::Ask(question) => {
+                    cx.state.progress.link = at;
+                    return Err(Halt::Ask(link.policy.kind().name, question));
+                }
             }
             at += 1;
         }
@@ -123,11 +126,6 @@ impl Gate {
         Ok(())
     }
 
-    fn ask(&self, at: usize, question: Box<Question>, cx: &mut RequestCx<'_>) -> Halt {
-        cx.state.progress.link = at;
-        Halt::Ask(question)
-    }
-
     /// What follows when all were asked.
     fn conclude(&self, links: &[Link], found: Found, cx: &mut RequestCx<'_>) -> Result<(), Halt> {
         if let Some((kind, refused)) = found.refused {
@@ -135,7 +133,8 @@ impl Gate {
             let reply = refusal(self.asked(links), Some((kind, &refused)), cx);
             return Err(Halt::Refused(Refusal::Reply(reply)));
         }
-        if let Some(fault) = found.fault {
+        if let Some((kind, fault)) = found.fault {
+            cx.state.stopped_by = Some((kind, "unavailable"));
             return Err(Halt::Refused(Refusal::Fault(fault)));
         }
         if self.all && found.callers.len() == self.to - self.from {

@@ -51,8 +51,9 @@ pub enum Refusal {
 pub enum Halt {
     /// For good.
     Refused(Refusal),
-    /// Until this is answered. The chain is run again with the answer, and goes on where it stopped.
-    Ask(Box<Question>),
+    /// Until this is answered, which a policy of this kind has asked. The chain is run again with the answer, and goes on
+    /// where it stopped.
+    Ask(&'static str, Box<Question>),
 }
 
 /// What a policy said, for who watches.
@@ -173,7 +174,7 @@ impl Chain {
                 Flow::Fault(fault) => return Err(Halt::Refused(Refusal::Fault(fault))),
                 Flow::Ask(question) => {
                     cx.state.progress.link = at;
-                    return Err(Halt::Ask(question));
+                    return Err(Halt::Ask(link.policy.kind().name, question));
                 }
             }
         }

@@ -73,7 +73,7 @@ impl Scene {
                 Ok(_) => return None,
                 Err(Halt::Refused(Refusal::Reply(reply))) => return Some(reply),
                 Err(Halt::Refused(Refusal::Fault(fault))) => return Some(Reply::fault(fault, "")),
-                Err(Halt::Ask(_)) => self.answer = Some(answer()),
+                Err(Halt::Ask(..)) => self.answer = Some(answer()),
             }
         }
     }
