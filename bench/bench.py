@@ -15,6 +15,7 @@ import sys
 import time
 
 import certificate
+import credentials
 import measure
 import peers
 import programs
@@ -150,24 +151,38 @@ def without_part(options, chosen):
 def prepare(options):
     """Makes what the scenarios need; those that cannot be had are left out, with a line each.
 
-    Returns the paths of the programs and of the certificate.
+    Returns the paths of the programs and of the certificate, and what clients show in each variant.
     """
     asked = [SCENARIOS[name] for name in options.scenarios]
     paths, missing = programs.compile_needed(asked, os.path.join(OUTPUT, "bin"))
-    pem = {}
+    pem, shown = {}, {"key": credentials.KEY}
     try:
         if any(scenario.encrypted for scenario in asked):
             pem = certificate.certificate(os.path.join(OUTPUT, "certificate"))
     except certificate.NotMade as error:
         missing["certificate"] = str(error)
+    try:
+        if "tokens" in paths:
+            many = any(scenario.shown_once for scenario in asked)
+            shown["jwt"] = make_tokens(os.path.join(OUTPUT, "tokens"), paths["tokens"], many)
+    except certificate.NotMade as error:
+        missing["tokens"] = str(error)
     for scenario in asked:
         needed = {scenario.load, scenario.origin, "pace" if scenario.kind == LATENCY else "",
-                  "certificate" if scenario.encrypted else ""}
+                  "certificate" if scenario.encrypted else "", "tokens" if scenario.signed else ""}
         reasons = [missing[name] for name in sorted(needed & set(missing))]
         if reasons:
             options.scenarios.remove(scenario.name)
             say(f"{scenario.name} is left out: {'; '.join(reasons)}")
-    return paths, pem
+    return paths, pem, shown
+
+
+def make_tokens(folder, program, many):
+    """What clients show to peers that ask for tokens."""
+    shown = credentials.token(folder, program)
+    if many and not credentials.are_made(folder):
+        say(f"signing {credentials.WARM_UP_TOKENS + credentials.TOKENS:,} tokens, once; that takes about a minute")
+    return {**shown, **(credentials.make_once(folder, program) if many else {})}
 
 
 def summary(figures):
@@ -190,7 +205,7 @@ def run_steps(steps, bench, options, log):
         if (name, scenario.name) in refused:
             continue
         progress = f"{position:4}/{len(steps)}  round {round_number + 1}/{options.rounds}"
-        say(f"{progress}  {scenario.name:6} {name:10}", " ")
+        say(f"{progress}  {scenario.name:7} {name:10}", " ")
         record = {"kind": "point", "scenario": scenario.name, "peer": name, "round": round_number,
                   "at": round(time.time()), "load_average": os.getloadavg()[0]}
         try:
@@ -250,7 +265,7 @@ def estimate(steps, seconds):
 
 def benchmark(options):
     """Measures what was asked for, prints the report, and returns the exit code."""
-    paths, pem = prepare(options)
+    paths, pem, shown = prepare(options)
     own_paths = {"floor": paths.get("floor"), **dict(options.program)}
     chosen, missing = peers.choose_peers(options.peers, options.gateward, own_paths)
     for line in missing + without_part(options, chosen):
@@ -272,7 +287,8 @@ def benchmark(options):
         log.write(json.dumps(header(options, chosen)) + "\n")
         try:
             raise_priority()
-            bench = measure.Bench(processes, paths, pem, options.cores, folder)
+            bench = measure.Bench(processes, paths, pem, options.cores, folder,
+                                  credentials.key_files(os.path.join(OUTPUT, "tokens")), shown)
             code = 1 if run_steps(steps, bench, options, log) else 0
         except KeyboardInterrupt:
             say("\ninterrupted; this is what there is so far")
@@ -285,7 +301,7 @@ def main():
     options = read_options()
     if options.list:
         for scenario in SCENARIOS.values():
-            say(f"{scenario.name:6} {scenario.title}")
+            say(f"{scenario.name:7} {scenario.title}")
         return 0
     if options.report:
         say(report.report(options.report))

@@ -8,7 +8,7 @@ RENEW_SECONDS = 7 * 24 * 3600
 
 
 class NotMade(Exception):
-    """There is no certificate; the text says why."""
+    """There is no certificate, or no token; the text says why."""
 
 
 def certificate(folder):
@@ -38,10 +38,10 @@ def is_fresh(path):
 
 
 def openssl(*arguments):
-    """Runs openssl; what it says is only shown when it fails."""
+    """Runs openssl and returns its output; what it complains about is only shown when it fails."""
     try:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, text=True)
+        return subprocess.run(["openssl", *arguments], check=True, capture_output=True, text=True).stdout
     except OSError as error:
-        raise NotMade(f"no certificate could be made; it needs the Debian package openssl: {error}") from None
+        raise NotMade(f"openssl is needed (the Debian package openssl): {error}") from None
     except subprocess.CalledProcessError as error:
-        raise NotMade(f"no certificate could be made: {error.stderr.strip()[-200:]}") from None
+        raise NotMade(f"openssl {arguments[0]} has failed: {error.stderr.strip()[-200:]}") from None

@@ -28,9 +28,35 @@ def accepts(port):
         return False
 
 
-def plain(port, path):
+def plain(port, path, headers=""):
     """Asks for a path with the short reply; the connection stays open and is returned."""
-    return answered(socket.create_connection(("127.0.0.1", port), SECONDS), path)
+    return answered(socket.create_connection(("127.0.0.1", port), SECONDS), path, headers)
+
+
+class Guarded:
+    """Asks with what a peer demands, when it has seen that the peer lets nobody else pass.
+
+    `right` and `wrong` are lines of headers.
+    """
+
+    def __init__(self, right, wrong):
+        self.right, self.wrong = right, wrong
+
+    def __call__(self, port, path):
+        """As `plain`."""
+        refused(port, path, "")
+        refused(port, path, self.wrong + "\r\n")
+        return plain(port, path, self.right + "\r\n")
+
+
+def refused(port, path, headers):
+    """Asks for a path that must be refused."""
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
+        ask(connection, path, headers)
+        first_line = connection.recv(4096).partition(b"\r\n")[0]
+    if b" 401 " not in first_line:
+        shown = "a wrong credential" if headers else "no credential"
+        raise WrongAnswer(f"the answer to {shown} was {first_line.decode(errors='replace')!r}")
 
 
 class Tls:
@@ -79,10 +105,10 @@ def echo(connection):
         raise WrongAnswer(f"a WebSocket answered {reply!r}")
 
 
-def answered(connection, path):
+def answered(connection, path, headers=""):
     """The connection, when a request over it has been answered."""
     try:
-        ask(connection, path)
+        ask(connection, path, headers)
         read_until(connection, BODY, b"200")
     except BaseException:
         connection.close()

@@ -16,12 +16,17 @@ SPARE_DESCRIPTORS = 1_000
 
 
 class Bench:
-    """What every measurement needs: the programs, the cores, the origins."""
+    """What every measurement needs: the programs, the cores, the origins.
 
-    def __init__(self, processes, programs, certificate, cores, folder):
+    `files` are paths that templates name. `shown` is what each variant that asks for it has to be shown.
+    """
+
+    def __init__(self, processes, programs, certificate, cores, folder, files=None, shown=None):
         self.processes = processes
         self.programs = programs
         self.certificate = certificate
+        self.files = files or {}
+        self.shown = shown or {}
         self.connect_tls = clients.Tls(certificate["cert"]) if certificate else None
         self.peer_core, self.load_core, self.origin_core = cores
         self.folder = folder
@@ -42,6 +47,9 @@ class Bench:
         """What opens a connection and asks once over it, as one of `clients`; nothing if none of them can."""
         if scenario.encrypted:
             return self.connect_tls
+        if scenario.variant in self.shown:
+            shown = self.shown[scenario.variant]
+            return clients.Guarded(shown["right"], shown["wrong"])
         return {"websocket": clients.websocket, "grpc": None}.get(scenario.variant, clients.plain)
 
     def measure(self, peer, scenario, seconds):
@@ -52,7 +60,7 @@ class Bench:
             return kinds[scenario.kind](self, origin, origin_port, scenario, seconds)
         folder = os.path.join(self.folder, peer.name)
         realtime = scenario.kind == scenarios.LATENCY
-        values = {"origin": origin_port, **self.certificate}
+        values = {"origin": origin_port, **self.certificate, **self.files}
         process, port = peers.start(peer, scenario, self.processes, self.peer_core, values, folder,
                                     self.client(scenario), realtime)
         try:
@@ -64,9 +72,13 @@ class Bench:
             figures["log_lines"] = count_and_delete(os.path.join(folder, "access.log"))
         return figures
 
-    def load(self, port, scenario, seconds):
+    def load(self, port, scenario, seconds, warm_up=False):
         """One run of the load generator. A peer that makes errors does other work: that gives no figure."""
-        command = [self.programs[scenario.load], port, scenario.connections, seconds, *scenario.options]
+        shown = self.shown.get(scenario.variant, {})
+        if warm_up and scenario.shown_once:
+            shown = {**shown, "tokens": shown["warm_up"]}
+        options = [option.format(**shown) for option in scenario.options]
+        command = [self.programs[scenario.load], port, scenario.connections, seconds, *options]
         output = self.processes.run(command, self.load_core, self.folder, seconds + 20)
         result = json_line(output)
         if result["errors"] or not result["requests"]:
@@ -78,7 +90,7 @@ class Bench:
 
 def throughput(bench, process, port, scenario, seconds):
     """Requests per second, and the processor time of the peer for each of them."""
-    warm_up = bench.load(port, scenario, WARM_UP_SECONDS)
+    warm_up = bench.load(port, scenario, WARM_UP_SECONDS, warm_up=True)
     cpu, busy, start = process.cpu_time(), core_busy_seconds(bench.peer_core), time.monotonic()
     load = bench.load(port, scenario, seconds)
     user, system = process.cpu_time().since(cpu)

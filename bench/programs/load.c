@@ -1,15 +1,18 @@
 /* Load generator: as many HTTP/1.1 requests as the other side answers.
  *
- *   load PORT CONNECTIONS SECONDS [-p PATH]... [-H 'Name: value']... [-b BYTES] [-n]
+ *   load PORT CONNECTIONS SECONDS [-p PATH]... [-H 'Name: value']... [-r FILE] [-s STATUS] [-b BYTES] [-n]
  *
  *   -p PATH   what to ask for; with several, one after the other (default: /)
  *   -H LINE   a header for every request
+ *   -r FILE   one more header, which is another one for each request: the lines of the file in turn, each
+ *             once; when there are no more, the load ends before its time
+ *   -s STATUS what every reply has to be (default: 200)
  *   -b BYTES  POST a body of so many bytes instead of GET
  *   -n        a new connection for every request
  *
  * One thread, made to be cheaper than any gateway, so that one core of load keeps one core of gateway busy.
  * Each connection sends its next request when the last reply is complete. Replies are delimited by their
- * Content-Length; anything but a 200 is an error. Prints one line of JSON, and the first error on stderr.
+ * Content-Length; any other status is an error. Prints one line of JSON, and the first error on stderr.
  *
  * Compiled with -DTLS it is load_tls, which does the same over TLS 1.3: with -n a full handshake for each
  * request.
@@ -37,8 +40,11 @@ struct connection {
     long missing;                  /* bytes of the reply; -1 before its head */
 };
 
-static struct request requests[MAX_PATHS];
+/* All that will be sent, made beforehand: one for each path, or for each line of the file. */
+static struct request *requests;
 static int request_count, next_request;
+static int each_once, finished;
+static char expected_status[] = " 200";
 static char buffer[1 << 18];
 static int epoll, port, new_connections;
 static long done, errors;
@@ -98,10 +104,16 @@ static void reopen_after(struct connection *c, const char *what) {
 /* Sends the request under way, or the next one if that has been answered. */
 static void send_request(struct connection *c) {
     if (!c->request || c->sent == c->request->length) {
-        c->request = &requests[next_request];
+        if (next_request == request_count) {
+            if (each_once) {
+                finished = 1;
+                return;
+            }
+            next_request = 0;
+        }
+        c->request = &requests[next_request++];
         c->sent = 0;
         c->missing = -1;
-        next_request = (next_request + 1) % request_count;
     }
     while (c->sent < c->request->length) {
         ssize_t n = channel_send(&c->channel, c->request->bytes + c->sent, c->request->length - c->sent);
@@ -124,7 +136,7 @@ static void read_head(struct connection *c, size_t n) {
     }
     const char *fault = channel_fault(&c->channel);
     if (fault) note_error(fault);
-    if (memcmp(buffer + 8, " 200", 4)) {
+    if (memcmp(buffer + 8, expected_status, 4)) {
         buffer[strcspn(buffer, "\r")] = 0;
         note_error(buffer);
     }
@@ -172,14 +184,39 @@ static void append(char *headers, size_t room, const char *line) {
     snprintf(headers + used, room - used, "%s\r\n", line);
 }
 
+static void add_request(struct request r) {
+    requests = reallocarray(requests, request_count + 1, sizeof *requests);
+    if (!requests) fail("reallocarray");
+    requests[request_count++] = r;
+}
+
+/* A request for each line of a file. */
+static void add_lines(const char *path, const char **paths, int path_count, const char *headers, int body) {
+    char all[16384], *line = 0;
+    size_t room = 0;
+    FILE *file = fopen(path, "r");
+    if (!file) fail(path);
+    while (getline(&line, &room, file) > 0) {
+        line[strcspn(line, "\n")] = 0;
+        strcpy(all, headers);
+        append(all, sizeof all, line);
+        add_request(make_request(paths[request_count % path_count], all, body));
+    }
+    free(line);
+    fclose(file);
+    each_once = 1;
+}
+
 static void read_options(int argc, char **argv) {
-    const char *paths[MAX_PATHS] = { "/" };
+    const char *paths[MAX_PATHS] = { "/" }, *lines = 0;
     char headers[8192] = "", line[64];
-    int option, body = 0;
+    int option, path_count = 0, body = 0;
     optind = 4;
-    while ((option = getopt(argc, argv, "p:H:b:n")) > 0) {
-        if (option == 'p' && request_count < MAX_PATHS) paths[request_count++] = optarg;
+    while ((option = getopt(argc, argv, "p:H:r:s:b:n")) > 0) {
+        if (option == 'p' && path_count < MAX_PATHS) paths[path_count++] = optarg;
         if (option == 'H') append(headers, sizeof headers, optarg);
+        if (option == 'r') lines = optarg;
+        if (option == 's') snprintf(expected_status, sizeof expected_status, " %s", optarg);
         if (option == 'b') body = atoi(optarg);
         if (option == 'n') new_connections = 1;
         if (option == '?') exit(2);
@@ -190,8 +227,9 @@ static void read_options(int argc, char **argv) {
         append(headers, sizeof headers, "Content-Type: application/octet-stream");
         append(headers, sizeof headers, line);
     }
-    if (!request_count) request_count = 1;
-    for (int i = 0; i < request_count; i++) requests[i] = make_request(paths[i], headers, body);
+    if (!path_count) path_count = 1;
+    if (lines) add_lines(lines, paths, path_count, headers, body);
+    else for (int i = 0; i < path_count; i++) add_request(make_request(paths[i], headers, body));
 }
 
 int main(int argc, char **argv) {
@@ -207,7 +245,7 @@ int main(int argc, char **argv) {
     double start = seconds_now();
     for (int i = 0; i < count; i++) open_connection(&connections[i]);
     struct epoll_event events[EVENTS];
-    while (seconds_now() - start < seconds) {
+    while (!finished && seconds_now() - start < seconds) {
         int n = epoll_wait(epoll, events, EVENTS, 100);
         for (int i = 0; i < n; i++) handle_event(events[i].data.ptr);
     }

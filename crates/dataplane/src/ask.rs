@@ -28,8 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a request waits for keys that are fetched because of it.
 const KEYS: Duration = Duration::from_secs(3);
-/// How often keys are fetched at most because a token names another one; see `authority::Pace`.
-const BETWEEN_FETCHES: u64 = 10;
 
 /// What a worker has for it.
 pub(crate) struct Asking {
@@ -133,7 +131,8 @@ async fn fetch(issuer: &Issuer, now: u64) -> Answer {
     let keys = issuer.keys();
     let before = keys.generation();
     let status = keys.status();
-    let lately = status.last_success.is_some_and(|at| now < at.saturating_add(BETWEEN_FETCHES));
+    let lately =
+        status.last_success.is_some_and(|at| now < at.saturating_add(policy::BETWEEN_ASKED.as_secs()));
     if lately || (status.failures > 0 && before > 0) {
         return Answer::Keys;
     }

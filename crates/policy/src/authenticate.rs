@@ -85,6 +85,14 @@ impl Gate {
             watch(at, Saw::Settled, cx);
             return Ok(());
         }
+        if at == self.from && cx.head.headers.values(b"authorization").nth(1).is_some() {
+            // Services could go by another one of them (RFC 9110 §11.6.2: there is one).
+            let refused = Refused::new("malformed", "The request has several Authorization fields.");
+            let kind = links.get(at).map_or("auth", |link| link.policy.kind().name);
+            cx.state.stopped_by = Some((kind, refused.reason));
+            let reply = refusal(self.asked(links), Some((kind, &refused)), cx);
+            return Err(Halt::Refused(Refusal::Reply(reply)));
+        }
         while let Some(link) = links.get(at).filter(|_| at < self.to) {
             let verdict = link.policy.authenticate(cx);
             if let (Verdict::Known(caller), false) = (&verdict, self.all) {

@@ -46,7 +46,7 @@ pub use contract::{Flow, RequestCx, ResponseCx, Stage, Verdict};
 pub use field::{header_name, header_value};
 pub use identity::{CONSUMER_FIELD, Caller, Identity, Told, is_identity_field, reads_like};
 pub use list::{KINDS, Kind, NOT_BUILT, Policy, compile, shape};
-pub use providers::{Issuer, IssuerKeeper, IssuerSource, Providers};
+pub use providers::{BETWEEN_ASKED, Issuer, IssuerKeeper, IssuerSource, Providers};
 pub use question::{Answer, Question};
 pub use rule::{Rule, holds};
 pub use state::{RequestId, RequestState};

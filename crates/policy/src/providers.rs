@@ -7,13 +7,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use authority::{Keeper, Kept, Plan, Source, Trust};
+use authority::{Keeper, Kept, Pace, Plan, Source, Trust};
 use http::Uri;
 use oidc::{Plaintext, Provider};
 
 use crate::{Digest, digest_of};
+
+/// How often keys are fetched at most because tokens name others.
+pub const BETWEEN_ASKED: Duration = Duration::from_secs(30);
 
 /// Where the keys of an issuer are, and whose word is taken for who its servers are.
 #[derive(Debug, Clone)]
@@ -151,7 +155,8 @@ fn plan(source: &IssuerSource, provider: Arc<ArcSwapOption<Provider>>) -> Plan<j
     let keys = |document: &[u8]| {
         jose::KeySet::from_jwks(document).map(|loaded| loaded.keys).map_err(|error| error.to_string())
     };
-    Plan { trust: source.trust.clone(), ..Plan::new(found, keys) }
+    let pace = Pace { between_asked: BETWEEN_ASKED, ..Pace::default() };
+    Plan { trust: source.trust.clone(), pace, ..Plan::new(found, keys) }
 }
 
 #[cfg(test)]

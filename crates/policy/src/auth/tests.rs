@@ -118,6 +118,12 @@ fn a_password_is_looked_at_once() {
 }
 
 #[test]
+fn two_authorization_fields_are_one_too_many() {
+    assert_eq!(outcome(None, &[KEY_A, ANN, BOB], true), Err(401));
+    assert_eq!(outcome(Some("{ anonymous: allow }"), &[ANN, ANN], true), Err(401));
+}
+
+#[test]
 fn when_nobody_can_look_it_is_a_fault() {
     let consumers = consumers();
     let chain = chain(&[("basic", "{}")], &consumers);

@@ -68,7 +68,7 @@ impl Play {
                 }
                 Err(Halt::Refused(Refusal::Reply(reply))) => break reply,
                 Err(Halt::Refused(Refusal::Fault(fault))) => return Outcome::Failed(fault.status()),
-                Err(Halt::Ask(question)) => {
+                Err(Halt::Ask(_, question)) => {
                     let Question::Http(ask) = *question else { panic!("{question:?}") };
                     self.asked.push(*ask);
                     self.scene.answer = Some(answer.take().expect("nobody is to be asked"));
@@ -233,7 +233,7 @@ fn what_another_request_was_told_counts_where_there_is_no_answer() {
     let mut second = Scene::get("/", &[TOKEN]);
     second.consumers = Arc::clone(&play.scene.consumers);
     let asked = play.chain.run_request(&mut second.cx(), |_, _, _| {});
-    assert!(matches!(asked, Err(Halt::Ask(_))));
+    assert!(matches!(asked, Err(Halt::Ask(..))));
     play.token(NOW, active(&json!({})));
     second.verified = std::mem::take(&mut play.scene.verified);
     second.answer = Some(Answer::Nothing("timeout".to_owned()));
