@@ -62,8 +62,17 @@ fn the_index_names_every_page() {
         index.text().lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
     let (changes, pages): (Vec<_>, Vec<_>) =
         pages.into_iter().partition(|page| page.contains("NAME") || page.contains("ROUTE"));
-    let wanted =
-        ["/livez", "/readyz", "/metrics", "/config", "/routes", "/services", "/canaries", "/issuers", "/certificates"];
+    let wanted = [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/config",
+        "/routes",
+        "/services",
+        "/canaries",
+        "/issuers",
+        "/certificates",
+    ];
     assert_eq!(pages, wanted);
     assert_eq!(changes, ["/services/NAME/endpoints/ADDRESS/drain", "/canaries/ROUTE/ORDER"]);
     for path in &pages {
@@ -161,8 +170,17 @@ fn no_page_shows_a_secret() {
     let gateway = setup.start();
     let authorization = format!("Authorization: Bearer {}\r\n", secrets[2]);
     let everything = || -> String {
-        let pages =
-            ["/", "/livez", "/readyz", "/metrics", "/config", "/routes", "/services", "/issuers", "/certificates"];
+        let pages = [
+            "/",
+            "/livez",
+            "/readyz",
+            "/metrics",
+            "/config",
+            "/routes",
+            "/services",
+            "/issuers",
+            "/certificates",
+        ];
         let pages = pages.map(|path| ask(gateway.admin(), "GET", path, &authorization));
         assert!(pages.iter().all(|page| page.status() == 200));
         pages.map(|page| page.text()).concat()
@@ -248,7 +266,8 @@ fn a_token_is_asked_for_everything_but_health() {
     let gateway = Gateway::start(yaml(&format!("admin: {{ address: 0.0.0.0:0, token: {TOKEN} }}")));
     let admin = SocketAddr::from(([127, 0, 0, 1], gateway.admin().port()));
     let shown = format!("Host: gw.test\r\nAuthorization: Bearer {TOKEN}\r\n");
-    for path in ["/", "/metrics", "/config", "/routes", "/services", "/issuers", "/certificates", "/nothing"] {
+    for path in ["/", "/metrics", "/config", "/routes", "/services", "/issuers", "/certificates", "/nothing"]
+    {
         let denied = ask(admin, "GET", path, "Host: gw.test\r\n");
         assert_eq!((denied.status(), denied.field("www-authenticate")), (401, Some("Bearer")), "{path}");
         let wrong =

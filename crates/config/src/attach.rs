@@ -1,29 +1,31 @@
-//! Reads the files that values name, and hangs what stands in them on those values.
+//! Reads the files that values name, and hangs what stands in them on those values. Finds what must not be shown.
 //!
-//! What names a file is found by the shape of the language, so that no key can be forgotten here. It happens
+//! What names a file, and what is secret, is found by the shape of the language, so that no key can be forgotten here. It happens
 //! between joining and decoding: then decoding is pure, and a tree is equal to another one only if its files are.
 //! Entry point: [`attach`].
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use document::{Environment, FileText, Files, Node, Shape, Sources, Value};
+use document::{Environment, FileText, Files, Node, Shape, Sources, Span, Value};
 
 use crate::acme::certificate_files;
 use crate::files::tidy;
 use crate::load::PolicyShapes;
 use crate::model::Config;
 
-/// Reads every file that a value of the tree names, those of policies included.
+/// Reads every file that a value of the tree names, those of policies included. Returns the places of secrets that were
+/// written down instead of being filled in.
 pub(crate) fn attach(
     tree: &mut Node,
     sources: &Sources,
     environment: &dyn Environment,
     policies: PolicyShapes,
-) {
-    let reader = Reader { sources, environment, policies };
+) -> Vec<Span> {
+    let reader = Reader { sources, environment, policies, secrets: RefCell::default() };
     let hosts = acme_hosts(tree);
-    let Value::Map(entries) = &mut tree.value else { return };
+    let Value::Map(entries) = &mut tree.value else { return Vec::new() };
     for entry in entries {
         if entry.key.value == "state_dir" {
             reader.state(&mut entry.node, &hosts);
@@ -31,7 +33,7 @@ pub(crate) fn attach(
         let info = Config::info();
         let key = info.keys.iter().find(|key| key.name == entry.key.value);
         // Looking at ten thousand routes one by one costs time, and there is no file in them.
-        if let Some(key) = key.filter(|key| names_files(&key.shape)) {
+        if let Some(key) = key.filter(|key| matters(&key.shape)) {
             reader.walk(&mut entry.node, &key.shape);
         }
         match (&*entry.key.value, &mut entry.node.value) {
@@ -43,12 +45,14 @@ pub(crate) fn attach(
             _ => {}
         }
     }
+    reader.secrets.into_inner()
 }
 
 struct Reader<'a> {
     sources: &'a Sources,
     environment: &'a dyn Environment,
     policies: PolicyShapes,
+    secrets: RefCell<Vec<Span>>,
 }
 
 impl Reader<'_> {
@@ -71,6 +75,12 @@ impl Reader<'_> {
     fn walk(&self, node: &mut Node, shape: &Shape) {
         if let (Shape::Text { format: Shape::FILE, .. }, Value::Scalar(_)) = (shape, &node.value) {
             return self.file(node);
+        }
+        if let (Shape::Text { format: Shape::SECRET, .. }, Value::Scalar(scalar)) = (shape, &node.value) {
+            if !scalar.secret {
+                self.secrets.borrow_mut().push(node.span);
+            }
+            return;
         }
         if let (Shape::Text { format: Shape::WATCHED, .. }, Value::Scalar(_)) = (shape, &node.value) {
             if let Some(path) = self.path(node) {
@@ -125,11 +135,11 @@ fn hang(node: &mut Node, files: Files) {
     }
 }
 
-/// Whether a value of this shape can name a file.
-fn names_files(shape: &Shape) -> bool {
+/// Whether a value of this shape can name a file, or be secret.
+fn matters(shape: &Shape) -> bool {
     fn look(shape: &Shape, seen: &mut Vec<&'static str>) -> bool {
         match shape {
-            Shape::Text { format, .. } => matches!(*format, Shape::FILE | Shape::WATCHED),
+            Shape::Text { format, .. } => matches!(*format, Shape::FILE | Shape::WATCHED | Shape::SECRET),
             Shape::List(inner) | Shape::Map(inner) => look(inner, seen),
             Shape::OneOf(shapes) => shapes.iter().any(|shape| look(shape, seen)),
             Shape::Section(info) => {

@@ -106,7 +106,8 @@ impl<'a> Loader<'a> {
         }
         let mut tree = self.whole.filter(|_| !self.broken).map(|span| self.merged.into_node(span));
         if let Some(tree) = &mut tree {
-            attach(tree, &self.sources, self.environment, self.policies);
+            let secrets = attach(tree, &self.sources, self.environment, self.policies);
+            secrets.into_iter().for_each(|secret| self.sources.hide(secret));
         }
         let config = tree.as_ref().and_then(|tree| {
             let mut mistakes = Diagnostics::new();

@@ -151,6 +151,15 @@ impl Sources {
         SourceId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 
+    /// Puts `*` in the place of a part of a text, so that it is never shown. Places stay what they are.
+    pub fn hide(&mut self, span: Span) {
+        let Some(file) = self.files.get_mut(span.source.0 as usize) else { return };
+        let (start, end) = (floor(&file.text, span.start as usize), floor(&file.text, span.end as usize));
+        let Some(part) = file.text.get(start..end.max(start)) else { return };
+        let hidden: String = part.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
+        file.text.replace_range(start..end.max(start), &hidden);
+    }
+
     /// The name a text was added under; empty for an id of another `Sources`.
     pub fn name(&self, source: SourceId) -> &str {
         self.file(source).map_or("", |file| &file.name)

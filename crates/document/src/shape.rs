@@ -46,7 +46,7 @@ impl Shape {
     pub const WATCHED: &'static str = "path of a watched file";
 
     /// The format of text that is never shown.
-    pub(crate) const SECRET: &'static str = "secret";
+    pub const SECRET: &'static str = "secret";
 
     /// In a few words, for a table: `list of duration`.
     pub fn in_words(&self) -> String {
