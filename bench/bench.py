@@ -181,7 +181,7 @@ def make_tokens(folder, program, many):
     """What clients show to peers that ask for tokens."""
     shown = credentials.token(folder, program)
     if many and not credentials.are_made(folder):
-        say(f"signing {credentials.WARM_UP_TOKENS + credentials.TOKENS:,} tokens, once; that takes about a minute")
+        say(f"signing {credentials.WARM_UP_TOKENS + credentials.TOKENS:,} tokens, once; that takes about half a minute")
     return {**shown, **(credentials.make_once(folder, program) if many else {})}
 
 

@@ -184,7 +184,8 @@ class Plan(unittest.TestCase):
         under_test = measure.Bench(Recording(), {"load": "/load"}, {}, (0, 1, 1), "/", {}, shown)
         for name, warm_up in (("a", False), ("key401", True), ("jwt", True), ("jwtmiss", True), ("jwtmiss", False)):
             under_test.load(1, SCENARIOS[name], 1, warm_up)
-        self.assertEqual(Recording.commands, [[], ["-H", "no", "-s", "401"], ["-H", "T"], ["-r", "few"], ["-r", "many"]])
+        self.assertEqual(Recording.commands, [[], ["-H", "no", "-s", "401"], ["-H", "T"], ["-r", "few"],
+                                              ["-r", "many"]])
 
     def test_without_openssl_the_scenarios_with_tokens_are_left_out(self):
         options = SimpleNamespace(scenarios=["key", "jwt", "jwtmiss"])

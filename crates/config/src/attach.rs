@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use document::{Environment, FileText, Files, Node, Shape, Sources, Span, Value};
+use document::{Environment, FileBytes, FileText, Files, Node, Shape, Sources, Span, Value};
 
 use crate::acme::certificate_files;
 use crate::files::tidy;
@@ -84,7 +84,14 @@ impl Reader<'_> {
         }
         if let (Shape::Text { format: Shape::WATCHED, .. }, Value::Scalar(_)) = (shape, &node.value) {
             if let Some(path) = self.path(node) {
-                hang(node, Files { path, texts: Vec::new() });
+                hang(node, Files { path, texts: Vec::new(), binary: None });
+            }
+            return;
+        }
+        if let (Shape::Text { format: Shape::BINARY, .. }, Value::Scalar(_)) = (shape, &node.value) {
+            if let Some(path) = self.path(node) {
+                let binary = FileBytes::read(&path, self.environment);
+                hang(node, Files { path, texts: Vec::new(), binary });
             }
             return;
         }
@@ -118,14 +125,14 @@ impl Reader<'_> {
     fn file(&self, node: &mut Node) {
         let Some(path) = self.path(node) else { return };
         let texts = FileText::read(&path, self.environment).into_iter().collect();
-        hang(node, Files { path, texts });
+        hang(node, Files { path, texts, binary: None });
     }
 
     fn state(&self, node: &mut Node, hosts: &BTreeSet<String>) {
         let Some(path) = self.path(node) else { return };
         let files = hosts.iter().filter_map(|host| certificate_files(&path, host)).flatten();
         let texts = files.filter_map(|file| FileText::read(&file, self.environment)).collect();
-        hang(node, Files { path, texts });
+        hang(node, Files { path, texts, binary: None });
     }
 }
 
@@ -139,7 +146,7 @@ fn hang(node: &mut Node, files: Files) {
 fn matters(shape: &Shape) -> bool {
     fn look(shape: &Shape, seen: &mut Vec<&'static str>) -> bool {
         match shape {
-            Shape::Text { format, .. } => matches!(*format, Shape::FILE | Shape::WATCHED | Shape::SECRET),
+            Shape::Text { format, .. } => matches!(*format, Shape::FILE | Shape::WATCHED | Shape::BINARY | Shape::SECRET),
             Shape::List(inner) | Shape::Map(inner) => look(inner, seen),
             Shape::OneOf(shapes) => shapes.iter().any(|shape| look(shape, seen)),
             Shape::Section(info) => {

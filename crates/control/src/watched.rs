@@ -44,9 +44,9 @@ impl Environment for Recorder {
         SystemEnvironment.var(name)
     }
 
-    fn read(&self, path: &Path, limit: u64) -> io::Result<String> {
+    fn read_bytes(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         self.note(path);
-        SystemEnvironment.read(path, limit)
+        SystemEnvironment.read_bytes(path, limit)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {

@@ -14,16 +14,27 @@ pub const MAX_FILE: u64 = 64 << 20;
 /// The largest file of a `${file:…}`, in bytes.
 pub const MAX_SECRET: u64 = 1 << 20;
 
+/// The largest binary file that a value names, in bytes. The largest in use are databases of addresses.
+pub const MAX_BINARY: u64 = 256 << 20;
+
 /// Where variables and files come from.
 pub trait Environment {
     /// The value of a variable; `None` when it is not set or is not UTF-8.
     fn var(&self, name: &str) -> Option<String>;
 
+    /// The bytes of a file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// What the system says; `FileTooLarge` beyond the limit.
+    fn read_bytes(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+
     /// The text of a file of at most `limit` bytes.
     ///
     /// # Errors
-    /// What the system says; `FileTooLarge` beyond the limit, `InvalidData` for what is not UTF-8.
-    fn read(&self, path: &Path, limit: u64) -> io::Result<String>;
+    /// Those of [`Environment::read_bytes`]; `InvalidData` for what is not UTF-8.
+    fn read(&self, path: &Path, limit: u64) -> io::Result<String> {
+        String::from_utf8(self.read_bytes(path, limit)?).map_err(|_| ErrorKind::InvalidData.into())
+    }
 
     /// The names of the files in a folder, sorted.
     ///
@@ -54,7 +65,7 @@ impl Environment for SystemEnvironment {
         std::env::var(name).ok()
     }
 
-    fn read(&self, path: &Path, limit: u64) -> io::Result<String> {
+    fn read_bytes(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         // Before it is opened: opening a named pipe would wait for a writer.
         let kind = fs::metadata(path)?;
         if kind.is_dir() {
@@ -68,7 +79,7 @@ impl Environment for SystemEnvironment {
         if bytes.len() as u64 > limit {
             return Err(ErrorKind::FileTooLarge.into());
         }
-        String::from_utf8(bytes).map_err(|_| ErrorKind::InvalidData.into())
+        Ok(bytes)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -93,7 +104,7 @@ impl Environment for SystemEnvironment {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryEnvironment {
     vars: BTreeMap<String, String>,
-    files: BTreeMap<PathBuf, String>,
+    files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl MemoryEnvironment {
@@ -111,8 +122,14 @@ impl MemoryEnvironment {
 
     /// Adds a file; its folders exist from then on.
     #[must_use]
-    pub fn with_file(mut self, path: impl Into<PathBuf>, text: &str) -> Self {
-        self.files.insert(path.into(), text.to_owned());
+    pub fn with_file(self, path: impl Into<PathBuf>, text: &str) -> Self {
+        self.with_bytes(path, text.as_bytes())
+    }
+
+    /// Adds a file that need not be text.
+    #[must_use]
+    pub fn with_bytes(mut self, path: impl Into<PathBuf>, bytes: &[u8]) -> Self {
+        self.files.insert(path.into(), bytes.to_vec());
         self
     }
 }
@@ -122,9 +139,9 @@ impl Environment for MemoryEnvironment {
         self.vars.get(name).cloned()
     }
 
-    fn read(&self, path: &Path, limit: u64) -> io::Result<String> {
-        let text = self.files.get(path).ok_or(ErrorKind::NotFound)?;
-        if text.len() as u64 > limit { Err(ErrorKind::FileTooLarge.into()) } else { Ok(text.clone()) }
+    fn read_bytes(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let bytes = self.files.get(path).ok_or(ErrorKind::NotFound)?;
+        if bytes.len() as u64 > limit { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes.clone()) }
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -168,6 +185,9 @@ mod tests {
         assert!(memory.list(Path::new("a/b.yaml")).is_err() && memory.list(Path::new("c")).is_err());
         assert_eq!(memory.read(Path::new("a/b.yaml"), 4).unwrap(), "text");
         assert!(memory.read(Path::new("a/b.yaml"), 3).is_err());
+        let memory = memory.with_bytes("c", &[0xff]);
+        assert_eq!(memory.read_bytes(Path::new("c"), 1).unwrap(), [0xff]);
+        assert_eq!(memory.read(Path::new("c"), 1).unwrap_err().kind(), ErrorKind::InvalidData);
         assert_eq!((memory.var("X"), memory.var("Y")), (Some("1".to_owned()), None));
     }
 }

@@ -25,7 +25,9 @@ mod value;
 pub use decode::{Decode, Int, Map, OneOrMany};
 pub use diagnostics::{Code, Diagnostic, Diagnostics, SourceId, Sources, Span, Spanned};
 pub use effective::effective;
-pub use environment::{Environment, MAX_FILE, MAX_SECRET, MemoryEnvironment, SystemEnvironment, reason};
+pub use environment::{
+    Environment, MAX_BINARY, MAX_FILE, MAX_SECRET, MemoryEnvironment, SystemEnvironment, reason,
+};
 pub use interpolate::interpolate;
 pub use keywords::decode_keyword;
 pub use node::{Entry, Node, Scalar, Value};
@@ -35,4 +37,7 @@ pub use schema::json_schema;
 pub use section::{Key, SectionReader};
 pub use shape::{KeyInfo, SectionInfo, Shape};
 pub use switch::Switch;
-pub use value::{ByteSize, Cidr, DurationValue, File, FileText, Files, Percent, Secret, SocketAddress};
+pub use value::{
+    BinaryFile, ByteSize, Cidr, DurationValue, File, FileBytes, FileText, Files, Percent, Secret,
+    SocketAddress,
+};

@@ -42,6 +42,9 @@ impl Shape {
     /// The format of the path of a file whose text is a part of the configuration.
     pub const FILE: &'static str = "path of a file";
 
+    /// The format of the path of a file whose bytes are a part of the configuration.
+    pub const BINARY: &'static str = "path of a binary file";
+
     /// What [`Shape::Text`] says of the path of a file that is not read with the configuration, but watched.
     pub const WATCHED: &'static str = "path of a watched file";
 

@@ -142,6 +142,11 @@ policies! {
     }
     what is done {
         request_id: RequestId,
+        ip: Ip,
+        geo: Geo,
+        bots: Bots,
+        cors: Cors,
+        csrf: Csrf,
         size_limit: SizeLimit,
         auth: Auth,
         authorize: Authorize,
@@ -178,9 +183,7 @@ pub fn shape(kind: &str) -> Option<Shape> {
 pub const NOT_BUILT: &[(&str, &str)] = &[
     ("cache", "answers from a cache"),
     ("compress", "compressed responses"),
-    ("cors", "cross-origin requests of browsers"),
     ("hmac", "signed requests"),
-    ("ip_filter", "rules by client address"),
     ("oidc", "login with OpenID Connect"),
     ("quota", "limits by day and month"),
     ("rate_limit", "limits by second and minute"),

@@ -106,3 +106,26 @@ pub(crate) fn chain(policies: &[(&str, &str)], consumers: &Arc<Consumers>) -> Ch
     };
     Chain::new(policies.iter().map(link).collect())
 }
+
+/// Shows a head to `run`, as a request of this client.
+pub(crate) fn see<T>(
+    head: &mut RequestHead,
+    state: &mut RequestState,
+    client: IpAddr,
+    run: impl FnOnce(&mut RequestCx<'_>) -> T,
+) -> T {
+    let mut rng = fastrand::Rng::with_seed(1);
+    run(&mut RequestCx {
+        head,
+        body_length: Some(0),
+        client,
+        encryption: None,
+        trusted_peer: false,
+        state,
+        rng: &mut rng,
+        now: 1_000_000,
+        consumers: &Consumers::default(),
+        verified: &mut Verified::default(),
+        answer: None,
+    })
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::Caller;
 use crate::authenticate::Authenticated;
 use crate::chain::Progress;
+use crate::cors::CorsMemory;
 
 /// The longest request id that is taken over from outside, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -83,6 +84,8 @@ pub struct RequestState {
     /// How long it is to wait before it is forwarded, or before a policy's reply to it is sent. A policy asks for
     /// it and never waits itself.
     pub delay: Option<Duration>,
+    /// Which page may read the answer.
+    pub cors: CorsMemory,
     /// How far the chain has come, when a policy waits for an answer.
     pub(crate) progress: Progress,
     /// The policy that has answered in the place of the service, and why in a word.
@@ -116,6 +119,7 @@ impl RequestState {
         self.https = false;
         self.body_limit = None;
         self.delay = None;
+        self.cors.clear();
         self.progress = Progress::default();
         self.stopped_by = None;
         self.cookies.clear();

@@ -158,3 +158,48 @@ fn includes_are_bounded() {
     assert_eq!(said, ["GW0004 f17"]);
     assert!(loaded.config.is_none());
 }
+
+#[test]
+fn files_that_policies_name_are_read_wherever_the_policy_stands() {
+    document::section! {
+        /// A policy that names a file.
+        struct Policy {
+            /// The file.
+            database: document::BinaryFile,
+        }
+    }
+    use document::{Decode, Shape};
+    let text = "\
+policies: { geo: { database: a.db }, other: { database: a.db } }
+services: { a: { endpoints: [http://a], policies: { geo: { database: ../a.db } } } }
+routes: [{ path: /, service: a, policies: { geo: { database: b.db } } }, { path: /x, service: a, policies: { geo: off } }]
+";
+    let tree = |bytes: &[u8]| {
+        let environment = MemoryEnvironment::new()
+            .with_file("etc/g.yaml", text)
+            .with_bytes("etc/a.db", bytes)
+            .with_bytes("a.db", b"1");
+        fn shape(kind: &str) -> Option<Shape> {
+            (kind == "geo").then_some(Shape::Section(Policy::info))
+        }
+        load(Path::new("etc/g.yaml"), &environment, shape).tree.unwrap()
+    };
+    let loaded = tree(&[0xff, 0]);
+    let read = |policies: Option<&document::Node>, kind: &str| {
+        let mut diagnostics = diagnostics::Diagnostics::new();
+        let node = policies.and_then(|node| node.get("policies")?.get(kind)).unwrap();
+        Policy::decode(node, &mut diagnostics)
+            .map(|policy| policy.database.bytes.as_ref().to_vec())
+            .ok_or_else(|| diagnostics.iter().map(|one| one.message.clone()).collect::<String>())
+    };
+    assert_eq!(read(Some(&loaded), "geo").unwrap(), [0xff, 0]);
+    assert_eq!(read(loaded.get("services").and_then(|all| all.get("a")), "geo").unwrap(), b"1");
+    let routes = loaded.get("routes").and_then(document::Node::list).unwrap();
+    assert!(
+        read(routes.first(), "geo").unwrap_err().contains("`etc/b.db` cannot be read: it does not exist")
+    );
+    // Nothing is known of this one, so nothing is read.
+    assert!(read(Some(&loaded), "other").is_err());
+    assert_ne!(loaded, tree(&[0xff, 1]), "a changed file is a changed tree");
+    assert_eq!(loaded, tree(&[0xff, 0]));
+}

@@ -14,7 +14,7 @@ use crate::decode::Decode;
 use crate::environment::{Environment, MAX_SECRET, reason};
 use crate::node::Node;
 use crate::shape::Shape;
-use crate::value::Secret;
+use crate::value::{FileBytes, Secret};
 
 /// What stands in the files that a value names.
 #[derive(Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Files {
     pub path: PathBuf,
     /// The files there.
     pub texts: Vec<FileText>,
+    /// The bytes there where a binary file is named, or in words why they cannot be read; `None` if there is none.
+    pub binary: Option<Result<FileBytes, String>>,
 }
 
 /// A file and what stands in it. It may be a key, so it is never shown.

@@ -4,6 +4,7 @@
 //! know nothing of where they are used.
 
 mod address;
+mod binary;
 mod duration;
 mod file;
 mod percent;
@@ -11,6 +12,7 @@ mod secret;
 mod size;
 
 pub use address::{Cidr, SocketAddress};
+pub use binary::{BinaryFile, FileBytes};
 pub use duration::DurationValue;
 pub use file::{File, FileText, Files};
 pub use percent::Percent;

@@ -1,0 +1,56 @@
+//! What `cors` remembers of a request until its answer, inline, so that it costs no allocation.
+
+/// The longest origin that may read an answer, in bytes: a long scheme, a host name of 253 (RFC 1035 §2.3.4), a port.
+const MAX_ORIGIN: usize = 288;
+
+/// What `cors` remembers of a request.
+#[derive(Clone)]
+pub struct CorsMemory {
+    bytes: [u8; MAX_ORIGIN],
+    len: u16,
+    preflight: bool,
+}
+
+impl Default for CorsMemory {
+    fn default() -> Self {
+        CorsMemory { bytes: [0; MAX_ORIGIN], len: 0, preflight: false }
+    }
+}
+
+impl std::fmt::Debug for CorsMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let origin = self.origin().map(String::from_utf8_lossy);
+        f.debug_struct("CorsMemory").field("origin", &origin).field("preflight", &self.preflight).finish()
+    }
+}
+
+impl CorsMemory {
+    /// Back to the state before the first policy.
+    pub fn clear(&mut self) {
+        self.len = 0;
+        self.preflight = false;
+    }
+
+    /// The origin that may read the answer, as the browser has sent it.
+    pub(crate) fn origin(&self) -> Option<&[u8]> {
+        self.bytes.get(..usize::from(self.len)).filter(|origin| !origin.is_empty())
+    }
+
+    /// This origin may read the answer. One that is too long to be an origin of a browser may not.
+    pub(crate) fn grant(&mut self, origin: &[u8]) {
+        if let (Some(place), Ok(len)) = (self.bytes.get_mut(..origin.len()), u16::try_from(origin.len())) {
+            place.copy_from_slice(origin);
+            self.len = len;
+        }
+    }
+
+    /// Whether the answer is the one to a preflight, in which everything has been said.
+    pub(crate) fn is_preflight(&self) -> bool {
+        self.preflight
+    }
+
+    /// The answer is the one to a preflight.
+    pub(crate) fn answer_preflight(&mut self) {
+        self.preflight = true;
+    }
+}

@@ -1,0 +1,112 @@
+//! Refuses requests that change something and come from a page of another origin. It asks what only the browser can
+//! say: Sec-Fetch-Site (Fetch Metadata, W3C), then Origin (RFC 6454 §7), then Referer. A page can forge none of them.
+
+use message::{Headers, Method, Reply, RequestHead};
+
+use super::config::WithoutOrigin;
+use crate::cors::origin::{Origins, single};
+use crate::{Flow, RequestCx, ResponseCx, Stage};
+
+/// The stable name of a refusal, in its problem document.
+const CODE: &str = "cross-origin";
+/// What a reader of the refusal is told.
+const DETAIL: &str =
+    "This request comes from a page of another origin, or does not say which page it comes from.";
+
+/// Ready to run.
+#[derive(Debug)]
+pub struct Ready {
+    pub(crate) origins: Origins,
+    pub(crate) same_site: bool,
+    pub(crate) without_origin: WithoutOrigin,
+}
+
+impl Ready {
+    /// At the edge: who is calling does not matter, since it is the user's own browser that was misled.
+    pub const STAGE: Stage = Stage::Edge;
+    /// It refuses requests.
+    pub const CAN_REFUSE: bool = true;
+
+    /// Lets pass what only reads, and what a page of this origin has sent.
+    pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
+        let is_safe = matches!(cx.head.method, Method::Get | Method::Head | Method::Options);
+        if (is_safe && !opens_websocket(&cx.head.headers)) || self.permits(cx.head, cx.state.https) {
+            return Flow::Continue;
+        }
+        Flow::Reply(
+            Reply::problem(403, CODE, DETAIL, "client", false, cx.state.id.as_str())
+                .header("cache-control", "no-store"),
+        )
+    }
+
+    /// Nothing to do on the way back.
+    pub fn on_response(&self, _: &mut ResponseCx<'_>) {}
+
+    fn permits(&self, head: &RequestHead, https: bool) -> bool {
+        let headers = &head.headers;
+        match single(headers, b"sec-fetch-site") {
+            // `none`: the user has done it, and no page.
+            Ok(Some(b"same-origin" | b"none")) => true,
+            Ok(Some(b"same-site")) if self.same_site => true,
+            Ok(None) => self.permits_by_origin(head, https),
+            // Another one, or several, of which nobody can say which counts.
+            Ok(Some(_)) | Err(()) => {
+                matches!(single(headers, b"origin"), Ok(Some(origin)) if self.origins.contains(origin))
+            }
+        }
+    }
+
+    /// For browsers that do not send Sec-Fetch-Site: older ones, and all over plain connections.
+    fn permits_by_origin(&self, head: &RequestHead, https: bool) -> bool {
+        let headers = &head.headers;
+        let known = |origin: &[u8]| is_own(origin, head, https) || self.origins.contains(origin);
+        match (single(headers, b"origin"), single(headers, b"referer")) {
+            (Ok(Some(origin)), _) => known(origin),
+            (Ok(None), Ok(Some(page))) => known(origin_of(page)),
+            (Ok(None), Ok(None)) => match self.without_origin {
+                WithoutOrigin::Allow => true,
+                WithoutOrigin::Refuse => false,
+                WithoutOrigin::AllowWithoutCookies => headers.values(b"cookie").next().is_none(),
+            },
+            (Err(()), _) | (_, Err(())) => false,
+        }
+    }
+}
+
+/// Whether a request opens a WebSocket. Any page can open one in the name of its visitor, and then reads what comes
+/// too. Upgrade was taken away with the other fields of the connection, but the version is in each handshake of a
+/// browser (RFC 6455 §4.1, RFC 8441 §5), and no page can leave it out.
+fn opens_websocket(headers: &Headers) -> bool {
+    let has = |name: &[u8]| headers.values(name).next().is_some();
+    has(b"sec-websocket-version") || has(b"sec-websocket-key")
+}
+
+/// Whether an origin is the one that a request was sent to.
+fn is_own(origin: &[u8], head: &RequestHead, https: bool) -> bool {
+    let (scheme, usual) = if https { (&b"https://"[..], &b"443"[..]) } else { (&b"http://"[..], &b"80"[..]) };
+    let Some((start, authority)) = origin.split_at_checked(scheme.len()) else { return false };
+    let Some(own) = head.client_authority() else { return false };
+    let ((host, port), (own_host, own_port)) = (split_port(authority), split_port(own));
+    start.eq_ignore_ascii_case(scheme)
+        && host.eq_ignore_ascii_case(own_host)
+        && port.unwrap_or(usual) == own_port.unwrap_or(usual)
+}
+
+/// Host and port of an authority. The colons of an address in brackets are none of a port.
+fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match authority.iter().rposition(|b| matches!(b, b':' | b']')) {
+        Some(at) if authority.get(at) == Some(&b':') => {
+            (authority.get(..at).unwrap_or_default(), authority.get(at + 1..))
+        }
+        _ => (authority, None),
+    }
+}
+
+/// The origin of the page that Referer names: all of it up to its path.
+fn origin_of(page: &[u8]) -> &[u8] {
+    let Some(scheme) = page.windows(3).position(|three| three == b"://") else { return page };
+    let begin = scheme + 3;
+    let rest = page.get(begin..).unwrap_or_default();
+    let len = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    page.get(..begin + len).unwrap_or(page)
+}

@@ -1,0 +1,14 @@
+//! The `geo` policy; its page is `doc.md`.
+
+mod compile;
+mod config;
+mod country;
+#[cfg(test)]
+mod mmdb;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use compile::compile;
+pub use config::Raw;
+pub use run::Ready;

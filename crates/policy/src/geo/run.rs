@@ -1,0 +1,86 @@
+//! Lets requests in or keeps them out by country, and tells services the country.
+
+use std::net::IpAddr;
+
+use document::FileBytes;
+use maxminddb::{PathElement, Reader, WithinOptions};
+use message::Reply;
+
+use super::country::{Countries, Country};
+use crate::{Flow, RequestCx, ResponseCx, Stage};
+
+/// The stable name of a refusal, in its problem document.
+const CODE: &str = "geo-refused";
+/// What a reader of the refusal is told.
+const DETAIL: &str = "Requests from this country are not served here.";
+/// Where the country stands in a record.
+const COUNTRY: [PathElement<'static>; 2] = [PathElement::Key("country"), PathElement::Key("iso_code")];
+
+/// A database of addresses.
+#[derive(Debug)]
+pub(crate) struct Database(pub(crate) Box<Reader<FileBytes>>);
+
+impl Database {
+    /// The country that an address is in. What is broken in a record makes it unknown.
+    fn country(&self, address: IpAddr) -> Option<Country> {
+        let found = self.0.lookup(address.to_canonical()).ok()?;
+        Country::of(found.decode_path::<&str>(&COUNTRY).ok()??)
+    }
+
+    /// Whether one of the first networks has a country. All networks count, those without data and those that are
+    /// there twice too: then a broken tree takes no longer than a whole one.
+    pub(crate) fn tells_countries(&self, first: usize) -> bool {
+        let all = WithinOptions::default().include_networks_without_data().include_aliased_networks();
+        let Ok(networks) = self.0.networks(all) else { return false };
+        networks
+            .take(first)
+            .map_while(Result::ok)
+            .any(|found| matches!(found.decode_path::<&str>(&COUNTRY), Ok(Some(_))))
+    }
+}
+
+/// Ready to run.
+#[derive(Debug)]
+pub struct Ready {
+    pub(crate) database: Database,
+    /// `None` where all may come that are not denied.
+    pub(crate) allow: Option<Countries>,
+    pub(crate) deny: Countries,
+    pub(crate) refuse_unknown: bool,
+    pub(crate) header: Option<Box<[u8]>>,
+}
+
+impl Ready {
+    /// At the edge: nothing is spent on whoever may not come.
+    pub const STAGE: Stage = Stage::Edge;
+    /// It refuses requests.
+    pub const CAN_REFUSE: bool = true;
+
+    /// Looks the country up, once.
+    pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
+        let country = self.database.country(cx.client);
+        let is_refused = match country {
+            None => self.refuse_unknown,
+            Some(country) => {
+                self.deny.contains(country)
+                    || self.allow.as_ref().is_some_and(|allow| !allow.contains(country))
+            }
+        };
+        if is_refused {
+            return Flow::Reply(
+                Reply::problem(403, CODE, DETAIL, "client", false, cx.state.id.as_str())
+                    .header("cache-control", "no-store"),
+            );
+        }
+        if let Some(name) = &self.header {
+            cx.head.headers.remove(name);
+            if let Some(country) = country {
+                cx.head.headers.push(name, country.letters());
+            }
+        }
+        Flow::Continue
+    }
+
+    /// Nothing to do on the way back.
+    pub fn on_response(&self, _: &mut ResponseCx<'_>) {}
+}
