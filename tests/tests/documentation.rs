@@ -1,6 +1,7 @@
 //! What the documentation shows works: every whole configuration in it passes `gateward check`.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +10,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
     KeyUsagePurpose, SerialNumber, date_time_ymd,
 };
+
+/// Writes databases as MaxMind does.
+#[path = "../../crates/policy/src/geo/mmdb.rs"]
+#[allow(dead_code, reason = "the policy's own tests use more of it")]
+mod mmdb;
 
 /// Every Markdown file of the repository that users read, and the pages of policies.
 fn pages(root: &Path) -> Vec<PathBuf> {
@@ -75,6 +81,9 @@ fn every_whole_configuration_passes_the_check() {
     let folder = std::env::temp_dir().join(format!("gateward-documentation-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     make_certificates(&folder.join("certs"));
+    fs::create_dir_all(folder.join("geo")).unwrap();
+    let countries = mmdb::database("GeoLite2-Country", &[("10.0.0.0", 8, mmdb::Value::country("DE"))]);
+    fs::write(folder.join("geo/GeoLite2-Country.mmdb"), countries).unwrap();
     let (mut checked, mut wrong) = (0, Vec::new());
     for page in pages(root) {
         for block in whole_files(&fs::read_to_string(&page).unwrap()) {

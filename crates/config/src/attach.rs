@@ -77,7 +77,7 @@ impl Reader<'_> {
             return self.file(node);
         }
         if let (Shape::Text { format: Shape::SECRET, .. }, Value::Scalar(scalar)) = (shape, &node.value) {
-            if !scalar.secret {
+            if !scalar.secret && !scalar.text.is_empty() {
                 self.secrets.borrow_mut().push(node.span);
             }
             return;

@@ -22,7 +22,7 @@ const LONGEST: usize = 8192;
 
 /// Fields of requests that have a meaning of their own. What tells of callers is taken from all requests of clients, so
 /// these could not be used for it without harm.
-const TAKEN: &[&str] = &[
+pub(crate) const TAKEN: &[&str] = &[
     "accept",
     "accept-encoding",
     "accept-language",

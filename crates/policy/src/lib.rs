@@ -32,6 +32,7 @@ pub mod bots;
 pub mod cors;
 pub mod csrf;
 pub mod fault;
+pub mod forward_auth;
 pub mod geo;
 pub mod headers;
 pub mod introspection;

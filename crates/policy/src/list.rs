@@ -99,7 +99,9 @@ macro_rules! policies {
             pub fn told_fields(&self) -> Vec<&[u8]> {
                 match self {
                     $(Policy::$authenticator(ready) => ready.told_fields(),)*
-                    $(Policy::$variant(_) => Vec::new(),)*
+                    Policy::ForwardAuth(ready) => ready.told_fields(),
+                    Policy::Geo(ready) => ready.told_fields(),
+                    _ => Vec::new(),
                 }
             }
 
@@ -150,6 +152,7 @@ policies! {
         size_limit: SizeLimit,
         auth: Auth,
         authorize: Authorize,
+        forward_auth: ForwardAuth,
         fault: Fault,
         headers: Headers,
         security_headers: SecurityHeaders,

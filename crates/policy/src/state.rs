@@ -1,6 +1,9 @@
 //! What policies remember about one request between its way there and its way back.
 
+use std::rc::Rc;
 use std::time::Duration;
+
+use authority::ext_authz::HeaderChange;
 
 use crate::Caller;
 use crate::authenticate::Authenticated;
@@ -84,6 +87,8 @@ pub struct RequestState {
     /// How long it is to wait before it is forwarded, or before a policy's reply to it is sent. A policy asks for
     /// it and never waits itself.
     pub delay: Option<Duration>,
+    /// What a server that was asked has for the client, and `forward_auth` puts into the answer.
+    pub reply_headers: Option<Rc<[HeaderChange]>>,
     /// Which page may read the answer.
     pub cors: CorsMemory,
     /// How far the chain has come, when a policy waits for an answer.
@@ -119,6 +124,7 @@ impl RequestState {
         self.https = false;
         self.body_limit = None;
         self.delay = None;
+        self.reply_headers = None;
         self.cors.clear();
         self.progress = Progress::default();
         self.stopped_by = None;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use quick_cache::unsync::Cache;
 
+use crate::forward_auth::Grants;
 use crate::{Digest, Identity};
 
 /// The most credentials that one worker remembers.
@@ -40,6 +41,8 @@ pub struct Finding {
 pub struct Verified {
     cache: Cache<Shown, Finding>,
     secret: Digest,
+    /// What servers have allowed, which is not about credentials alone.
+    pub(crate) grants: Grants,
 }
 
 impl Default for Verified {
@@ -47,7 +50,7 @@ impl Default for Verified {
         let mut secret = [0; 32];
         // Without it a digest of a password could be tried out; that would take the memory of the process first.
         _ = aws_lc_rs::rand::fill(&mut secret);
-        Verified { cache: Cache::new(MOST), secret }
+        Verified { cache: Cache::new(MOST), secret, grants: Grants::default() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Refuses requests by User-Agent (RFC 9110 §10.1.5). It keeps out programs that say what they are, and no others.
 
-use message::Reply;
+use message::{Headers, Reply};
 use regex_automata::Input;
 use regex_automata::dfa::{Automaton, dense};
 
@@ -52,19 +52,13 @@ impl Ready {
     /// It refuses requests.
     pub const CAN_REFUSE: bool = true;
 
-    /// Looks at every field of the name: which one counts is for the service to say.
+    /// Refuses what is denied and no exception.
     pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
-        let mut agents = cx.head.headers.values(b"user-agent").filter(|agent| !agent.trim_ascii().is_empty());
-        let first = agents.next();
-        let is_refused = match first {
-            None => self.refuse_empty,
-            Some(first) => std::iter::once(first).chain(agents).any(|agent| self.refuses(agent)),
-        };
-        if !is_refused {
+        if !self.refuses(&cx.head.headers) {
             return Flow::Continue;
         }
         Flow::Reply(
-            Reply::problem(403, CODE, DETAIL, "client", false, cx.state.id.as_str())
+            Reply::problem(403, CODE, DETAIL, "client", false, cx.request_id())
                 .header("cache-control", "no-store"),
         )
     }
@@ -72,9 +66,17 @@ impl Ready {
     /// Nothing to do on the way back.
     pub fn on_response(&self, _: &mut ResponseCx<'_>) {}
 
-    fn refuses(&self, agent: &[u8]) -> bool {
-        let is_denied = self.deny.as_ref().is_some_and(|deny| deny.name(agent) != Some(false));
-        let is_allowed = || self.allow.as_ref().is_some_and(|allow| allow.name(agent) == Some(true));
-        is_denied && !is_allowed()
+    /// Looks at every field of the name: which one counts is for the service to say.
+    fn refuses(&self, headers: &Headers) -> bool {
+        let mut agents =
+            headers.values(b"user-agent").filter(|agent| !agent.trim_ascii().is_empty()).peekable();
+        if agents.peek().is_none() {
+            return self.refuse_empty;
+        }
+        agents.any(|agent| {
+            let is_denied = self.deny.as_ref().is_some_and(|deny| deny.name(agent) != Some(false));
+            let is_allowed = || self.allow.as_ref().is_some_and(|allow| allow.name(agent) == Some(true));
+            is_denied && !is_allowed()
+        })
     }
 }

@@ -73,7 +73,7 @@ impl Ready {
         cx.state.cors.answer_preflight();
         Flow::Reply(match allowed {
             Some(origin) => self.preflight(origin, &cx.head.headers),
-            None => Reply::problem(403, CODE, DETAIL, "client", false, cx.state.id.as_str())
+            None => Reply::problem(403, CODE, DETAIL, "client", false, cx.request_id())
                 .header("vary", self.preflight_vary()),
         })
     }

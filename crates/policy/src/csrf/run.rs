@@ -34,7 +34,7 @@ impl Ready {
             return Flow::Continue;
         }
         Flow::Reply(
-            Reply::problem(403, CODE, DETAIL, "client", false, cx.state.id.as_str())
+            Reply::problem(403, CODE, DETAIL, "client", false, cx.request_id())
                 .header("cache-control", "no-store"),
         )
     }

@@ -68,7 +68,7 @@ impl Ready {
         };
         if is_refused {
             return Flow::Reply(
-                Reply::problem(403, CODE, DETAIL, "client", false, cx.state.id.as_str())
+                Reply::problem(403, CODE, DETAIL, "client", false, cx.request_id())
                     .header("cache-control", "no-store"),
             );
         }
@@ -79,6 +79,11 @@ impl Ready {
             }
         }
         Flow::Continue
+    }
+
+    /// The field that tells services of countries, if there is one.
+    pub fn told_fields(&self) -> Vec<&[u8]> {
+        self.header.iter().map(|name| &**name).collect()
     }
 
     /// Nothing to do on the way back.

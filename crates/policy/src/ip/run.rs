@@ -32,7 +32,7 @@ impl Ready {
             return Flow::Continue;
         }
         Flow::Reply(
-            Reply::problem(self.status, CODE, DETAIL, "client", false, cx.state.id.as_str())
+            Reply::problem(self.status, CODE, DETAIL, "client", false, cx.request_id())
                 .header("cache-control", "no-store"),
         )
     }
