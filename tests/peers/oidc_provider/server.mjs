@@ -2,8 +2,9 @@
 //
 // node server.mjs FOLDER: the folder has the package in its `node_modules`. Every line of the input is one JSON
 // object. The first one is the setup: `address`, `keys`, `clients`, `resources`, `ttl`; each member is optional but
-// the address. Later ones change what they name, and sessions and tokens stay. Keys are names such as `RS256`, which
-// make a new key, or private JWKs. Every line of the output is an event.
+// the address. Later ones change what they name, and sessions and tokens stay; one without
+// members is answered when all events before it were said. Keys are private JWKs, or names of `KINDS`,
+// each of which makes a new key. Every line of the output is an event. It ends with its input.
 
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -20,18 +21,16 @@ const { default: Provider } = await import(pathToFileURL(here.resolve('oidc-prov
 const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
 
 const KINDS = {
-  RS256: ['rsa', { modulusLength: 2048 }],
-  PS256: ['rsa', { modulusLength: 2048 }],
-  ES256: ['ec', { namedCurve: 'P-256' }],
-  ES384: ['ec', { namedCurve: 'P-384' }],
-  EdDSA: ['ed25519', {}],
+  RSA: ['rsa', { modulusLength: 2048 }],
+  'P-256': ['ec', { namedCurve: 'P-256' }],
+  Ed25519: ['ed25519', {}],
 };
 
 function key(wanted) {
   if (typeof wanted !== 'string') return wanted;
   const jwk = generateKeyPairSync(...KINDS[wanted]).privateKey.export({ format: 'jwk' });
   const kid = createHash('sha256').update(jwk.n ?? jwk.x).digest('base64url').slice(0, 16);
-  return { ...jwk, kid, alg: wanted, use: 'sig' };
+  return { ...jwk, kid, use: 'sig' };
 }
 
 const claims = (id) => ({
@@ -45,7 +44,10 @@ const claims = (id) => ({
 function configuration(state) {
   return {
     clients: state.clients,
-    clientDefaults: { grant_types: ['authorization_code', 'refresh_token'] },
+    clientDefaults: {
+      grant_types: ['authorization_code', 'refresh_token'],
+      id_token_signed_response_alg: state.keys.some(({ kty }) => kty === 'RSA') ? 'RS256' : 'ES256',
+    },
     jwks: { keys: state.keys },
     cookies: { keys: ['nothing here is secret'] },
     claims: { openid: ['sub', 'groups'], email: ['email', 'email_verified'], profile: ['name'] },
@@ -64,7 +66,7 @@ function configuration(state) {
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (_, resource) => {
-          const { alg = 'RS256', scope = '' } = state.resources[resource];
+          const { alg = 'RS256', scope = '' } = state.resources[resource] ?? {};
           return { scope, audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg } } };
         },
       },
@@ -88,12 +90,17 @@ function provider(state) {
   return made.callback();
 }
 
-let state = { keys: ['RS256'], clients: [], resources: {}, ttl: {} };
+let state = { keys: ['RSA'], clients: [], resources: {}, ttl: {} };
 let answer;
 let server;
 
 for await (const line of createInterface({ input: process.stdin })) {
-  state = { ...state, ...JSON.parse(line) };
+  const members = JSON.parse(line);
+  if (Object.keys(members).length === 0) {
+    say('that is all');
+    continue;
+  }
+  state = { ...state, ...members };
   state.keys = state.keys.map(key);
   answer = provider(state);
   if (server) {
@@ -102,8 +109,9 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
   server = createServer((request, response) => {
     const { method, url } = request;
-    response.on('finish', () => say('request', { method, url, status: response.statusCode }));
+    say(`${method} ${url.split('?')[0]}`, { url });
     answer(request, response);
   });
   server.listen(Number(state.address.split(':')[1]), '127.0.0.1', () => say('listening', { keys: state.keys }));
 }
+process.exit();

@@ -81,8 +81,8 @@ fn values_of_the_sections_for_those_who_run_it() {
         ("admin: { address: 0.0.0.0:1, token: [a] }", &["GW0103 [a]"]),
         ("admin: { address: 0.0.0.0:1, token: 0123456789abcde }", &["GW0201 ***************"]),
         ("admin: { token: '' }", &["GW0201 ''"]),
-        ("admin: { token: 0123456789 abcdef }", &["GW0201 0123456789 abcdef"]),
-        ("admin: { token: 0123456789abcdeé }", &["GW0201 0123456789abcdeé"]),
+        ("admin: { token: 0123456789 abcdef }", &["GW0201 *****************"]),
+        ("admin: { token: 0123456789abcdeé }", &["GW0201 *****************"]),
         // What could not be filled in is the only mistake.
         ("admin: { address: 0.0.0.0:1, token: '${env:NOPE}' }", &["GW0305 ${env:NOPE}"]),
         ("admin: 'x${env:NOPE}'", &["GW0305 ${env:NOPE}"]),
