@@ -122,7 +122,12 @@ impl Browser {
 
     /// Asks as a script of a page of the same origin does; no redirect is followed.
     pub fn script(&mut self, url: &str) -> Message {
-        self.send("GET", url, "Accept: application/json\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n", "")
+        self.send(
+            "GET",
+            url,
+            "Accept: application/json\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n",
+            "",
+        )
     }
 
     /// Sends one request with these fields besides the cookies, and takes the cookies of the answer.
@@ -144,7 +149,9 @@ impl Browser {
         let fits = |cookie: &&Cookie| {
             let below = path.strip_prefix(&cookie.path);
             cookie.origin == origin(url)
-                && below.is_some_and(|rest| rest.is_empty() || cookie.path.ends_with('/') || rest.starts_with('/'))
+                && below.is_some_and(|rest| {
+                    rest.is_empty() || cookie.path.ends_with('/') || rest.starts_with('/')
+                })
         };
         let pairs: Vec<String> = self
             .cookies
@@ -162,13 +169,12 @@ impl Browser {
 
     fn navigate(&mut self, mut site: Site, method: &str, url: &str, body: Option<String>) -> Page {
         let (mut method, mut url, mut body) = (method, url.to_owned(), body.unwrap_or_default());
-        let mut urls = Vec::new();
-        let mut from = (site != Site::None).then(|| origin(&url).to_owned());
+        let (mut urls, first) = (Vec::new(), origin(&url).to_owned());
         loop {
             assert!(urls.len() < MOST_REDIRECTS, "these redirects have no end: {urls:#?}");
             urls.push(url.clone());
             // Once a chain has left its origin it stays so, even if it comes back.
-            if site != Site::None && from.as_deref() != Some(origin(&url)) {
+            if site != Site::None && origin(&url) != first {
                 site = Site::CrossSite;
             }
             let mut fields = format!(
@@ -184,14 +190,14 @@ impl Browser {
                 fields += "Content-Type: application/x-www-form-urlencoded\r\n";
             }
             let answer = self.send(method, &url, &fields, &body);
-            let location = answer.field("location").filter(|_| matches!(answer.status(), 301..=303 | 307 | 308));
+            let location =
+                answer.field("location").filter(|_| matches!(answer.status(), 301..=303 | 307 | 308));
             let Some(location) = location else { return Page { urls, answer } };
             let next = absolute(&url, location);
             if self.stop_before.as_ref().is_some_and(|stop| next.starts_with(stop)) {
                 urls.push(next);
                 return Page { urls, answer };
             }
-            from.get_or_insert_with(|| origin(&url).to_owned());
             if answer.status() < 307 {
                 (method, body) = ("GET", String::new());
             }
@@ -270,8 +276,9 @@ fn plainly(method: &str, url: &str, fields: &str, body: &str) -> Message {
     let (host, path) = (host_of(url), path(url));
     let address: SocketAddr = host.parse().unwrap_or_else(|_| panic!("no way to {url}"));
     let length = if method == "POST" { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
-    Client::connect(address)
-        .ask(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}{length}\r\n{body}"))
+    Client::connect(address).ask(format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}{length}\r\n{body}"
+    ))
 }
 
 /// `http://HOST:PORT` of a URL.
@@ -313,10 +320,13 @@ fn tag<'h>(html: &'h str, name: &str) -> Option<&'h str> {
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let begin = tag.find(&format!(" {name}=\""))? + name.len() + 3;
     let value = tag[begin..].split('"').next()?;
-    Some(["&lt;<", "&gt;>", "&quot;\"", "&#39;'", "&#x3D;=", "&amp;&"].iter().fold(value.to_owned(), |text, pair| {
-        let (escape, plain) = pair.split_at(pair.find(';').unwrap() + 1);
-        text.replace(escape, plain)
-    }))
+    Some(["&lt;<", "&gt;>", "&quot;\"", "&#39;'", "&#x3D;=", "&amp;&"].iter().fold(
+        value.to_owned(),
+        |text, pair| {
+            let (escape, plain) = pair.split_at(pair.find(';').unwrap() + 1);
+            text.replace(escape, plain)
+        },
+    ))
 }
 
 fn hidden_fields(html: &str) -> Vec<(String, String)> {
@@ -332,7 +342,9 @@ mod tests {
     #[test]
     fn cookies_are_kept_by_origin_and_path() {
         let mut browser = Browser::default();
-        for written in ["a=1; path=/; HttpOnly", "b=2; Path=/sub", "c=; Max-Age=0", "d=4", "d=5; Path=/; Max-Age=9"] {
+        for written in
+            ["a=1; path=/; HttpOnly", "b=2; Path=/sub", "c=; Max-Age=0", "d=4", "d=5; Path=/; Max-Age=9"]
+        {
             browser.keep("http://one:1/x", written);
         }
         assert_eq!(browser.cookies_for("http://one:1/sub/x?y"), "a=1; b=2; d=5");
@@ -352,8 +364,12 @@ mod tests {
         ] {
             assert_eq!(absolute("http://one:1/x", reference), want);
         }
-        let html = "<form action=\"/x\"><input type=\"hidden\" name=\"n\" value=\"a&amp;b\"/><input name=\"o\">";
+        let html =
+            "<form action=\"/x\"><input type=\"hidden\" name=\"n\" value=\"a&amp;b\"/><input name=\"o\">";
         assert_eq!(hidden_fields(html), [("n".to_owned(), "a&b".to_owned())]);
-        assert_eq!(parameters("/p?a=b%2Fc+d&e="), [("a", "b/c d"), ("e", "")].map(|(a, b)| (a.into(), b.into())));
+        assert_eq!(
+            parameters("/p?a=b%2Fc+d&e="),
+            [("a", "b/c d"), ("e", "")].map(|(a, b)| (a.into(), b.into()))
+        );
     }
 }

@@ -146,7 +146,9 @@ fn hang(node: &mut Node, files: Files) {
 fn matters(shape: &Shape) -> bool {
     fn look(shape: &Shape, seen: &mut Vec<&'static str>) -> bool {
         match shape {
-            Shape::Text { format, .. } => matches!(*format, Shape::FILE | Shape::WATCHED | Shape::BINARY | Shape::SECRET),
+            Shape::Text { format, .. } => {
+                matches!(*format, Shape::FILE | Shape::WATCHED | Shape::BINARY | Shape::SECRET)
+            }
             Shape::List(inner) | Shape::Map(inner) => look(inner, seen),
             Shape::OneOf(shapes) => shapes.iter().any(|shape| look(shape, seen)),
             Shape::Section(info) => {

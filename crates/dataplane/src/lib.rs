@@ -38,6 +38,7 @@ mod pipe;
 mod places;
 mod plan;
 mod progress;
+mod promise;
 mod pump;
 mod quic;
 mod request;

@@ -7,9 +7,11 @@
 use std::task::{Context, Poll};
 
 use message::Fault;
+use signatures::ExpectedDigest;
 use wire::{BodyDecoder, BodyLength};
 
 use crate::connection::Connection;
+use crate::promise::Promise;
 use crate::translation::Translation;
 
 /// The longest part of a body that is kept to be sent once more, in bytes.
@@ -33,6 +35,8 @@ pub(crate) struct Pump {
     ended: bool,
     /// The most payload that may pass.
     limit: Option<u64>,
+    /// What the payload has to be.
+    promise: Option<Box<Promise>>,
     /// Bytes taken from the sender, framing included.
     pub(crate) taken: u64,
     /// Payload bytes that came in.
@@ -83,6 +87,7 @@ impl Pump {
             done: false,
             ended: false,
             limit,
+            promise: None,
             taken: 0,
             passed: 0,
             sent: 0,
@@ -93,6 +98,12 @@ impl Pump {
     /// Translates the payload.
     pub(crate) fn translate(&mut self, translation: Option<Box<Translation>>) {
         self.translation = translation;
+    }
+
+    /// The payload, as it comes in, has to have this digest. Otherwise the receiver does not get its end: of a body whose
+    /// length is known the last byte, of any other what says that it was the last. `length` is the one that was announced.
+    pub(crate) fn promise(&mut self, digest: Option<ExpectedDigest>, length: Option<u64>) {
+        self.promise = digest.map(|digest| Box::new(Promise::new(digest, length)));
     }
 
     /// Whether the receiver is a stream, which needs no chunks.
@@ -205,11 +216,14 @@ impl Pump {
             self.taken += (decoded.consumed - range.start) as u64;
             self.passed += decoded.payload.len() as u64;
             if self.limit.is_some_and(|limit| self.passed > limit) {
+                // As for a body that is not what was promised: what was kept is only its begin.
+                self.kept = None;
                 return Err(PumpError::Sender(Fault::BodyTooLarge));
             }
             if from.ended && from.is_stream() && from.inbox.is_empty() {
                 self.decoder.end_of_input().map_err(PumpError::Sender)?;
             }
+            self.check_promise(buffer.raw().get(decoded.payload.clone()).unwrap_or_default())?;
             let makes_chunks = self.makes_chunks();
             let mut payload = decoded.payload;
             if let Some(translation) = &mut self.translation {
@@ -245,6 +259,7 @@ impl Pump {
             }
         }
         if self.decoder.is_done() && !self.ended && to.outgoing.body.is_none() {
+            self.check_promise(&[])?;
             if let Some(mut translation) = self.translation.take() {
                 return self.stage_end(&mut translation, from, to);
             }
@@ -256,6 +271,16 @@ impl Pump {
             self.ended = true;
         }
         Ok(())
+    }
+
+    /// Looks at a piece of the payload before it is passed on; an empty one at the end.
+    fn check_promise(&mut self, piece: &[u8]) -> Result<(), PumpError> {
+        let Some(promise) = &mut self.promise else { return Ok(()) };
+        promise.take(piece, self.decoder.is_done()).map_err(|fault| {
+            // Nobody is to take for the whole what is only its begin.
+            self.kept = None;
+            PumpError::Sender(fault)
+        })
     }
 
     /// Hands over what a translation puts behind the last piece. Its trailers are in there.
@@ -278,5 +303,132 @@ impl Pump {
         self.ended = true;
         to.outgoing.body = Some(buffer).filter(|buffer| !buffer.is_empty());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::buffers::Buffers;
+    use crate::transport::Transport;
+
+    /// What `sha256sum` says of `hello world`.
+    const HELLO_WORLD: ExpectedDigest = ExpectedDigest::Sha256([
+        0xb9, 0x4d, 0x27, 0xb9, 0x93, 0x4d, 0x3e, 0x08, 0xa5, 0x2e, 0x52, 0xd7, 0xda, 0x7d, 0xab, 0xfa, 0xc4,
+        0x84, 0xef, 0xe3, 0x7a, 0x53, 0x80, 0xee, 0x90, 0x88, 0xf7, 0xac, 0xe2, 0xef, 0xcd, 0xe9,
+    ]);
+
+    /// What the receiver gets of a body that comes in these pieces and then ends, and how that ended.
+    fn pass(pump: &mut Pump, pieces: &[&str]) -> (String, Result<(), Fault>) {
+        let buffers = Rc::new(Buffers::default());
+        let mut from = Connection::new(Transport::Nowhere, &buffers);
+        let mut to = Connection::new(Transport::Nowhere, &buffers);
+        let mut got = String::new();
+        let mut step = |pump: &mut Pump, from: &mut Connection| {
+            let staged = pump.stage_piece(from, &mut to);
+            if let Some(body) = to.outgoing.body.take() {
+                got.push_str(std::str::from_utf8(body.filled()).unwrap());
+            }
+            got.push_str(std::str::from_utf8(&std::mem::take(to.head_mut())).unwrap());
+            staged.map_err(|error| match error {
+                PumpError::Sender(fault) => fault,
+                PumpError::Receiver => panic!("the receiver takes everything"),
+            })
+        };
+        let mut pass = || {
+            for piece in pieces {
+                from.inbox.buffer = Some(buffers.hold(piece.as_bytes()));
+                step(pump, &mut from)?;
+            }
+            pump.decoder.end_of_input()?;
+            while !pump.ended {
+                step(pump, &mut from)?;
+            }
+            Ok(())
+        };
+        let outcome = pass();
+        (got, outcome)
+    }
+
+    /// A body, how it is framed for the receiver, and the length that was announced.
+    type Way = (BodyLength, bool, Option<u64>);
+    const EXACT: Way = (BodyLength::Exact(11), false, Some(11));
+    const CHUNKED: Way = (BodyLength::Chunked, true, None);
+    /// From a stream that has announced the length, to a receiver that is told it.
+    const STREAM: Way = (BodyLength::UntilClose, false, Some(11));
+    /// From a stream that has not.
+    const LONG_STREAM: Way = (BodyLength::UntilClose, true, None);
+
+    fn promised((length, chunked, announced): Way) -> Pump {
+        let mut pump = Pump::new(length, chunked, None);
+        pump.keep();
+        pump.promise(Some(HELLO_WORLD), announced);
+        pump
+    }
+
+    #[test]
+    fn a_body_that_is_what_was_promised_passes() {
+        for (way, pieces, want) in [
+            (EXACT, &["hello world"][..], "hello world"),
+            (EXACT, &["hello", " ", "world"], "hello world"),
+            (CHUNKED, &["b\r\nhello world\r\n0\r\n\r\n"], "b\r\nhello world\r\n0\r\n\r\n"),
+            (CHUNKED, &["5\r\nhello\r\n6\r\n world\r\n", "0\r\n\r\n"], "b\r\nhello world\r\n0\r\n\r\n"),
+            (
+                CHUNKED,
+                &["b\r\nhello world\r\n0\r\n", "x: y\r\n\r\n"],
+                "b\r\nhello world\r\n0\r\nx: y\r\n\r\n",
+            ),
+            (STREAM, &["hello", " world"], "hello world"),
+            (LONG_STREAM, &["hello", " world"], "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"),
+        ] {
+            let mut pump = promised(way);
+            assert_eq!(pass(&mut pump, pieces), (want.to_owned(), Ok(())), "{pieces:?}");
+            assert_eq!(pump.whole(), Some(&b"hello world"[..]));
+        }
+    }
+
+    #[test]
+    fn of_another_body_the_receiver_never_gets_the_end() {
+        for (way, pieces, want) in [
+            (EXACT, &["hello_world"][..], ""),
+            (EXACT, &["hello_", "world"], "hello_"),
+            (EXACT, &["hello worl", "D"], "hello worl"),
+            (CHUNKED, &["b\r\nhello_world\r\n0\r\n\r\n"], ""),
+            (CHUNKED, &["b\r\nhello_world\r\n", "0\r\n\r\n"], "b\r\nhello_world\r\n"),
+            (CHUNKED, &["b\r\nhello_world\r\n0\r\n", "x: y\r\n\r\n"], "b\r\nhello_world\r\n"),
+            (CHUNKED, &["5\r\nhello\r\n0\r\n\r\n"], ""),
+            (CHUNKED, &["0\r\n\r\n"], ""),
+            (STREAM, &["hello_", "world"], "hello_"),
+            (STREAM, &["hello world", "!"], "hello world"),
+            (LONG_STREAM, &["hello", "_world"], "5\r\nhello\r\n6\r\n_world\r\n"),
+            (LONG_STREAM, &[], ""),
+        ] {
+            let mut pump = promised(way);
+            let wrong = Err(Fault::DigestMismatch);
+            assert_eq!(pass(&mut pump, pieces), (want.to_owned(), wrong), "{pieces:?}");
+            assert_eq!((pump.whole(), pump.ended), (None, false), "{pieces:?}");
+            assert!(pass(&mut pump, &[]).1.is_err(), "and it stays so");
+        }
+    }
+
+    #[test]
+    fn of_a_body_that_is_too_large_nothing_passes_for_the_whole() {
+        let mut pump = Pump::new(BodyLength::Exact(11), false, Some(10));
+        pump.keep();
+        assert_eq!(pass(&mut pump, &["hello ", "world"]), ("hello ".to_owned(), Err(Fault::BodyTooLarge)));
+        assert_eq!((pump.is_received(), pump.whole()), (true, None), "a mirrored copy would be cut");
+    }
+
+    #[test]
+    fn what_is_sent_once_more_was_checked() {
+        let mut pump = promised(EXACT);
+        let first = pass(&mut pump, &["hello ", "worl"]);
+        assert_eq!(first, ("hello worl".to_owned(), Err(Fault::BodyCut)), "the receiver breaks off here");
+        pump.repeat();
+        assert_eq!(pass(&mut pump, &["", "d"]), ("hello world".to_owned(), Ok(())));
+        pump.repeat();
+        assert_eq!(pass(&mut pump, &[]), ("hello world".to_owned(), Ok(())));
     }
 }

@@ -156,6 +156,7 @@ impl Request {
         let chunked = matches!(framed, BodyLength::Chunked | BodyLength::UntilClose);
         let length = as_it_comes(self.meta.body, self.head.version.has_streams());
         self.upload = Pump::new(length, chunked, self.state.body_limit);
+        self.upload.promise(self.state.digest, self.body_length());
         self.upload.translate(self.grpc_web.and_then(Translation::of_request));
     }
 

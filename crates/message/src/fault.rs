@@ -61,6 +61,7 @@ faults! {
     BadFraming => 400 "bad-framing" Client retry:false "The length of the body is in doubt: send one valid Content-Length, or Transfer-Encoding: chunked, not both.";
     BadChunk => 400 "bad-chunk" Client retry:false "The chunked body is not valid.";
     BadGrpc => 400 "bad-grpc" Client retry:false "The body is not a valid sequence of gRPC messages, or for gRPC-Web in text form not valid base64.";
+    DigestMismatch => 400 "digest-mismatch" Client retry:false "The body is not the one whose digest was signed.";
     BodyCut => 400 "body-cut" Client retry:true "The connection ended before the body was complete.";
     HeaderTimeout => 408 "header-timeout" Client retry:true "The head of the request did not arrive in time.";
     BodyTimeout => 408 "body-timeout" Client retry:true "The body of the request did not arrive in time.";

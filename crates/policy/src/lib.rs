@@ -18,6 +18,7 @@ mod list;
 mod places;
 mod providers;
 mod question;
+mod replay;
 mod rule;
 #[cfg(test)]
 mod scene;
@@ -35,6 +36,7 @@ pub mod fault;
 pub mod forward_auth;
 pub mod geo;
 pub mod headers;
+pub mod hmac;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;

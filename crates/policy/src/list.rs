@@ -139,6 +139,7 @@ policies! {
         mtls: Mtls,
         api_key: ApiKey,
         jwt: Jwt,
+        hmac: Hmac,
         basic: Basic,
         introspection: Introspection,
     }
@@ -186,7 +187,6 @@ pub fn shape(kind: &str) -> Option<Shape> {
 pub const NOT_BUILT: &[(&str, &str)] = &[
     ("cache", "answers from a cache"),
     ("compress", "compressed responses"),
-    ("hmac", "signed requests"),
     ("oidc", "login with OpenID Connect"),
     ("quota", "limits by day and month"),
     ("rate_limit", "limits by second and minute"),

@@ -70,7 +70,7 @@ fn refuse_name(name: &Spanned<String>, diagnostics: &mut Diagnostics) {
 }
 
 /// Whether a header can still be there when policies run.
-fn check_header(name: &Spanned<String>, diagnostics: &mut Diagnostics) {
+pub(crate) fn check_header(name: &Spanned<String>, diagnostics: &mut Diagnostics) {
     if !Headers::is_valid_name(name.as_bytes()) {
         return refuse_name(name, diagnostics);
     }

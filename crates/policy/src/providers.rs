@@ -1,8 +1,9 @@
-//! Issuers whose keys are fetched, and kept fresh for as long as a configuration names them.
+//! What policies have that outlives a configuration: issuers whose keys are fetched and kept fresh, and what was seen of
+//! signatures.
 //!
-//! Preparing a policy is pure: it only says whose keys it needs. An issuer that the configuration before needed too is
-//! the same one, with its keys. Fetching is for somebody else, who takes the keepers from here. Entry points:
-//! [`Providers::issuer`], [`Providers::take_keepers`], [`Issuer`].
+//! Preparing a policy is pure: it only says what it needs. What the configuration before needed too is the same one: an
+//! issuer with its keys, a table with what is in it. Fetching is for somebody else, who takes the keepers from here. Entry
+//! points: [`Providers::issuer`], [`Providers::take_keepers`], [`Issuer`], [`Providers::replays`].
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use authority::{Keeper, Kept, Pace, Plan, Source, Trust};
 use http::Uri;
 use oidc::{Plaintext, Provider};
 
+use crate::replay::Replays;
 use crate::{Digest, digest_of};
 
 /// How often keys are fetched at most because tokens name others.
@@ -74,7 +76,7 @@ pub struct IssuerKeeper {
     pub keeper: Keeper<jose::KeySet>,
 }
 
-/// Issuers that some configuration needs.
+/// What some configuration needs, and the one after it may need again.
 #[derive(Default)]
 pub struct Providers {
     inner: Mutex<Inner>,
@@ -84,6 +86,8 @@ pub struct Providers {
 struct Inner {
     known: HashMap<Digest, Weak<Issuer>>,
     waiting: Vec<IssuerKeeper>,
+    /// By how many they remember, and for how long.
+    replays: HashMap<(usize, u64), Weak<Replays>>,
 }
 
 impl fmt::Debug for Providers {
@@ -111,6 +115,21 @@ impl Providers {
         inner.known.insert(id, Arc::downgrade(&issuer));
         inner.waiting.push(IssuerKeeper { name, id, keeper });
         issuer
+    }
+
+    /// The signatures that were used, so many at most and for so many seconds: those that are remembered already, or none.
+    ///
+    /// They do not depend on who the consumers are or on other settings, so that a configuration that changes those does
+    /// not forget them; and a signature that was used on one route is not good on another.
+    pub(crate) fn replays(&self, capacity: usize, horizon: u64) -> Arc<Replays> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.replays.retain(|_, replays| replays.strong_count() > 0);
+        if let Some(replays) = inner.replays.get(&(capacity, horizon)).and_then(Weak::upgrade) {
+            return replays;
+        }
+        let replays = Arc::new(Replays::new(capacity, horizon));
+        inner.replays.insert((capacity, horizon), Arc::downgrade(&replays));
+        replays
     }
 
     /// Keepers that nobody runs yet. Those of issuers that are not needed after all end at once.

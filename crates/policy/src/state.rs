@@ -84,6 +84,9 @@ pub struct RequestState {
     pub https: bool,
     /// The most bytes that the body may have.
     pub body_limit: Option<u64>,
+    /// The digest that the body must have. Whoever passes the body on checks it, and does not pass on the end of one that
+    /// has another.
+    pub digest: Option<signatures::ExpectedDigest>,
     /// How long it is to wait before it is forwarded, or before a policy's reply to it is sent. A policy asks for
     /// it and never waits itself.
     pub delay: Option<Duration>,
@@ -123,6 +126,7 @@ impl RequestState {
         self.id.clear();
         self.https = false;
         self.body_limit = None;
+        self.digest = None;
         self.delay = None;
         self.reply_headers = None;
         self.cors.clear();

@@ -1,0 +1,12 @@
+//! The `hmac` policy; its page is `doc.md`.
+
+mod compile;
+mod config;
+mod keys;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use compile::compile;
+pub use config::Raw;
+pub use run::Ready;
