@@ -62,20 +62,21 @@ pub struct Browser {
 /// From where a request comes (Fetch Metadata Request Headers §2.3).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Site {
-    None,
-    SameOrigin,
-    CrossSite,
+    /// From the bar with the address.
+    Nowhere,
+    Own,
+    Other,
 }
 
 impl Browser {
     /// Types a URL, and follows redirects.
     pub fn open(&mut self, url: &str) -> Page {
-        self.navigate(Site::None, "GET", url, None)
+        self.navigate(Site::Nowhere, "GET", url, None)
     }
 
     /// Follows a link or a redirect of a page of this origin.
     pub fn follow(&mut self, from: &str, url: &str) -> Page {
-        let site = if origin(from) == origin(url) { Site::SameOrigin } else { Site::CrossSite };
+        let site = if origin(from) == origin(url) { Site::Own } else { Site::Other };
         self.navigate(site, "GET", url, None)
     }
 
@@ -92,7 +93,7 @@ impl Browser {
         let hidden = hidden_fields(&html);
         let all: Vec<(&str, &str)> =
             hidden.iter().map(|(name, value)| (&**name, &**value)).chain(fields.iter().copied()).collect();
-        let site = if origin(page.url()) == origin(&url) { Site::SameOrigin } else { Site::CrossSite };
+        let site = if origin(page.url()) == origin(&url) { Site::Own } else { Site::Other };
         self.navigate(site, "POST", &url, Some(form(&all)))
     }
 
@@ -174,16 +175,16 @@ impl Browser {
             assert!(urls.len() < MOST_REDIRECTS, "these redirects have no end: {urls:#?}");
             urls.push(url.clone());
             // Once a chain has left its origin it stays so, even if it comes back.
-            if site != Site::None && origin(&url) != first {
-                site = Site::CrossSite;
+            if site != Site::Nowhere && origin(&url) != first {
+                site = Site::Other;
             }
             let mut fields = format!(
                 "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nSec-Fetch-Mode: navigate\r\n\
                  Sec-Fetch-Dest: document\r\nSec-Fetch-Site: {}\r\n",
                 match site {
-                    Site::None => "none",
-                    Site::SameOrigin => "same-origin",
-                    Site::CrossSite => "cross-site",
+                    Site::Nowhere => "none",
+                    Site::Own => "same-origin",
+                    Site::Other => "cross-site",
                 }
             );
             if method == "POST" {
@@ -213,7 +214,9 @@ impl Browser {
         if let Some(file) = &self.authorities {
             command.arg("--cacert").arg(file);
         }
-        fields.lines().for_each(|field| drop(command.args(["-H", field])));
+        for field in fields.lines() {
+            command.args(["-H", field]);
+        }
         if method == "POST" {
             command.args(["--data-binary", body]);
         }

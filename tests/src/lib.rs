@@ -16,10 +16,10 @@
 )]
 
 mod bell;
+pub mod browser;
 pub mod bulk;
 pub mod case;
 pub mod certificates;
-pub mod browser;
 mod client;
 pub mod failing;
 pub mod fault_proxy;
@@ -27,6 +27,7 @@ mod gateway;
 pub mod http2;
 mod link;
 mod load;
+pub mod logins;
 pub mod message;
 pub mod oidc_provider;
 mod origin;

@@ -91,7 +91,7 @@ type Outcome = Result<String, (u16, &'static str)>;
 fn outcome(chain: &Chain, scene: &mut Scene) -> Outcome {
     match scene.run(chain, || panic!("nobody is asked")) {
         None => Ok(scene.cx().identity().map(|identity| identity.name().to_owned()).unwrap_or_default()),
-        Some(reply) => Err((reply.status, scene.state.stopped_by.map_or("none", |(_, reason)| reason))),
+        Some(reply) => Err((reply.status, scene.state.stopped_by.map_or("unavailable", |(_, reason)| reason))),
     }
 }
 
@@ -318,7 +318,7 @@ fn who_cannot_be_remembered_does_not_get_in() {
     let consumers = with_secret();
     let chain = prepared("{ replay_capacity: 2 }", &consumers, &Providers::default());
     for (nonce, want) in
-        [(1, Ok("partner".to_owned())), (2, Ok("partner".to_owned())), (3, Err((503, "none")))]
+        [(1, Ok("partner".to_owned())), (2, Ok("partner".to_owned())), (3, Err((503, "unavailable")))]
     {
         let mut scene = plain(&format!(";nonce=\"{nonce}\""), &consumers);
         assert_eq!(outcome(&chain, &mut scene), want, "{nonce}");
