@@ -120,6 +120,8 @@ pub struct Way<'s> {
     pub steps: Vec<Step<'s>>,
     /// Where it ends.
     pub end: End,
+    /// A token was taken for genuine: the keys to tell are fetched when the gateway runs.
+    pub is_unverified: bool,
 }
 
 /// One policy on a way.
@@ -388,6 +390,7 @@ fn way<'s>(
     let mut rng = fastrand::Rng::with_seed(SEED);
     let mut steps: Vec<Step<'s>> = chain.links().iter().map(Step::new).collect();
     let mut limit = request.state.body_limit;
+    request.state.explain();
     if let Some(index) = question.supposed {
         request.state.suppose(Caller::Consumer(index, "supposed"));
     }
@@ -420,7 +423,8 @@ fn way<'s>(
             End::Answer(refuse(&mut request, chain, &mut rng, refusal, by))
         }
     };
-    Some(Way { service, share: share(route, number), steps, end })
+    let is_unverified = request.state.is_unverified;
+    Some(Way { service, share: share(route, number), steps, end, is_unverified })
 }
 
 fn share(route: &Route, number: usize) -> (u32, u64) {

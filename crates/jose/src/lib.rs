@@ -30,4 +30,4 @@ pub use key::{Key, KeyError, MIN_RSA_BITS};
 pub use refusal::Refusal;
 pub use rules::Rules;
 pub use set::{KeySet, Loaded, MAX_JWKS_BYTES, MAX_KEYS, SetError, Skipped};
-pub use verify::{MAX_TOKEN_BYTES, MAX_TRIED_KEYS, Signed, Token, verify, verify_signature};
+pub use verify::{MAX_TOKEN_BYTES, MAX_TRIED_KEYS, Signed, Token, read_unverified, verify, verify_signature};

@@ -101,6 +101,10 @@ pub struct RequestState {
     /// Cookies that the client gets with the answer.
     pub cookies: Vec<String>,
     caller: Caller,
+    /// Only what would become of the request is asked.
+    is_explained: bool,
+    /// Somebody was taken for who a token says without a look at its signature. Never so where requests are served.
+    pub is_unverified: bool,
 }
 
 impl RequestState {
@@ -114,6 +118,17 @@ impl RequestState {
     /// that are served never suppose anything.
     pub fn suppose(&mut self, caller: Caller) {
         self.progress.supposed = Some(caller);
+    }
+
+    /// Says that only what would become of the request is asked: a token whose keys are not at hand is taken for genuine
+    /// then. Requests that are served never say so.
+    pub fn explain(&mut self) {
+        self.is_explained = true;
+    }
+
+    /// Whether only what would become of the request is asked.
+    pub(crate) fn is_explained(&self) -> bool {
+        self.is_explained
     }
 
     /// It is known who is calling. What it takes can be had only from those who verify it.
@@ -134,6 +149,8 @@ impl RequestState {
         self.stopped_by = None;
         self.cookies.clear();
         self.caller = Caller::Unknown;
+        self.is_explained = false;
+        self.is_unverified = false;
     }
 }
 

@@ -142,6 +142,7 @@ fn way(report: &Report<'_>, way: &Way<'_>) -> Value {
         "share": f64::from(weight) / total as f64,
         "policies": way.steps.iter().map(|step| policy(report, way, step)).collect::<Vec<_>>(),
         "response_policies": way.steps.iter().rev().map(kind).collect::<Vec<_>>(),
+        "signature_unverified": way.is_unverified,
         "body_limit_bytes": way.steps.iter().rev().find_map(|step| step.body_limit),
         "service": way.service.map(service),
         "upstream": match &way.end {

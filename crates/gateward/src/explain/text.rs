@@ -175,6 +175,9 @@ fn policies(report: &Report<'_>, way: &Way<'_>, page: &mut Page) -> bool {
         row![step.link.policy.stage().as_str(), kind(step), report.place(step.link.source), says]
     });
     page.table(&rows.collect::<Vec<_>>());
+    if way.is_unverified {
+        page.line("  The token was taken for genuine: the keys to tell are fetched when the gateway runs.");
+    }
     let back: Vec<&str> = way.steps.iter().rev().map(kind).collect();
     match back[..] {
         [] | [_] => {}

@@ -91,7 +91,9 @@ type Outcome = Result<String, (u16, &'static str)>;
 fn outcome(chain: &Chain, scene: &mut Scene) -> Outcome {
     match scene.run(chain, || panic!("nobody is asked")) {
         None => Ok(scene.cx().identity().map(|identity| identity.name().to_owned()).unwrap_or_default()),
-        Some(reply) => Err((reply.status, scene.state.stopped_by.map_or("unavailable", |(_, reason)| reason))),
+        Some(reply) => {
+            Err((reply.status, scene.state.stopped_by.map_or("unavailable", |(_, reason)| reason)))
+        }
     }
 }
 
