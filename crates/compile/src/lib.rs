@@ -13,6 +13,7 @@ mod forward;
 mod health;
 mod identity;
 mod listeners;
+mod logins;
 mod outside;
 mod policies;
 mod reachability;

@@ -12,6 +12,7 @@ use router::{Builder, HostPattern, Match, PathPattern, PatternError, RouteIndex,
 use snapshot::{Action, Protocol, Redirect, Route};
 
 use crate::bypass;
+use crate::logins;
 use crate::policies::Layer;
 use crate::reachability;
 use crate::services::Services;
@@ -93,6 +94,7 @@ pub(crate) fn compile(
     if complete {
         reachability::warn(&router, &routes, &raws, diagnostics);
         bypass::warn(&router, &routes, &raws, diagnostics);
+        logins::warn(&router, &routes, &raws, diagnostics);
     }
     Routes { router, routes, used }
 }

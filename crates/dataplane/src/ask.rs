@@ -87,6 +87,10 @@ pub(crate) async fn answer(s: &mut Serving<'_>, question: Question) -> Answer {
             Ok(answer) => Answer::Http(Box::new(answer)),
             Err(trouble) => Answer::Nothing(trouble.to_string()),
         },
+        Question::Later(time) => {
+            tokio::time::sleep(time).await;
+            Answer::Later
+        }
         Question::Keys(issuer) => fetch(&issuer, worker.unix_seconds(Instant::now())).await,
     }
 }

@@ -147,6 +147,9 @@ impl Request {
     /// Its answer brings the cookies that its client gets.
     pub(crate) fn put_cookies(&mut self, headers: &mut Headers) {
         self.cookies.drain(..).for_each(|cookie| headers.push(b"set-cookie", &cookie));
+        if !self.state.cookies.is_empty() {
+            keep_private(headers);
+        }
         self.state.cookies.drain(..).for_each(|cookie| headers.push(b"set-cookie", cookie.as_bytes()));
     }
 
@@ -191,6 +194,17 @@ impl Request {
     /// Whether there is a body.
     pub(crate) fn has_body(&self) -> bool {
         !matches!(self.meta.body, BodyLength::Empty | BodyLength::Exact(0))
+    }
+}
+
+/// What brings a cookie to one client is not for others: no shared cache may keep it (RFC 9111 §7.3).
+fn keep_private(headers: &mut Headers) {
+    let is_private = |value: &[u8]| {
+        let value = value.to_ascii_lowercase();
+        [&b"private"[..], b"no-store"].iter().any(|word| value.windows(word.len()).any(|part| part == *word))
+    };
+    if !headers.values(b"cache-control").any(is_private) {
+        headers.set(b"cache-control", b"private");
     }
 }
 

@@ -214,6 +214,9 @@ codes! {
          message says which. If that is meant, say so by writing the policy with `off` on that route.";
     WeakSecret = "GW0515", "weak-secret", "A secret can be guessed.",
         "What is short, or was written by a person, is found by trying. Make it with `openssl rand -hex 32`.";
+    LoginUnreachable = "GW0516", "login-unreachable", "A login cannot come to its end.",
+        "The identity provider sends people back to a path that the policy `oidc` answers itself. A request for it has to \
+         come to a route on which the same policy holds, and to get there without another credential.";
 }
 
 impl std::fmt::Display for Code {

@@ -41,6 +41,7 @@ pub mod introspection;
 pub mod ip;
 pub mod jwt;
 pub mod mtls;
+pub mod oidc;
 pub mod request_id;
 pub mod security_headers;
 pub mod size_limit;

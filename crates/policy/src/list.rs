@@ -142,6 +142,7 @@ policies! {
         hmac: Hmac,
         basic: Basic,
         introspection: Introspection,
+        oidc: Oidc,
     }
     what is done {
         request_id: RequestId,
@@ -187,7 +188,6 @@ pub fn shape(kind: &str) -> Option<Shape> {
 pub const NOT_BUILT: &[(&str, &str)] = &[
     ("cache", "answers from a cache"),
     ("compress", "compressed responses"),
-    ("oidc", "login with OpenID Connect"),
     ("quota", "limits by day and month"),
     ("rate_limit", "limits by second and minute"),
     ("validate", "validation against OpenAPI"),

@@ -1,5 +1,5 @@
-//! What policies have that outlives a configuration: issuers whose keys are fetched and kept fresh, and what was seen of
-//! signatures.
+//! What policies have that outlives a configuration: issuers whose keys are fetched and kept fresh, what is known of
+//! logins, and what was seen of signatures.
 //!
 //! Preparing a policy is pure: it only says what it needs. What the configuration before needed too is the same one: an
 //! issuer with its keys, a table with what is in it. Fetching is for somebody else, who takes the keepers from here. Entry
@@ -15,6 +15,7 @@ use authority::{Keeper, Kept, Pace, Plan, Source, Trust};
 use http::Uri;
 use oidc::{Plaintext, Provider};
 
+use crate::oidc::Logins;
 use crate::replay::Replays;
 use crate::{Digest, digest_of};
 
@@ -64,6 +65,12 @@ impl Issuer {
     pub fn provider(&self) -> Option<Arc<Provider>> {
         self.provider.load_full()
     }
+
+    /// As if this had been fetched.
+    #[cfg(test)]
+    pub(crate) fn set_provider(&self, provider: Option<Provider>) {
+        self.provider.store(provider.map(Arc::new));
+    }
 }
 
 /// What keeps the keys of an issuer fresh while it runs.
@@ -86,6 +93,7 @@ pub struct Providers {
 struct Inner {
     known: HashMap<Digest, Weak<Issuer>>,
     waiting: Vec<IssuerKeeper>,
+    logins: HashMap<Digest, Weak<Logins>>,
     /// By how many they remember, and for how long.
     replays: HashMap<(usize, u64), Weak<Replays>>,
 }
@@ -130,6 +138,20 @@ impl Providers {
         let replays = Arc::new(Replays::new(capacity, horizon));
         inner.replays.insert((capacity, horizon), Arc::downgrade(&replays));
         replays
+    }
+
+    /// What is known of the logins of a client at an issuer: the same as in the configuration before. `None` if the
+    /// system gives no randomness.
+    pub(crate) fn logins(&self, issuer: &str, client_id: &str) -> Option<Arc<Logins>> {
+        let id = digest_of(&[issuer.as_bytes(), client_id.as_bytes()].join(&0));
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.logins.retain(|_, logins| logins.strong_count() > 0);
+        if let Some(logins) = inner.logins.get(&id).and_then(Weak::upgrade) {
+            return Some(logins);
+        }
+        let logins = Arc::new(Logins::new()?);
+        inner.logins.insert(id, Arc::downgrade(&logins));
+        Some(logins)
     }
 
     /// Keepers that nobody runs yet. Those of issuers that are not needed after all end at once.
@@ -203,5 +225,18 @@ mod tests {
         drop(one);
         providers.issuer(&source("https://a.test"));
         assert_eq!(providers.take_keepers().len(), 1, "it was gone, and is a new one");
+    }
+
+    #[test]
+    fn logins_are_of_one_client_at_one_issuer() {
+        let providers = Providers::default();
+        let one = providers.logins("https://a.test", "web").unwrap();
+        assert!(Arc::ptr_eq(&one, &providers.logins("https://a.test", "web").unwrap()));
+        for (issuer, client_id) in [("https://a.test", "app"), ("https://b.test", "web")] {
+            assert!(
+                !Arc::ptr_eq(&one, &providers.logins(issuer, client_id).unwrap()),
+                "{issuer} {client_id}"
+            );
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use authority::Ask;
 use zeroize::Zeroizing;
@@ -22,6 +23,8 @@ pub enum Question {
         /// The hash, in the form of its function.
         hash: Box<str>,
     },
+    /// Another request has asked already what this one would: it looks again after this time.
+    Later(Duration),
     /// The body of the request, which is not forwarded then.
     Body {
         /// The most bytes that it may have.
@@ -37,6 +40,7 @@ impl fmt::Debug for Question {
         f.write_str(match self {
             Question::Http(_) => "Http",
             Question::Password { .. } => "Password",
+            Question::Later(_) => "Later",
             Question::Body { .. } => "Body",
             Question::Keys(_) => "Keys",
         })
@@ -44,7 +48,7 @@ impl fmt::Debug for Question {
 }
 
 /// What a policy is told.
-#[derive(Debug)]
+#[derive(Clone)]
 pub enum Answer {
     /// A server has answered.
     Http(Box<authority::Answer>),
@@ -52,8 +56,24 @@ pub enum Answer {
     Password(bool),
     /// The body of the request.
     Body(Vec<u8>),
+    /// The time has passed.
+    Later,
     /// Keys were fetched, or may not be fetched again so soon.
     Keys,
     /// Nobody could be asked, or nobody has answered in time. The text is for operators.
     Nothing(String),
+}
+
+/// Answers hold secrets: tokens, and what forms say.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Http(answer) => write!(f, "Http({answer:?})"),
+            Answer::Password(right) => write!(f, "Password({right})"),
+            Answer::Body(body) => write!(f, "Body({} bytes)", body.len()),
+            Answer::Keys => f.write_str("Keys"),
+            Answer::Later => f.write_str("Later"),
+            Answer::Nothing(why) => write!(f, "Nothing({why})"),
+        }
+    }
 }

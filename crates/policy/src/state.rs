@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use authority::ext_authz::HeaderChange;
 
-use crate::Caller;
 use crate::authenticate::Authenticated;
 use crate::chain::Progress;
 use crate::cors::CorsMemory;
+use crate::{Answer, Caller};
 
 /// The longest request id that is taken over from outside, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -100,6 +100,10 @@ pub struct RequestState {
     pub stopped_by: Option<(&'static str, &'static str)>,
     /// Cookies that the client gets with the answer.
     pub cookies: Vec<String>,
+    /// What the policy that asked was told before, where it had to ask once more: it is told one thing at a time.
+    pub(crate) kept_answer: Option<Box<Answer>>,
+    /// How often the policy that asked has waited for what another request does.
+    pub(crate) waits: u8,
     caller: Caller,
     /// Only what would become of the request is asked.
     is_explained: bool,
@@ -148,6 +152,8 @@ impl RequestState {
         self.progress = Progress::default();
         self.stopped_by = None;
         self.cookies.clear();
+        self.kept_answer = None;
+        self.waits = 0;
         self.caller = Caller::Unknown;
         self.is_explained = false;
         self.is_unverified = false;
