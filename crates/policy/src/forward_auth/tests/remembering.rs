@@ -179,3 +179,31 @@ fn it_does_not_grow() {
     let (weight, most) = grants.weight();
     assert!(weight <= most && weight > most / 2, "{weight}");
 }
+
+/// What was allowed to one consumer says nothing of another one, though both show the same cookie.
+#[test]
+fn consumers_never_share_what_was_allowed() {
+    let consumer = |name: &str| NewConsumer {
+        name: name.into(),
+        api_keys: vec![NewKey { digest: digest_of(name.as_bytes()), expires: None }],
+        ..NewConsumer::default()
+    };
+    let consumers = Arc::new(Consumers::new(&[consumer("ann"), consumer("bob")]));
+    let asks = "{ url: 'http://auth.test:9000/verify', cache: { by: [cookie], ttl: 10s } }";
+    let chain = chain(&[("api_key", "{}"), ("forward_auth", asks)], &consumers);
+    let mut verified = crate::Verified::default();
+    let mut asked = |name: &str| {
+        let fields = [("x-api-key", name), ("cookie", "a=1")];
+        let mut scene = Scene { consumers: Arc::clone(&consumers), ..Scene::get("/a", &fields) };
+        std::mem::swap(&mut verified, &mut scene.verified);
+        let mut count = 0;
+        let reply = scene.run(&chain, || {
+            count += 1;
+            says(200, &[], "")
+        });
+        std::mem::swap(&mut verified, &mut scene.verified);
+        assert!(reply.is_none(), "{name}");
+        count
+    };
+    assert_eq!([asked("ann"), asked("ann"), asked("bob"), asked("ann")], [1, 0, 1, 0]);
+}
