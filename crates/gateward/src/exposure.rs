@@ -1,6 +1,6 @@
 //! `gateward check --exposure`: who can reach what, and through what.
 //!
-//! It reads the compiled configuration, the very chains that requests go through. Entry points: [`text`], [`json`].
+//! It reads the compiled configuration, the very chains that requests go through. Entry points: [`text()`], [`json()`].
 
 use policy::{Chain, Link, Policy};
 use serde_json::{Value, json};
