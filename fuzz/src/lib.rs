@@ -1,9 +1,13 @@
-//! What the fuzz targets share: a second opinion about requests, and ways to cut bytes into pieces.
+//! What the fuzz targets share: second opinions about requests, requests as lines, and ways to cut bytes into pieces.
 //!
-//! The second opinion is hyper's: its parser is reached through its server, on a connection that lives in
-//! memory. Knows nothing of Gateward's codec; the targets do. Entry points: [`hyper_reads`], [`pieces`].
+//! The second opinion about whole requests is hyper's: its parser is reached through its server, on a connection that
+//! lives in memory. The one about queries, cookies and JSON is as simple as can be, so that it can be seen to be right.
+//! Of Gateward's codec only [`request`] knows, beside the targets. Entry points: [`hyper_reads`], [`pieces`],
+//! [`request`], [`cookies`], [`query_pairs`], [`Members`].
 
+mod lines;
 mod pieces;
+mod simple;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -18,7 +22,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 
+pub use lines::{HOST, lines, request};
 pub use pieces::pieces;
+pub use simple::{Members, cookies, query_pairs, unescaped};
 
 /// A whole request, as one parser understood it.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -14,6 +14,9 @@ pub const SESSION_SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// What tokens of programs are for.
 pub const API: &str = "https://api.test/";
 
+/// What the service says of `/public`: caches may keep it.
+const PUBLIC: &str = "Cache-Control: public, max-age=600\r\nSet-Cookie: site=1; Path=/\r\n";
+
 /// What is special about a world.
 #[derive(Default)]
 pub struct Wish<'a> {
@@ -56,7 +59,10 @@ impl World {
             "resources": { API: { "alg": "ES256" }, "https://other.test/": { "alg": "ES256" } },
             "ttl": { "AccessToken": wish.token.unwrap_or(3600) },
         }))?;
-        let origin = Origin::saying("served");
+        let origin = Origin::serving(|request| {
+            let fields = if request.target() == "/public" { PUBLIC } else { "" };
+            Some(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 6\r\n\r\nserved").into_bytes())
+        });
         let setup = setup(&address.to_string(), &provider.issuer(), &origin, wish);
         Some(World { provider, origin, gateway: setup.start(), setup, base })
     }
@@ -104,9 +110,11 @@ impl World {
         self.origin.requests().last().unwrap().clone()
     }
 
-    /// What a script of a page gets, with the cookies that a browser has.
+    /// What a script of a page gets with the cookies that a browser has, from each of the workers.
     pub fn status(&self, browser: &Browser) -> u16 {
-        browser.clone().script(&self.url("/data")).status()
+        let statuses = [(); 6].map(|()| browser.clone().script(&self.url("/data")).status());
+        assert!(statuses.iter().all(|status| *status == statuses[0]), "{statuses:?}");
+        statuses[0]
     }
 
     /// Whether somebody who opens a page is sent to the provider.

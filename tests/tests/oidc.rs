@@ -71,12 +71,20 @@ fn a_login_leads_to_the_page_that_was_wanted() {
 
     let page = browser.open(&world.url("/again"));
     assert_eq!((page.status(), page.urls.len()), (200, 1), "it goes on without a login: {page:?}");
-    let forged = "Accept: application/json\r\nX-User: root\r\nX_User: root\r\nX-Email: root@people.test\r\n";
+    let forged = "X-User: root\r\nX_User: root\r\nX-Email: root@people.test\r\nCookie: gateward.7=own; \
+                  gateward-login-0=own; gateward-shop=1; gateward2=2; __Host-gateward=own\r\n";
     assert_eq!(browser.send("GET", &world.url("/again"), forged, "").status(), 200);
     let request = world.last();
     assert_eq!(request.field("x-user"), Some("alice"));
-    assert!(!request.to_string().contains("root"), "{request}");
+    assert!(["root", "own"].iter().all(|text| !request.to_string().contains(text)), "{request}");
+    let cookies: Vec<_> =
+        request.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")).collect();
+    let others = ["theme=dark", "gateward-shop=1", "gateward2=2"];
+    assert!(others.iter().all(|cookie| format!("{cookies:?}").contains(cookie)), "{request}");
     assert_eq!(world.provider.count("GET /auth"), 1);
+    let counted = |series: &str| world.gateway.metric(&format!("{series}{{policy=\"oidc\"}}"));
+    assert!(counted("gateward_authenticated_requests_total") == 3.0, "one for each page");
+    assert!(counted("gateward_policy_answers_total") == 2.0, "to the provider, and from there to the page");
     world.stop();
 }
 
@@ -140,7 +148,10 @@ fn a_callback_that_nobody_waits_for_is_refused() {
         assert_eq!(answer.field("cache-control"), Some("no-store"), "{answer}");
         assert_eq!(world.status(&victim), 200);
     }
-    refused(&Browser::default(), &right);
+    for browser in [&mut victim, &mut Browser::default()] {
+        let answer = browser.send("GET", &right, PAGE, "");
+        assert_eq!((answer.status(), set_cookies(&answer).len()), (400, 0), "a code comes once: {answer}");
+    }
     assert_eq!(world.provider.count("POST /token"), 2);
 
     // Who changes their mind at the provider is told so, and not sent round in circles.
@@ -200,6 +211,25 @@ fn who_is_known_and_may_not_is_not_sent_to_log_in() {
     let page = Browser::default().log_in(&world.url("/"), "bob");
     assert_eq!((page.status(), page.url()), (403, &*world.url("/")), "{page:?}");
     assert_eq!(world.origin.count(), 1);
+    world.stop();
+}
+
+#[test]
+fn names_of_people_cannot_say_more_than_who_they_are() {
+    let Some(world) = World::new(&Wish::default()) else { return };
+    for (name, told) in [
+        ("Zoë", Some("Zo\u{c3}\u{ab}")),
+        ("x\r\nx-admin: true", None),
+        // Whoever reads a field takes away what surrounds its value: that would be somebody else.
+        ("alice ", None),
+        ("\talice", None),
+        ("alice\0", None),
+    ] {
+        let page = Browser::default().log_in(&world.url("/"), name);
+        assert_eq!(page.status(), 200, "{name:?}: {page:?}");
+        let request = world.last();
+        assert_eq!((request.field("x-user"), request.field("x-admin")), (told, None), "{name:?}: {request}");
+    }
     world.stop();
 }
 
@@ -286,11 +316,12 @@ fn cookies_are_for_one_host_and_for_tls() {
     let clients: Vec<Value> = clients.into();
     let Some(provider) = Provider::start(json!({ "keys": ["RSA"], "clients": clients })) else { return };
     for (method, address) in all {
+        let secret = if method == "none" { "" } else { "client_secret: \"${env:CLIENT_SECRET}\", " };
         let yaml = format!(
             "listen: {{ address: {address}, tls: {{ certificates: [{{ cert: cert.pem, key: key.pem }}] }} }}\n\
              services: {{ site: {{ endpoints: [http://{}] }} }}\nroutes:\n- path: /*\n  service: site\n  policies:\n    \
-             oidc: {{ issuer: \"{}\", client_id: {method}, client_secret: \"${{env:CLIENT_SECRET}}\", \
-             auth_method: {method}, secret: \"${{env:SESSION_SECRET}}\", claims_to_headers: {{ x-user: sub }} }}\n",
+             oidc: {{ issuer: \"{}\", client_id: {method}, {secret}auth_method: {method}, \
+             secret: \"${{env:SESSION_SECRET}}\", claims_to_headers: {{ x-user: sub }} }}\n",
             origin.address(),
             provider.issuer()
         );

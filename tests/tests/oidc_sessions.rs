@@ -14,7 +14,7 @@ use end_to_end::browser::{Browser, set_cookies};
 use end_to_end::logins::{API, Wish, World, code, parameter};
 use end_to_end::oidc_provider::Provider;
 use end_to_end::{Message, SOON, Setup, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A provider that was not there is asked again after five seconds; and a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -73,8 +73,14 @@ fn tokens_are_renewed_without_anybody_noticing() {
     let mut tokens = vec![world.last().field("authorization").unwrap().to_owned()];
     for _ in 0..3 {
         let before = browser.cookies.clone();
-        let answer = browser.script(&world.url("/next"));
+        let answer = browser.script(&world.url("/public"));
         assert_eq!((answer.status(), answer.field("location")), (200, None), "{answer}");
+        assert!(set_cookies(&answer).contains(&"site=1; Path=/"), "{answer}");
+        let caching = answer.field("cache-control").unwrap_or_default();
+        assert!(
+            !caching.contains("public") && caching.contains("private"),
+            "no cache may keep a session: {answer}"
+        );
         assert_ne!(browser.cookies, before, "the session has new tokens: {answer}");
         assert_eq!(world.last().field("x-user"), Some("alice"));
         tokens.push(world.last().field("authorization").unwrap().to_owned());
@@ -135,6 +141,44 @@ fn a_session_in_use_goes_on_and_one_that_is_not_ends() {
 }
 
 #[test]
+fn a_session_ends_at_last_even_if_it_is_in_use() {
+    let Some(world) = World::new(&Wish { oidc: "idle: 3s, lifetime: 3s", ..Wish::default() }) else { return };
+    let mut browser = world.person("alice");
+    let mut answer = browser.script(&world.url("/data"));
+    assert_eq!(answer.status(), 200, "{answer}");
+    wait_until("its time is over", SOON, || {
+        answer = browser.script(&world.url("/data"));
+        answer.status() != 200
+    });
+    assert_eq!((answer.status(), answer.field("location")), (401, None), "{answer}");
+    assert!(world.asks_for_login(&browser));
+    world.stop();
+}
+
+#[test]
+fn a_session_that_is_too_large_for_one_cookie_has_several() {
+    let route = "policies: { authorize: { any: [{ group: number 199 }] } }";
+    let Some(world) = World::new(&Wish { route, ..Wish::default() }) else { return };
+    let mut browser = world.person("crowd 200");
+    let own = |browser: &Browser| {
+        let names = browser.cookies.iter().map(|cookie| cookie.name.clone());
+        names.filter(|name| name.starts_with("gateward")).collect::<Vec<_>>()
+    };
+    assert!(own(&browser).len() >= 2, "{:?}", own(&browser));
+    assert!(browser.cookies.iter().all(|cookie| cookie.name.len() + cookie.value.len() <= 4096));
+    assert_eq!(world.last().field("cookie"), None);
+    for name in own(&browser) {
+        let mut without = browser.clone();
+        without.cookies.retain(|cookie| cookie.name != name);
+        assert_eq!(world.status(&without), 401, "{name}");
+    }
+    browser.stop_before = Some(world.provider.issuer());
+    browser.follow(&world.base, &world.url("/.gateward/logout"));
+    assert!(own(&browser).is_empty(), "{:?}", own(&browser));
+    world.stop();
+}
+
+#[test]
 fn a_session_outlives_the_gateway_if_its_secret_does() {
     let Some(mut world) = World::new(&Wish::default()) else { return };
     let browser = world.person("alice");
@@ -152,9 +196,17 @@ fn a_session_outlives_the_gateway_if_its_secret_does() {
     world.stop();
 }
 
+/// A client that is told of logouts; so the provider names its sessions (`sid`).
+fn told(base: &str) -> Value {
+    json!({
+        "backchannel_logout_uri": format!("{base}/.gateward/backchannel-logout"),
+        "backchannel_logout_session_required": true,
+    })
+}
+
 #[test]
 fn logging_out_ends_the_session_here_and_there() {
-    let Some(world) = World::new(&Wish::default()) else { return };
+    let Some(world) = World::new(&Wish { client: Some(told), ..Wish::default() }) else { return };
     let mut browser = world.person("alice");
     let out = world.url("/.gateward/logout");
     for (method, fields) in [
@@ -174,6 +226,11 @@ fn logging_out_ends_the_session_here_and_there() {
     let asked = &page.urls[1];
     assert!(asked.starts_with(&format!("{}/session/end?", world.provider.issuer())), "{:?}", page.urls);
     assert_eq!(parameter(asked, "id_token_hint").split('.').count(), 3);
+    assert_eq!(
+        world.status(&copy),
+        401,
+        "copies of its cookies are worth nothing, whatever the provider does"
+    );
     let page = browser.submit(&page, &[("logout", "yes")]);
     assert_eq!((page.status(), page.answer.text().as_str()), (200, "good bye"), "{page:?}");
     assert_eq!(page.url(), world.url("/bye"));
@@ -182,7 +239,6 @@ fn logging_out_ends_the_session_here_and_there() {
         "{:?}",
         browser.cookies
     );
-    assert_eq!(world.status(&copy), 401, "copies of its cookies are worth nothing");
     let page = browser.open(&world.url("/"));
     assert!(
         page.answer.text().contains("name=\"password\""),
@@ -194,13 +250,7 @@ fn logging_out_ends_the_session_here_and_there() {
 
 #[test]
 fn a_logout_that_the_provider_reports_ends_that_session() {
-    let client = |base: &str| {
-        json!({
-            "backchannel_logout_uri": format!("{base}/.gateward/backchannel-logout"),
-            "backchannel_logout_session_required": true,
-        })
-    };
-    let Some(world) = World::new(&Wish { client: Some(client), ..Wish::default() }) else { return };
+    let Some(world) = World::new(&Wish { client: Some(told), ..Wish::default() }) else { return };
     let [one, two, bob] = ["alice", "alice", "bob"].map(|name| world.person(name));
     let statuses = || [&one, &two, &bob].map(|browser| world.status(browser));
     assert_eq!(statuses(), [200; 3]);
@@ -229,5 +279,9 @@ fn a_logout_that_the_provider_reports_ends_that_session() {
     assert_eq!((&told["client"], &told["subject"]), (&json!("web"), &json!("alice")), "{told}");
     assert_eq!(statuses(), [401, 200, 200], "the other sessions go on");
     assert!(world.asks_for_login(&one));
+    world
+        .gateway
+        .reload(&world.setup.yaml.replace("after_logout: /bye", "after_logout: /bye, lifetime: 20h"));
+    assert_eq!(statuses(), [401, 200, 200], "another configuration brings nobody back");
     world.stop();
 }

@@ -12,8 +12,8 @@ use document::{Environment, FileBytes, FileText, Files, Node, Shape, Sources, Sp
 
 use crate::acme::certificate_files;
 use crate::files::tidy;
-use crate::load::PolicyShapes;
 use crate::model::Config;
+use crate::policies::PolicyShapes;
 
 /// Reads every file that a value of the tree names, those of policies included. Returns the places of secrets that were
 /// written down instead of being filled in.

@@ -40,10 +40,10 @@ pub use eject::{Eject, Factor};
 pub use endpoint::{Endpoint, EndpointUrl};
 pub use health::{GrpcHealth, Health, StatusRange, Threshold};
 pub use listen::{HttpVersion, Listen, ListenLimits, ListenTimeouts, RedirectHttps};
-pub use load::{Loaded, PolicyShapes, load, load_text};
+pub use load::{Loaded, load, load_text};
 pub use model::{Config, Dns, Listeners, Shutdown, Workers};
 pub use overload::{CircuitBreaker, Concurrency, ConcurrencyLimit, Importance, Overload};
-pub use policies::{Policies, PolicySetting};
+pub use policies::{Policies, PolicySetting, PolicyShapes};
 pub use request_key::RequestKey;
 pub use route::{Condition, MirrorTo, Redirect, Respond, Route, Share};
 pub use service::{

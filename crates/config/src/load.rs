@@ -7,12 +7,13 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use diagnostics::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned};
-use document::{Decode, Entry, Environment, MAX_FILE, Node, Shape, Value, interpolate, parse, reason};
+use document::{Decode, Entry, Environment, MAX_FILE, Node, Value, interpolate, parse, reason};
 
 use crate::attach::attach;
 use crate::files::{expand, of_folder, tidy};
 use crate::merge::Merged;
 use crate::model::Config;
+use crate::policies::PolicyShapes;
 
 /// Files that include each other: this deep.
 const MAX_DEPTH: usize = 16;
@@ -59,9 +60,6 @@ pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> Loade
     loader.take(Path::new(name), text, 0);
     loader.finish()
 }
-
-/// The shape of the settings of a kind of policy; `None` for a kind that is not known.
-pub type PolicyShapes = fn(&str) -> Option<Shape>;
 
 struct Loader<'a> {
     environment: &'a dyn Environment,

@@ -5,6 +5,9 @@
 use diagnostics::{Diagnostics, Spanned};
 use document::{Decode, Map, Node, Shape};
 
+/// The shape of the settings of a kind of policy; `None` for a kind that is not known.
+pub type PolicyShapes = fn(&str) -> Option<Shape>;
+
 /// What one section says about policies, by kind. No kind appears twice.
 #[derive(Clone, Debug, Default)]
 pub struct Policies(Map<PolicySetting>);

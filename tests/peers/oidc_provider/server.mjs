@@ -1,10 +1,10 @@
 // `oidc-provider` of npm as a peer: a provider of OpenID Connect that does what a test says.
 //
-// node server.mjs FOLDER: the folder has the package in its `node_modules`. Every line of the input is one JSON
-// object. The first one is the setup: `address`, `keys`, `clients`, `resources`, `ttl`; each member is optional but
-// the address. Later ones change what they name, and sessions and tokens stay; one without
-// members is answered when all events before it were said. Keys are private JWKs, or names of `KINDS`,
-// each of which makes a new key. Every line of the output is an event. It ends with its input.
+// node server.mjs FOLDER: the folder has the package in its `node_modules`. Every line of the input is one JSON object,
+// and every line of the output an event. The first object is the setup: `address`, `keys`, `clients`, `resources`, `ttl`;
+// all but the address have defaults. Later ones change what they name, and sessions and tokens stay. One without members
+// is answered when all events of before were said. Keys are private JWKs, or names of `KINDS`, each of which makes a new
+// key. It ends with its input.
 
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -33,12 +33,15 @@ function key(wanted) {
   return { ...jwk, kid, use: 'sig' };
 }
 
+// Whoever is called `crowd 200` is in so many groups more.
+const crowd = (id) => Array.from({ length: Number(id.split('crowd ')[1] ?? 0) }, (_, number) => `number ${number}`);
+
 const claims = (id) => ({
   sub: id,
   email: `${id}@people.test`,
   email_verified: true,
   name: `${id} of the tests`,
-  groups: ['staff', `friends of ${id}`],
+  groups: ['staff', `friends of ${id}`, ...crowd(id)],
 });
 
 function configuration(state) {
