@@ -2,13 +2,14 @@
 //!
 //! It must not know what is asked, nor whether an answer is good news. Entry point: [`Client::ask`].
 
+use std::collections::{HashMap, hash_map};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{Entry, USER_AGENT};
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
@@ -48,6 +49,28 @@ struct Inner {
     /// The one used last is the first.
     ways: Mutex<Vec<(Key, Way)>>,
     places: Semaphore,
+    /// How many questions are under way to each server.
+    turns: Mutex<HashMap<Authority, usize>>,
+    /// How many may be: one that is slow must not take the places of all others.
+    most_turns: usize,
+}
+
+/// Counts a question to a server for as long as it is under way.
+struct Turn<'c> {
+    inner: &'c Inner,
+    server: Authority,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut turns = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let hash_map::Entry::Occupied(mut entry) = turns.entry(self.server.clone()) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
 }
 
 #[derive(Clone, PartialEq)]
@@ -85,22 +108,37 @@ impl Client {
         Client::with_places(Client::MOST_ASKS)
     }
 
-    /// One that puts at most so many questions at the same time.
+    /// One that puts at most so many questions at the same time, and a quarter of them to one server.
     #[must_use]
     pub fn with_places(places: usize) -> Client {
         let places = Semaphore::new(places.min(Semaphore::MAX_PERMITS));
-        Client { inner: Arc::new(Inner { ways: Mutex::default(), places }) }
+        let most_turns = places.available_permits().div_ceil(4);
+        Client {
+            inner: Arc::new(Inner { ways: Mutex::default(), places, turns: Mutex::default(), most_turns }),
+        }
     }
 
     /// Puts a question, and brings the whole answer, whatever its status. Dropping the future gives it up.
     ///
     /// # Errors
-    /// Too many are under way, or there is no whole answer within the bounds of the question.
+    /// Too many are under way, in all or to the same server, or there is no whole answer within the bounds of the question.
     pub async fn ask(&self, ask: Ask) -> Result<Answer, Trouble> {
         let _place = self.inner.places.try_acquire().map_err(|_| Trouble::Busy)?;
+        let _turn = self.turn(&ask)?;
         let way = self.way(&ask)?;
         let patience = ask.timeout;
         timeout(patience, Box::pin(exchange(&way, ask))).await.unwrap_or(Err(Trouble::Timeout))
+    }
+
+    fn turn(&self, ask: &Ask) -> Result<Turn<'_>, Trouble> {
+        let server = ask.uri.authority().ok_or(Trouble::Address)?.clone();
+        let mut turns = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = turns.entry(server.clone()).or_default();
+        if *count >= self.inner.most_turns {
+            return Err(Trouble::Busy);
+        }
+        *count += 1;
+        Ok(Turn { inner: &self.inner, server })
     }
 
     fn way(&self, ask: &Ask) -> Result<Way, Trouble> {

@@ -2,6 +2,7 @@
 //!
 //! It must not know where the document comes from. Reading takes no lock. Entry point: [`Kept`].
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,7 +58,8 @@ impl<K> Kept<K> {
         self.shared.current.load()
     }
 
-    /// How often the document has changed; 0 before the first. Who caches what follows from a document reads this
+    /// Another number whenever the document has changed; 0 before the first. It begins anywhere, so that what was cached
+    /// of an earlier keeper of the same document does not count. Who caches what follows from a document reads this
     /// first and the document then: what is cached is never older than its number says.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -96,7 +98,11 @@ impl<K> Shared<K> {
 
     pub(crate) fn publish(&self, document: Arc<K>) {
         self.current.store(Some(document));
-        self.generation.fetch_add(1, Ordering::Release);
+        let next = match self.generation.load(Ordering::Relaxed) {
+            0 => RandomState::new().build_hasher().finish() | 1,
+            earlier => earlier.wrapping_add(1).max(1),
+        };
+        self.generation.store(next, Ordering::Release);
         self.ready.send_replace(true);
     }
 

@@ -39,6 +39,20 @@ impl Taken<'_> {
         }
     }
 
+    /// Reports what somebody would have by having nothing.
+    fn refuse_empty(&mut self, place: Span, what: &str) {
+        self.diagnostics.push(
+            Diagnostic::error(Code::InvalidValue, place, format!("{what} is empty"))
+                .help("whoever has none would be this consumer: set the variable, or fill the file"),
+        );
+    }
+
+    fn refuse_if_empty(&mut self, text: &Spanned<String>, what: &str) {
+        if text.is_empty() {
+            self.refuse_empty(text.span, what);
+        }
+    }
+
     fn warn_if_weak(&mut self, secret: &str, place: Span) {
         if secret.len() < SHORT {
             self.diagnostics.push(
@@ -84,14 +98,23 @@ fn consumer(raw: &Consumer, now: SystemTime, taken: &mut Taken<'_>) -> NewConsum
     for token in raw.jwt.iter().flatten() {
         let issuer = token.issuer.as_ref().map_or("", |issuer| issuer.as_str());
         let key = [issuer.as_bytes(), token.subject.as_bytes()].join(&0);
+        if let Some(issuer) = &token.issuer {
+            taken.refuse_if_empty(issuer, "this issuer");
+        }
+        taken.refuse_if_empty(&token.subject, "this subject");
         taken.take("subject of tokens", &key, token.subject.span);
         new.tokens.push((issuer.into(), token.subject.as_str().into()));
     }
     for signer in raw.hmac.iter().flatten() {
+        taken.refuse_if_empty(&signer.id, "this id");
         taken.take("id of a signer", signer.id.as_bytes(), signer.id.span);
         let key = match (&signer.secret, &signer.public_key) {
             (Some(secret), _) => {
-                taken.warn_if_weak(secret.expose(), secret.span);
+                if secret.expose().is_empty() {
+                    taken.refuse_empty(secret.span, "this secret");
+                } else {
+                    taken.warn_if_weak(secret.expose(), secret.span);
+                }
                 SignerKey::Secret(secret.expose().as_bytes().into())
             }
             (None, Some(file)) => SignerKey::Public(file.text().into()),
@@ -101,6 +124,7 @@ fn consumer(raw: &Consumer, now: SystemTime, taken: &mut Taken<'_>) -> NewConsum
     }
     for certificate in raw.mtls.iter().flatten() {
         let Some(name) = certificate.subject.as_ref().or(certificate.san.as_ref()) else { continue };
+        taken.refuse_if_empty(name, "this subject of a certificate");
         check_certificate_name(certificate.san.as_ref(), taken.diagnostics);
         taken.take("name of certificates", name.as_bytes(), name.span);
         new.certificates.push(name.as_str().into());
@@ -112,11 +136,7 @@ fn key(raw: &ApiKey, now: SystemTime, taken: &mut Taken<'_>) -> Option<NewKey> {
     let (digest, place) = match (&raw.key, &raw.sha256) {
         (Some(key), _) => {
             if key.expose().is_empty() {
-                taken.diagnostics.push(
-                    Diagnostic::error(Code::InvalidValue, key.span, "this API key is empty").help(
-                        "whoever shows none would be this consumer: set the variable, or fill the file",
-                    ),
-                );
+                taken.refuse_empty(key.span, "this API key");
                 return None;
             }
             taken.warn_if_weak(key.expose(), key.span);

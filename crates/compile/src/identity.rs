@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use config::Config;
 use diagnostics::{Code, Diagnostic, Diagnostics, Span};
-use policy::{Chain, Policy};
+use policy::{Chain, Policy, Reserved};
 use snapshot::Route;
 
 /// Every chain of a route.
@@ -98,12 +98,8 @@ fn mistakes(route: &Route, chain: &Chain) -> Vec<(Span, Diagnostic)> {
     found
 }
 
-/// The names of fields, besides those that begin with `x-consumer`, by which services are told of callers.
-pub(crate) fn fields(routes: &[Route]) -> Vec<Box<[u8]>> {
+/// Names that belong to the gateway: what policies of any route say of callers, and their sessions.
+pub(crate) fn reserved(routes: &[Route]) -> Reserved {
     let links = routes.iter().flat_map(chains).flat_map(|chain| chain.links());
-    let names: BTreeSet<Box<[u8]>> = links
-        .flat_map(|link| link.policy.told_fields())
-        .map(|name| name.to_ascii_lowercase().into())
-        .collect();
-    names.into_iter().filter(|name| !policy::is_identity_field(name)).collect()
+    Reserved::of(links.map(|link| &*link.policy))
 }

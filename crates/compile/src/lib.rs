@@ -30,7 +30,7 @@ use std::sync::Arc;
 use config::Config;
 use diagnostics::{Code, Diagnostic, Diagnostics};
 use policy::Compiling;
-use snapshot::{Snapshot, TrustedProxies};
+use snapshot::{Route, Snapshot, TrustedProxies};
 
 pub use outside::Outside;
 
@@ -64,15 +64,16 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
     if diagnostics.has_errors() {
         return None;
     }
-    let identity_fields = identity::fields(&compiled.routes);
+    let reserved = Arc::new(identity::reserved(&compiled.routes));
+    let with_reserved = |route| Route { reserved: Arc::clone(&reserved), ..route };
     Some(Snapshot {
         listeners,
         router: compiled.router,
-        routes: compiled.routes.into_iter().map(Arc::new).collect(),
+        routes: compiled.routes.into_iter().map(with_reserved).map(Arc::new).collect(),
         gateway: policies::Layer::chain(&[&gateway]),
         consumers,
         providers: Arc::clone(&outside.providers),
-        identity_fields: identity_fields.into(),
+        reserved,
         services: services.into_compiled(),
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.iter().map(|cidr| cidr.0).collect()),
         workers: config.workers.count(),

@@ -86,6 +86,8 @@ pub(crate) fn compile(
                 grpc_web: raw.grpc_web,
                 connect,
                 consumers: Arc::clone(consumers),
+                // It follows from all routes together.
+                reserved: Arc::default(),
                 source: raw.span,
             });
         }

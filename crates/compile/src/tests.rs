@@ -126,6 +126,25 @@ fn mistakes_of_the_rest_are_found_too() {
 }
 
 #[test]
+fn nobody_is_a_consumer_by_having_nothing() {
+    for credential in [
+        "mtls: { subject: '' }",
+        "jwt: { issuer: '', subject: s }",
+        "jwt: { subject: '' }",
+        "hmac: { id: '', secret: 0123456789abcdef }",
+        "hmac: { id: i, secret: '' }",
+        "api_keys: ['']",
+    ] {
+        let text = format!(
+            "listen: 127.0.0.1:0\nroutes: [{{ respond: {{}} }}]\nconsumers: [{{ name: a, {credential} }}]"
+        );
+        let compiled = compile_text(&text);
+        let errors = compiled.found.iter().filter(|found| found.starts_with("error invalid-value 3:"));
+        assert_eq!((errors.count(), compiled.found.len()), (1, 1), "{credential}: {}", compiled.rendered);
+    }
+}
+
+#[test]
 fn all_mistakes_are_said_at_once_and_none_that_only_follows() {
     // The service `s` is there, but broken: that the route names it is no second mistake.
     finds(

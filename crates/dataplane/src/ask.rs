@@ -4,8 +4,9 @@
 //! What takes a processor for long is done on threads of their own, a bounded number of them, and who would have to wait
 //! for too long is told so. Entry point: [`answer`].
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::future::poll_fn;
+use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ use crate::serving::{BodyState, Serving};
 const AT_A_TIME: usize = 1;
 /// Requests of a worker that may wait for that.
 const MOST_WAITING: usize = 64;
+/// Of these, those of one client: others are to get in while somebody guesses.
+const MOST_OF_ONE: usize = 8;
 /// How long one of them may wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -32,32 +35,50 @@ const KEYS: Duration = Duration::from_secs(3);
 /// What a worker has for it.
 pub(crate) struct Asking {
     turns: Semaphore,
-    waiting: Cell<usize>,
+    /// Whose requests wait.
+    waiting: RefCell<Vec<IpAddr>>,
     /// Connections to servers that vouch for callers or decide about them.
     client: Client,
 }
 
 impl Default for Asking {
     fn default() -> Asking {
-        Asking { turns: Semaphore::new(AT_A_TIME), waiting: Cell::new(0), client: Client::new() }
+        Asking { turns: Semaphore::new(AT_A_TIME), waiting: RefCell::default(), client: Client::new() }
     }
 }
 
 /// Counts a request for as long as it waits.
-struct Waiting<'a>(&'a Cell<usize>);
+struct Waiting<'a>(&'a RefCell<Vec<IpAddr>>, IpAddr);
 
 impl<'a> Waiting<'a> {
-    fn new(count: &'a Cell<usize>) -> Option<Waiting<'a>> {
-        (count.get() < MOST_WAITING).then(|| {
-            count.set(count.get() + 1);
-            Waiting(count)
-        })
+    /// `None` if there is no room.
+    fn new(all: &'a RefCell<Vec<IpAddr>>, client: IpAddr) -> Option<Waiting<'a>> {
+        let client = whose(client);
+        let mut waiting = all.borrow_mut();
+        let own = waiting.iter().filter(|other| **other == client).count();
+        if waiting.len() >= MOST_WAITING || own >= MOST_OF_ONE {
+            return None;
+        }
+        waiting.push(client);
+        drop(waiting);
+        Some(Waiting(all, client))
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        let mut waiting = self.0.borrow_mut();
+        if let Some(at) = waiting.iter().position(|client| *client == self.1) {
+            waiting.swap_remove(at);
+        }
+    }
+}
+
+/// Who has an address: of IPv6 one client has a whole network of 64 bits.
+fn whose(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
     }
 }
 
@@ -71,7 +92,7 @@ pub(crate) async fn answer(s: &mut Serving<'_>, question: Question) -> Answer {
             Err(fault) => Answer::Nothing(fault.detail().to_owned()),
         },
         Question::Password { password, hash } => {
-            let Some(_waiting) = Waiting::new(&asking.waiting) else {
+            let Some(_waiting) = Waiting::new(&asking.waiting, s.request.client) else {
                 return Answer::Nothing("too many passwords wait to be looked at".to_owned());
             };
             let look = async {
@@ -153,5 +174,23 @@ async fn fetch(issuer: &Issuer, now: u64) -> Answer {
     match tokio::time::timeout(KEYS, changed).await {
         Ok(()) => Answer::Keys,
         Err(_) => Answer::Nothing(format!("the keys of {} could not be fetched in time", issuer.name())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_takes_all_places_of_those_who_wait() {
+        let all = RefCell::default();
+        let of = |text: &str| text.parse().unwrap();
+        let mut held: Vec<_> =
+            (0..20_u8).filter_map(|at| Waiting::new(&all, of(&format!("2001:db8::{at}")))).collect();
+        assert_eq!(held.len(), MOST_OF_ONE);
+        held.extend((0..200_u8).filter_map(|at| Waiting::new(&all, of(&format!("192.0.2.{at}")))));
+        assert_eq!((held.len(), Waiting::new(&all, of("192.0.2.201")).is_none()), (MOST_WAITING, true));
+        drop(held);
+        assert!(all.borrow().is_empty() && Waiting::new(&all, of("::ffff:192.0.2.1")).is_some());
     }
 }

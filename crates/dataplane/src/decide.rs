@@ -7,8 +7,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use message::{
-    Fault, ForwardingInfo, Headers, Method, Name, Reply, RequestHead, client_address,
-    write_forwarding_headers,
+    Fault, ForwardingInfo, Method, Name, Reply, RequestHead, client_address, write_forwarding_headers,
 };
 use policy::{Answer, Chain, Halt, Permitted, Refusal, RequestCx, Saw, Verified};
 use router::RouteIndex;
@@ -112,6 +111,7 @@ pub(crate) fn permit<'r>(
                 rewrite_path(request, template).map_err(refused)?;
             }
             prepare(request, info).map_err(refused)?;
+            route.reserved.strip_cookies(&mut request.head.headers);
             if route.grpc_web {
                 request.grpc_web = translate_request(&mut request.head, &mut request.meta);
             }
@@ -128,23 +128,13 @@ pub(crate) fn permit<'r>(
 /// Settles who is calling and removes what must not travel on, before anybody looks at the fields.
 fn admit(request: &mut Request, info: &ForwardingInfo, snapshot: &Snapshot) {
     request.head.headers.strip_request(request.meta.connection, info.trusted);
-    strip_identity(&mut request.head.headers, &snapshot.identity_fields);
+    snapshot.reserved.strip_fields(&mut request.head.headers);
     if info.trusted && request.head.headers.first(Name::XForwardedProto) == Some(b"https") {
         request.state.https = true;
     }
     request.client = client_address(&request.head.headers, info, |address: IpAddr| {
         snapshot.trusted_proxies.contains(address)
     });
-}
-
-/// Removes what only the gateway says of callers. Most requests have nothing of the kind, and are only looked at.
-fn strip_identity(headers: &mut Headers, more: &[Box<[u8]>]) {
-    let is_ours = |name: &[u8]| {
-        policy::is_identity_field(name) || more.iter().any(|field| policy::reads_like(name, field))
-    };
-    if headers.iter().any(|(name, _)| is_ours(name)) {
-        headers.retain(|field, text| !is_ours(field.name.of(text)));
-    }
 }
 
 /// Adds what the gateway says about the client and about itself.

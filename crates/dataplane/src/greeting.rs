@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::SystemTime;
 
 use message::{ClientCertificate, Encryption, ForwardingInfo};
 use rustls::pki_types::CertificateDer;
@@ -132,5 +133,11 @@ fn describe(peer: &tls::PeerCertificate) -> ClientCertificate {
     names.extend(peer.emails.iter().map(|name| &**name).map(kind("email")));
     names.extend(peer.uris.iter().map(|name| &**name).map(kind("URI")));
     names.extend(peer.addresses.iter().map(|address| format!("IP:{address}").into_boxed_str()));
-    ClientCertificate { subject: peer.subject.clone(), names, fingerprint: peer.fingerprint.clone() }
+    let not_after = peer.not_after.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |end| end.as_secs());
+    ClientCertificate {
+        subject: peer.subject.clone(),
+        names,
+        fingerprint: peer.fingerprint.clone(),
+        not_after,
+    }
 }

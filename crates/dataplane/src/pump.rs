@@ -4,14 +4,17 @@
 //! decoded and framed anew in the buffer it was read into, and leaves together with the head that waits
 //! in front of it. The same pump serves both directions.
 
+use std::borrow::Cow;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use message::Fault;
+use message::{Fault, Headers};
 use signatures::ExpectedDigest;
 use wire::{BodyDecoder, BodyLength};
 
 use crate::connection::Connection;
 use crate::promise::Promise;
+use crate::route::LiveRoute;
 use crate::translation::Translation;
 
 /// The longest part of a body that is kept to be sent once more, in bytes.
@@ -37,6 +40,8 @@ pub(crate) struct Pump {
     limit: Option<u64>,
     /// What the payload has to be.
     promise: Option<Box<Promise>>,
+    /// The route of the request whose body it is, which has fields that clients cannot send.
+    guarded: Option<Rc<LiveRoute>>,
     /// Bytes taken from the sender, framing included.
     pub(crate) taken: u64,
     /// Payload bytes that came in.
@@ -88,6 +93,7 @@ impl Pump {
             ended: false,
             limit,
             promise: None,
+            guarded: None,
             taken: 0,
             passed: 0,
             sent: 0,
@@ -104,6 +110,20 @@ impl Pump {
     /// length is known the last byte, of any other what says that it was the last. `length` is the one that was announced.
     pub(crate) fn promise(&mut self, digest: Option<ExpectedDigest>, length: Option<u64>) {
         self.promise = digest.map(|digest| Box::new(Promise::new(digest, length)));
+    }
+
+    /// The body is that of a client: its trailers pass only as far as the fields of its head would.
+    pub(crate) fn guard(&mut self, route: Option<&Rc<LiveRoute>>) {
+        self.guarded = route.filter(|live| live.route.reserved.has_more_fields()).cloned();
+    }
+
+    /// The trailers that are passed on.
+    fn trailers<'t>(&'t self, from: &'t Connection) -> Option<Cow<'t, Headers>> {
+        let trailers = self.decoder.trailers().or(from.trailers())?;
+        let Some(live) = &self.guarded else { return Some(Cow::Borrowed(trailers)) };
+        let mut passed = trailers.clone();
+        live.route.reserved.strip_fields(&mut passed);
+        Some(Cow::Owned(passed))
     }
 
     /// Whether the receiver is a stream, which needs no chunks.
@@ -263,11 +283,11 @@ impl Pump {
             if let Some(mut translation) = self.translation.take() {
                 return self.stage_end(&mut translation, from, to);
             }
-            let trailers = self.decoder.trailers().or(from.trailers());
+            let trailers = self.trailers(from);
             if self.makes_chunks() {
-                wire::write_last_chunk(to.head_mut(), trailers);
+                wire::write_last_chunk(to.head_mut(), trailers.as_deref());
             }
-            to.finish(trailers);
+            to.finish(trailers.as_deref());
             self.ended = true;
         }
         Ok(())
@@ -291,8 +311,7 @@ impl Pump {
         to: &mut Connection,
     ) -> Result<(), PumpError> {
         let mut out = Vec::new();
-        let trailers = self.decoder.trailers().or(from.trailers());
-        translation.end(trailers, &mut out).map_err(PumpError::Sender)?;
+        translation.end(self.trailers(from).as_deref(), &mut out).map_err(PumpError::Sender)?;
         let mut buffer = from.buffers.hold(&out);
         if self.makes_chunks() {
             let range = buffer.range();
@@ -308,8 +327,6 @@ impl Pump {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use super::*;
     use crate::buffers::Buffers;
     use crate::transport::Transport;

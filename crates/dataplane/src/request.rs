@@ -160,6 +160,8 @@ impl Request {
         let length = as_it_comes(self.meta.body, self.head.version.has_streams());
         self.upload = Pump::new(length, chunked, self.state.body_limit);
         self.upload.promise(self.state.digest, self.body_length());
+        self.upload
+            .guard(self.route.as_ref().map(|(route, _)| route).filter(|_| length != BodyLength::Empty));
         self.upload.translate(self.grpc_web.and_then(Translation::of_request));
     }
 

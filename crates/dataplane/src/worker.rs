@@ -335,6 +335,15 @@ impl Worker {
         self.time_of_day(at).duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
+    /// The time of day in seconds since 1970 for a request that has begun at an instant: that, or a later one where it has
+    /// taken its time since. No clock is read; that of a second ago will do.
+    #[inline]
+    pub(crate) fn seconds_of(&self, began: Instant) -> u64 {
+        let (_, lately) = self.clocks.get();
+        let lately = lately.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.unix_seconds(began).max(lately)
+    }
+
     /// Takes note of what a name of endpoints stands for now.
     pub(crate) fn resolve(&self, resolved: &Resolved) {
         for service in &self.current().services {

@@ -130,11 +130,12 @@ fn snapshot(service: SocketAddr, policies: &[(&str, &str)]) -> Snapshot {
             grpc_web: false,
             connect: false,
             consumers: Arc::clone(&consumers),
+            reserved: Arc::default(),
             source: diagnostics::Span::new(diagnostics::SourceId(0), 0, 0),
         })],
         gateway: Chain::default(),
         consumers,
-        identity_fields: Box::default(),
+        reserved: Arc::default(),
         providers: Arc::default(),
         services: vec![Service {
             timeouts: ServiceTimeouts {

@@ -4,7 +4,7 @@
 //! [`crate::forward_request_field`]). The texts come out of a certificate that was verified; they are written so that
 //! no part of one can pass for another, whoever reads them. Entry point: [`Headers::set_certificate`].
 
-use crate::Headers;
+use crate::{Headers, reads_like};
 
 /// What the names of these fields begin with.
 const PREFIX: &[u8] = b"x-client-cert-";
@@ -24,17 +24,15 @@ pub struct ClientCertificate {
     pub names: Vec<Box<str>>,
     /// The SHA-256 of the certificate, in hexadecimal digits.
     pub fingerprint: Box<str>,
+    /// When it ends to be valid, in seconds since 1970.
+    pub not_after: u64,
 }
 
 /// Whether a name is one of these fields, or what a service could take for one: many write `_` for all that is
 /// neither letter nor digit.
 #[inline]
 pub fn is_certificate_field(name: &[u8]) -> bool {
-    let same = |(&own, &wanted): (&u8, &u8)| match wanted {
-        b'-' => !own.is_ascii_alphanumeric(),
-        letter => own.eq_ignore_ascii_case(&letter),
-    };
-    name.len() >= PREFIX.len() && name.iter().zip(PREFIX).all(same)
+    name.get(..PREFIX.len()).is_some_and(|begin| reads_like(begin, PREFIX))
 }
 
 impl Headers {
@@ -108,6 +106,7 @@ mod tests {
             subject: subject.into(),
             names: names.iter().map(|&name| name.into()).collect(),
             fingerprint: "0a".into(),
+            not_after: u64::MAX,
         };
         let mut headers = Headers::default();
         for name in ["X-Client-Cert-Subject", "x-client-cert-san", "x-client-cert-fingerprint", "x-other"] {

@@ -17,6 +17,16 @@ impl Headers {
         self.remove_cookies(|other| other == name);
     }
 
+    /// Adds a cookie to the others: there is one field for all (RFC 6265 §5.4).
+    pub fn add_cookie(&mut self, name: &[u8], value: &[u8]) {
+        let mut pairs = self.values(b"cookie").collect::<Vec<_>>().join(&b"; "[..]);
+        if !pairs.is_empty() {
+            pairs.extend_from_slice(b"; ");
+        }
+        pairs.extend([name, b"=", value].concat());
+        self.set(b"cookie", &pairs);
+    }
+
     /// Removes cookies by their names.
     pub fn remove_cookies(&mut self, mut is_meant: impl FnMut(&[u8]) -> bool) {
         let mut hit = |pair: &[u8]| {

@@ -263,6 +263,22 @@ impl RequestHead {
         self.query = (!left.is_empty()).then(|| self.headers.append_text(&left));
     }
 
+    /// Adds a parameter to the query, whose name and value are those before they are encoded.
+    pub fn add_query(&mut self, name: &[u8], value: &[u8]) {
+        let mut query = self.query().map(|query| [query, b"&"].concat()).unwrap_or_default();
+        for (text, end) in [(name, &b"="[..]), (value, b"")] {
+            for byte in text {
+                if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+                    query.push(*byte);
+                } else {
+                    query.extend_from_slice(format!("%{byte:02X}").as_bytes());
+                }
+            }
+            query.extend_from_slice(end);
+        }
+        self.query = Some(self.headers.append_text(&query));
+    }
+
     /// Replaces path and query after a rewrite. The path is normalised again, so that a rewrite can
     /// never produce what a client could not have asked for.
     pub fn rewrite(&mut self, path: &[u8], query: Option<&[u8]>) -> Result<(), Fault> {

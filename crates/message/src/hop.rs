@@ -2,6 +2,7 @@
 
 use crate::certificate::is_certificate_field;
 use crate::headers::list_elements;
+use crate::identity_field::is_identity_field;
 use crate::{Field, Headers, Name};
 
 /// What the Connection fields of a message say.
@@ -160,6 +161,7 @@ pub fn trailer_may_pass(name: &[u8]) -> bool {
         && !name.get(..12).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"x-forwarded-"))
         && memchr::memchr(b'_', name).is_none()
         && !is_certificate_field(name)
+        && !is_identity_field(name)
         && !FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
 }
 
@@ -243,6 +245,8 @@ mod tests {
             "x_y",
             "X-Forwarded-Port",
             "X-Client-Cert-Subject",
+            "X-Consumer",
+            "x.consumer.groups",
         ] {
             assert!(!trailer_may_pass(name.as_bytes()), "{name}");
         }

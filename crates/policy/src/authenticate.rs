@@ -81,7 +81,7 @@ impl Gate {
         watch: &mut impl FnMut(usize, Saw<'_>, &RequestCx<'_>),
     ) -> Result<(), Halt> {
         if let Some(caller) = cx.state.progress.supposed.take() {
-            self.settle(links, caller, cx);
+            self.settle(links, &[], caller, cx);
             watch(at, Saw::Settled, cx);
             return Ok(());
         }
@@ -95,8 +95,10 @@ impl Gate {
         }
         while let Some(link) = links.get(at).filter(|_| at < self.to) {
             let verdict = link.policy.authenticate(cx);
+            // What it did not need is nobody else's.
+            cx.answer = None;
             if let (Verdict::Known(caller), false) = (&verdict, self.all) {
-                self.settle(links, caller.clone(), cx);
+                self.settle(links, &[at], caller.clone(), cx);
                 watch(at, Saw::Verdict(&verdict), cx);
                 return Ok(());
             }
@@ -148,7 +150,8 @@ impl Gate {
         if self.all && found.callers.len() == self.to - self.from {
             return match merge(&found.callers, cx.consumers) {
                 Some(caller) => {
-                    self.settle(links, caller, cx);
+                    let by: Vec<usize> = found.callers.iter().map(|(at, _)| *at).collect();
+                    self.settle(links, &by, caller, cx);
                     Ok(())
                 }
                 None => {
@@ -161,7 +164,7 @@ impl Gate {
             };
         }
         if self.anonymous && found.callers.is_empty() {
-            self.settle(links, Caller::Anonymous, cx);
+            self.settle(links, &[], Caller::Anonymous, cx);
             return Ok(());
         }
         let kind = links.get(self.from).map_or("auth", |link| link.policy.kind().name);
@@ -179,9 +182,10 @@ impl Gate {
         links.get(self.from..self.to).unwrap_or_default()
     }
 
-    fn settle(&self, links: &[Link], caller: Caller, cx: &mut RequestCx<'_>) {
-        for link in self.asked(links) {
-            link.policy.hide(cx.head);
+    /// Takes note of who it is, whom the policies at these places have recognised.
+    fn settle(&self, links: &[Link], by: &[usize], caller: Caller, cx: &mut RequestCx<'_>) {
+        for (link, at) in self.asked(links).iter().zip(self.from..) {
+            link.policy.hide(cx.head, by.contains(&at));
         }
         if let Some(identity) = caller.identity(cx.consumers) {
             for (name, value) in &identity.fields {

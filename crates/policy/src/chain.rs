@@ -164,6 +164,8 @@ impl Chain {
                 continue;
             }
             let flow = link.policy.on_request(cx);
+            // What it did not need is nobody else's.
+            cx.answer = None;
             watch(at, Saw::Flow(&flow), cx);
             match flow {
                 Flow::Continue => at += 1,

@@ -8,12 +8,12 @@ use std::rc::Rc;
 
 use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
 use document::keywords;
-use message::Headers;
+use message::{CONSUMER_FIELD, Headers, is_identity_field, reads_like};
 use serde_json::{Map, Value};
 
 use crate::authenticate::Refused;
 use crate::field::header_name;
-use crate::identity::{CONSUMER_FIELD, Told, is_identity_field, reads_like};
+use crate::identity::Told;
 use crate::places::Places;
 use crate::{Caller, Consumers, Identity};
 

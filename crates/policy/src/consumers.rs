@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use aws_lc_rs::digest;
 
+use message::CONSUMER_FIELD;
+
 use crate::Identity;
-use crate::identity::CONSUMER_FIELD;
 
 /// A SHA-256.
 pub type Digest = [u8; 32];
@@ -104,6 +105,9 @@ pub struct Consumers {
     identities: Box<[Identity]>,
     api_keys: HashMap<Digest, KeyOwner, BuildHasherDefault<Prefix>>,
     users: HashMap<Box<str>, User>,
+    /// The names of all users, one of whom stands in for somebody who does not exist.
+    user_names: Vec<Box<str>>,
+    decoys: RandomState,
     tokens: HashMap<(Box<str>, Box<str>), u32>,
     subjects: HashMap<Box<str>, u32>,
     signers: HashMap<Box<str>, (u32, SignerKey)>,
@@ -140,6 +144,7 @@ impl Consumers {
                 table.api_keys.insert(key.digest, owner);
             }
             for (name, hash) in users {
+                table.user_names.push(name.clone());
                 table.users.insert(name.clone(), User { consumer: index, hash: hash.clone() });
             }
             for (issuer, subject) in tokens {
@@ -202,6 +207,14 @@ impl Consumers {
     /// The user of a name.
     pub fn user(&self, name: &str) -> Option<&User> {
         self.users.get(name)
+    }
+
+    /// What the password of somebody who does not exist is compared with: the hash of a user, always the same for a name,
+    /// so that no user can be told from nobody by the time that it takes. `None` where nobody has a password.
+    pub fn decoy(&self, name: &str) -> Option<&str> {
+        let count = self.user_names.len().max(1) as u64;
+        let at = usize::try_from(self.decoys.hash_one(name) % count).unwrap_or_default();
+        self.user(self.user_names.get(at)?).map(|user| &*user.hash)
     }
 
     /// How many users have a password.

@@ -105,11 +105,12 @@ macro_rules! policies {
                 }
             }
 
-            /// Removes what was shown from a request that goes to a service.
+            /// Removes what was shown from a request that goes to a service. Where the service is to see it, it sees no
+            /// more than what was verified: nothing unless this policy has recognised the caller by it.
             #[inline]
-            pub(crate) fn hide(&self, head: &mut RequestHead) {
+            pub(crate) fn hide(&self, head: &mut RequestHead, recognised: bool) {
                 match self {
-                    $(Policy::$authenticator(ready) => ready.hide(head),)*
+                    $(Policy::$authenticator(ready) => ready.hide(head, recognised),)*
                     $(Policy::$variant(_) => {})*
                 }
             }

@@ -128,9 +128,13 @@ impl Places {
         look.take().map(|look| look(shown))
     }
 
-    /// Removes it from wherever it may stand.
+    /// Removes it from wherever it may stand; with `keep`, from all places but the first that shows something, which is
+    /// the one that was looked at.
     #[inline]
-    pub(crate) fn hide(&self, head: &mut RequestHead) {
+    pub(crate) fn hide(&self, head: &mut RequestHead, keep: bool) {
+        if keep {
+            return self.hide_others(head);
+        }
         for name in &self.headers {
             // Another scheme is somebody else's.
             let is_ours = **name != *b"authorization"
@@ -148,9 +152,97 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Removes all that was not looked at, so that a service does not take another value for the one that was verified.
+    fn hide_others(&self, head: &mut RequestHead) {
+        let is_alone = |name: &[u8]| head.headers.values(name).nth(1).is_none();
+        if self.query.is_empty()
+            && self.cookies.is_empty()
+            && matches!(&*self.headers, [name] if is_alone(name))
+        {
+            return;
+        }
+        let Some(first) = self.first(head) else { return self.hide(head, false) };
+        self.hide(head, false);
+        match first {
+            Place::Header(name, value) => head.headers.push(name, &value),
+            Place::Query(name, value) => head.add_query(name, &value),
+            Place::Cookie(name, value) => head.headers.add_cookie(name, &value),
+        }
+    }
+
+    /// Where [`Places::show`] finds something, with the whole value of the field.
+    fn first(&self, head: &RequestHead) -> Option<Place<'_>> {
+        for name in &self.headers {
+            let is_shown = |value: &&[u8]| {
+                let shown = if **name == *b"authorization" {
+                    behind_scheme(value, &self.scheme)
+                } else {
+                    Some(*value)
+                };
+                shown.is_some_and(|shown| !shown.is_empty())
+            };
+            if let Some(value) = head.headers.values(name).find(is_shown) {
+                return Some(Place::Header(name, value.to_vec()));
+            }
+        }
+        for name in &self.query {
+            let mut found = None;
+            router::any_query_value(head.query().unwrap_or_default(), name, |value| {
+                found = Some(value.to_vec());
+                true
+            });
+            if let Some(value) = found {
+                return Some(Place::Query(name, value));
+            }
+        }
+        let cookies = self.cookies.iter().filter_map(|name| Some((name, cookie(&head.headers, name)?)));
+        let (name, value) = cookies.into_iter().find(|(_, value)| !value.is_empty())?;
+        Some(Place::Cookie(name, value.to_vec()))
+    }
+}
+
 /// What stands behind a scheme (RFC 9110 §11.4); `None` for another scheme.
 pub(crate) fn behind_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
     let (own, rest) = value.split_at_checked(scheme.len())?;
     let rest = own.eq_ignore_ascii_case(scheme).then_some(rest)?;
     rest.starts_with(b" ").then(|| rest.trim_ascii())
+}
+
+/// Where something was found, by its name, and what.
+enum Place<'p> {
+    Header(&'p [u8], Vec<u8>),
+    Query(&'p [u8], Vec<u8>),
+    Cookie(&'p [u8], Vec<u8>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_values_a_service_sees_the_one_that_was_looked_at() {
+        let texts = |names: &[&str]| names.iter().map(|name| name.as_bytes().into()).collect();
+        let places = Places {
+            headers: texts(&["x-key", "authorization"]),
+            query: texts(&["key"]),
+            cookies: texts(&["key"]),
+            scheme: b"Bearer".as_slice().into(),
+        };
+        let left = |target: &str, fields: &[(&str, &str)]| {
+            let mut head = crate::scene::Scene::get(target, fields).head;
+            places.hide(&mut head, true);
+            let mut left = String::from_utf8_lossy(head.query().unwrap_or_default()).into_owned();
+            for (name, value) in head.headers.iter().skip(1) {
+                left += &format!(" {}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+            }
+            left
+        };
+        let fields = [("x-key", "a"), ("cookie", "key=c; o=1"), ("x-key", "d")];
+        assert_eq!(left("/?key=b&a=1", &fields), "a=1 cookie: o=1 x-key: a");
+        assert_eq!(left("/?a=1&key=b%26&key=c", &[("cookie", "key=c")]), "a=1&key=b%26");
+        assert_eq!(left("/?a=1", &[("cookie", "o=1; key=c; key=d")]), "a=1 cookie: o=1; key=c");
+        let fields = [("authorization", "bearer t"), ("x-key", "")];
+        assert_eq!(left("/?a=1&key=x", &fields), "a=1 authorization: bearer t");
+    }
 }

@@ -13,8 +13,8 @@ use signatures::{Admit, ReplayGuard};
 const PARTS: usize = 16;
 /// What is smaller is not divided.
 const SMALL: usize = 4096;
-/// For how much longer than it is good a signature is remembered, in seconds. The time of a request is that of its begin:
-/// one that has waited for something else is judged by an older time than others, to which the signature has ended.
+/// For how much longer than it is good a signature is remembered, in seconds. Workers look at the clock once in a while:
+/// one judges a request by an older time than another, to which the signature has ended.
 const LATE: u64 = 60;
 
 /// Signatures that were used already.

@@ -51,9 +51,8 @@ pub struct Snapshot {
     pub consumers: Arc<policy::Consumers>,
     /// Whose keys are fetched.
     pub providers: Arc<policy::Providers>,
-    /// Names of fields that tell services about callers, in lower case, besides those that begin with `x-consumer`:
-    /// clients cannot send them.
-    pub identity_fields: Box<[Box<[u8]>]>,
+    /// What clients cannot send, or services do not get.
+    pub reserved: Arc<policy::Reserved>,
     /// The services, by index.
     pub services: Vec<Service>,
     /// Peers whose claims about clients are believed.

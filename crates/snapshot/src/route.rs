@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diagnostics::Span;
 use message::Reply;
-use policy::{Chain, Consumers};
+use policy::{Chain, Consumers, Reserved};
 
 use crate::{RequestKey, ServiceIndex, Template};
 
@@ -24,6 +24,8 @@ pub struct Route {
     pub importance: balance::Importance,
     /// Who may be calling.
     pub consumers: Arc<Consumers>,
+    /// What its requests carry only if the gateway has put it there.
+    pub reserved: Arc<Reserved>,
     /// Whether it is for CONNECT: a connection to the service is then the client's own.
     pub connect: bool,
     /// Whether gRPC-Web is translated to gRPC.

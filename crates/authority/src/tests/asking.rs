@@ -94,7 +94,8 @@ fn the_number_of_questions_under_way_is_bounded() {
         // It accepts in its queue, and does not answer.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: Uri = format!("http://{}/", silent.local_addr().unwrap()).parse().unwrap();
-        let client = Client::with_places(2);
+        // A quarter of its places is for one server, and nobody else has to wait for that one.
+        let client = Client::with_places(8);
         let mut asks = JoinSet::new();
         for _ in 0..2 {
             let (client, ask) = (client.clone(), Ask::get(url.clone()));
@@ -103,10 +104,19 @@ fn the_number_of_questions_under_way_is_bounded() {
         // Both are under way once they have connected.
         let (_first, _second) = (silent.accept().await.unwrap(), silent.accept().await.unwrap());
         assert_eq!(client.ask(Ask::get(url.clone())).await.unwrap_err(), Trouble::Busy);
-        // Who gives up a question gives its place back.
-        asks.shutdown().await;
         let server = Server::start(Speaks::Http1, |_| say(200, "")).await;
         assert_eq!(client.ask(Ask::get(server.url("/"))).await.unwrap().status, 200);
+        // Who gives up a question gives its place back.
+        asks.shutdown().await;
+        let again = tokio::task::spawn_local({
+            let (client, ask) = (client.clone(), Ask::get(url));
+            async move { client.ask(ask).await }
+        });
+        let _third = silent.accept().await.unwrap();
+        again.abort();
+        // And there is a bound for all servers together.
+        let none = Client::with_places(0);
+        assert_eq!(none.ask(Ask::get(server.url("/"))).await.unwrap_err(), Trouble::Busy);
     });
 }
 

@@ -66,6 +66,7 @@ fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {
             grpc_web: false,
             connect: false,
             consumers: Arc::default(),
+            reserved: Arc::default(),
             source: Default::default(),
         })
     });
@@ -77,7 +78,7 @@ fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {
         routes: routes.collect(),
         gateway: Chain::default(),
         consumers: Arc::default(),
-        identity_fields: Box::default(),
+        reserved: Arc::default(),
         providers: Arc::default(),
         services: vec![service("a"), service("b")],
         trusted_proxies: TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]),

@@ -168,7 +168,7 @@ fn policy(report: &Report<'_>, way: &Way<'_>, step: &Step<'_>) -> Value {
         "place": place(report, step.link.source),
         "verdict": match step.said {
             Some(Said::Continue) => "continue",
-            Some(Said::Stop) => "stop",
+            Some(Said::Stop(_)) => "stop",
             Some(Said::Known) => "known",
             Some(Said::Missing) => "missing",
             Some(Said::Refused(_)) => "refused",
@@ -176,7 +176,7 @@ fn policy(report: &Report<'_>, way: &Way<'_>, step: &Step<'_>) -> Value {
             None => "not_asked",
         },
         "reason": match step.said {
-            Some(Said::Refused(reason)) => Some(reason),
+            Some(Said::Refused(reason) | Said::Stop(reason)) => Some(reason).filter(|reason| !reason.is_empty()),
             _ => None,
         },
         "caller": step.caller.as_ref().map(|known| json!({

@@ -18,9 +18,9 @@ const SECTIONS: &[&str] = &["policies", "headers", "query", "respond", "redirect
 pub(crate) struct Mask(Vec<String>);
 
 impl Mask {
-    /// Finds them in a configuration.
-    pub(crate) fn of(tree: Option<&Node>) -> Mask {
-        let mut mask = Mask::default();
+    /// Finds them in a configuration; a token that is shown is one more.
+    pub(crate) fn of(tree: Option<&Node>, token: Option<&str>) -> Mask {
+        let mut mask = Mask(token.into_iter().map(str::to_owned).collect());
         if let Some(tree) = tree {
             mask.gather(tree, false);
         }
@@ -76,13 +76,14 @@ mod tests {
 
     #[test]
     fn values_that_came_from_outside_are_hidden_where_they_reach_requests() {
-        let mask = Mask::of(Some(&under("policies", under("headers", under("x-key", secret("s3cret"))))));
+        let mask =
+            Mask::of(Some(&under("policies", under("headers", under("x-key", secret("s3cret"))))), None);
         assert_eq!((&*mask.hide("s3cret"), &*mask.hide("Bearer s3cret")), ("[hidden]", "Bearer [hidden]"));
-        let mask = Mask::of(Some(&under("rewrite", secret("/api?key=s3cret&id={id}"))));
+        let mask = Mask::of(Some(&under("rewrite", secret("/api?key=s3cret&id={id}"))), None);
         assert_eq!(mask.hide("/api?key=s3cret&id=7"), "[hidden]7");
-        let mask = Mask::of(Some(&under("headers", secret("2"))));
+        let mask = Mask::of(Some(&under("headers", secret("2"))), None);
         assert_eq!((&*mask.hide("2"), &*mask.hide("127")), ("[hidden]", "127"));
-        let mask = Mask::of(Some(&under("endpoints", secret("http://10.0.0.1:80"))));
+        let mask = Mask::of(Some(&under("endpoints", secret("http://10.0.0.1:80"))), None);
         assert_eq!(mask.hide("http://10.0.0.1:80"), "http://10.0.0.1:80");
     }
 }

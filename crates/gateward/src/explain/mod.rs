@@ -64,7 +64,7 @@ pub(crate) fn explain(options: &ExplainOptions) -> ExitCode {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let question = Question { head: &ask.head, listener, peer: ask.peer, server_name, supposed, now };
     let explanation = dataplane::explain(&question, snapshot);
-    let mask = Mask::of(outcome.tree.as_ref());
+    let mask = Mask::of(outcome.tree.as_ref(), options.bearer.as_deref());
     let sources = &outcome.sources;
     let report = Report {
         ask: &ask,

@@ -161,14 +161,14 @@ fn policies(report: &Report<'_>, way: &Way<'_>, page: &mut Page) -> bool {
         let says = match step.said {
             // It draws, and what it has drawn here says nothing of the next request.
             Some(_) if kind(step) == "fault" => "delays or aborts a share of the requests".to_owned(),
-            Some(Said::Stop) => "refuses".to_owned(),
+            Some(Said::Stop("")) => "refuses".to_owned(),
+            Some(Said::Stop(reason)) => format!("refuses: {reason}"),
             Some(Said::Known) => {
                 format!("knows the caller: {}", step.caller.as_ref().map_or_else(String::new, caller))
             }
             Some(Said::Missing) => "finds no credentials".to_owned(),
             Some(Said::Refused(reason)) => format!("refuses what is shown: {reason}"),
             Some(Said::Asks) => "would ask somebody".to_owned(),
-            None if step.caller.is_some() => "not asked any more".to_owned(),
             None => "not asked any more".to_owned(),
             Some(Said::Continue) => passes(step),
         };

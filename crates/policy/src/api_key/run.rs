@@ -57,9 +57,7 @@ impl Ready {
 
     /// Removes keys from where they may stand, unless services are to see them.
     #[inline]
-    pub fn hide(&self, head: &mut RequestHead) {
-        if !self.forward {
-            self.places.hide(head);
-        }
+    pub fn hide(&self, head: &mut RequestHead, recognised: bool) {
+        self.places.hide(head, self.forward && recognised);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::scene::{Scene, chain, policy};
-use crate::{Answer, Caller, Consumers, NewConsumer, NewKey, digest_of};
+use crate::{Answer, Caller, Consumers, Halt, NewConsumer, NewKey, digest_of};
 
 const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$4bRd3PJY1QCLNJ8vDhVVsQ$k6iVvXAdZUt4z4YVvMa7qQt7zJ5CDqXr0p4hYkTcM5k";
@@ -146,4 +146,51 @@ fn mistakes_are_reported() {
             "{settings}: {mistakes:?}"
         );
     }
+}
+
+/// What a service gets of a field.
+fn passed(policies: &[(&str, &str)], fields: &[(&str, &str)], name: &[u8]) -> Option<String> {
+    let consumers = consumers();
+    let chain = chain(policies, &consumers);
+    let mut scene = Scene { consumers, ..Scene::get("/", fields) };
+    assert!(scene.run(&chain, || Answer::Password(true)).is_none(), "{fields:?}");
+    scene.head.headers.values(name).next().map(|value| String::from_utf8(value.to_vec()).unwrap())
+}
+
+#[test]
+fn what_nobody_has_verified_is_not_passed_on() {
+    let forward = "{ forward: true }";
+    let both = [("api_key", "{}"), ("basic", forward)];
+    assert_eq!(passed(&both, &[ANN], b"authorization").as_deref(), Some(ANN.1));
+    assert_eq!(
+        passed(&both, &[KEY_A, ANN], b"authorization"),
+        None,
+        "the key was enough, the password not asked"
+    );
+    let open = [("api_key", forward), ("basic", forward), ("auth", "{ anonymous: allow }")];
+    assert_eq!(passed(&open, &[("x-api-key", "")], b"x-api-key"), None);
+    let all = [("api_key", forward), ("basic", forward), ("auth", "{ all: [api_key, basic] }")];
+    assert_eq!(passed(&all, &[KEY_A, ANN], b"authorization").as_deref(), Some(ANN.1));
+    assert_eq!(passed(&all, &[KEY_A, ANN, KEY_WRONG], b"x-api-key").as_deref(), Some("key-a"));
+}
+
+#[test]
+fn an_answer_is_for_the_policy_that_has_asked() {
+    let consumers = consumers();
+    let asks = "{ url: 'http://127.0.0.1:1/' }";
+    let chain = chain(&[("basic", "{}"), ("forward_auth", asks)], &consumers);
+    let mut scene = Scene { consumers, ..Scene::get("/", &[ANN]) };
+    // Another request has the password looked at while this one waits.
+    let Err(Halt::Ask("basic", _)) = chain.run_request(&mut scene.cx(), |_, _, _| {}) else { panic!() };
+    let mut other = Scene { consumers: Arc::clone(&scene.consumers), ..Scene::get("/", &[ANN]) };
+    std::mem::swap(&mut other.verified, &mut scene.verified);
+    other.answer = None;
+    let Err(Halt::Ask("basic", _)) = chain.run_request(&mut other.cx(), |_, _, _| {}) else { panic!() };
+    other.answer = Some(Answer::Password(true));
+    let Err(Halt::Ask("forward_auth", _)) = chain.run_request(&mut other.cx(), |_, _, _| {}) else {
+        panic!()
+    };
+    std::mem::swap(&mut other.verified, &mut scene.verified);
+    scene.answer = Some(Answer::Password(true));
+    assert!(matches!(chain.run_request(&mut scene.cx(), |_, _, _| {}), Err(Halt::Ask("forward_auth", _))));
 }

@@ -47,7 +47,8 @@ impl Ready {
         let Some(colon) = decoded.iter().position(|byte| *byte == b':') else { return malformed() };
         let Ok(name) = std::str::from_utf8(&decoded[..colon]) else { return malformed() };
         let user = cx.consumers.user(name);
-        let hash = user.map_or(NOBODY, |user| &user.hash);
+        // One that nobody has is compared with that of somebody.
+        let hash = user.map_or_else(|| cx.consumers.decoy(name).unwrap_or(NOBODY), |user| &user.hash);
         let shown = Shown {
             scope: mixed(cx.verified.secret(), hash.as_bytes()),
             digest: mixed(cx.verified.secret(), &decoded),
@@ -90,8 +91,9 @@ impl Ready {
     }
 
     /// Removes the password, unless services are to see it.
-    pub fn hide(&self, head: &mut RequestHead) {
-        if !self.forward && head.headers.values(b"authorization").any(|value| credentials(value).is_some()) {
+    pub fn hide(&self, head: &mut RequestHead, recognised: bool) {
+        let keeps = self.forward && recognised;
+        if !keeps && head.headers.values(b"authorization").any(|value| credentials(value).is_some()) {
             head.headers.remove(b"authorization");
         }
     }

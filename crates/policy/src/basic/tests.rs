@@ -46,3 +46,14 @@ fn mistakes_are_reported() {
     assert!(policy("basic", "{ realm: 'a\"b' }", &consumers()).is_err());
     assert_eq!(policy("basic", "{}", &Arc::default()).unwrap_err()[0].0, diagnostics::Code::NoCredentials);
 }
+
+#[test]
+fn somebody_who_does_not_exist_costs_what_somebody_does() {
+    let consumers = consumers();
+    assert_eq!(consumers.decoy("eve"), consumers.user("ann").map(|user| &*user.hash));
+    let users: Vec<(Box<str>, Box<str>)> =
+        (0..8).map(|at| (format!("u{at}").into(), format!("hash {at}").into())).collect();
+    let many = Consumers::new(&[NewConsumer { users, ..NewConsumer::default() }]);
+    let taken: std::collections::BTreeSet<_> = (0..200).map(|at| many.decoy(&format!("x{at}"))).collect();
+    assert_eq!((taken.len(), many.decoy("x"), Consumers::default().decoy("x")), (8, many.decoy("x"), None));
+}

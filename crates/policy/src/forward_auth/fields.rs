@@ -4,9 +4,7 @@
 //! [`is_shown`], [`reaches_service`], [`reaches_client`], [`apply`].
 
 use authority::ext_authz::{Action, HeaderChange};
-use message::{Field, Headers, Name, Span, forward_request_field};
-
-use crate::is_identity_field;
+use message::{Field, Headers, Name, Span, forward_request_field, is_identity_field};
 
 /// Whether the server is shown a field of a request: nothing of the connection, and nothing that describes a body, for
 /// it gets none. `only` are the names that the user has listed.

@@ -8,12 +8,12 @@ use authority::ext_authz::Action;
 use authority::form;
 use aws_lc_rs::digest;
 use http::Uri;
-use message::{Fault, Headers, RequestHead};
+use message::{Fault, Headers, RequestHead, reads_like};
 
 use super::deciding::Decision;
 use super::fields::apply;
 use super::grants::Granted;
-use crate::{Answer, Digest, Flow, Question, RequestCx, ResponseCx, Shown, Stage, reads_like};
+use crate::{Answer, Digest, Flow, Question, RequestCx, ResponseCx, Shown, Stage};
 
 /// The kind, as logs have it.
 const KIND: &str = "forward_auth";
@@ -181,6 +181,9 @@ impl Memory {
         match cx.client.to_canonical() {
             std::net::IpAddr::V4(address) => add(&mut context, b'4', &address.octets()),
             std::net::IpAddr::V6(address) => add(&mut context, b'6', &address.octets()),
+        }
+        if let Some(certificate) = cx.encryption.and_then(|encryption| encryption.certificate.as_ref()) {
+            add(&mut context, b't', certificate.fingerprint.as_bytes());
         }
         if let Some(identity) = cx.identity() {
             add(&mut context, b'c', identity.consumer.as_deref().unwrap_or_default().as_bytes());

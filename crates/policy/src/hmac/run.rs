@@ -86,8 +86,8 @@ impl Ready {
     }
 
     /// Removes the signature, unless services are to see it. Digests of the body stay: they are of use there.
-    pub fn hide(&self, head: &mut RequestHead) {
-        if self.forward {
+    pub fn hide(&self, head: &mut RequestHead, recognised: bool) {
+        if self.forward && recognised {
             return;
         }
         if self.rules.message_form {

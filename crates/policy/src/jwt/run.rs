@@ -188,9 +188,7 @@ impl Ready {
 
     /// Removes the token, unless services are to see it.
     #[inline]
-    pub fn hide(&self, head: &mut RequestHead) {
-        if !self.forward {
-            self.places.hide(head);
-        }
+    pub fn hide(&self, head: &mut RequestHead, recognised: bool) {
+        self.places.hide(head, self.forward && recognised);
     }
 }

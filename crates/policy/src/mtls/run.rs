@@ -28,6 +28,14 @@ impl Ready {
         let Some(certificate) = cx.encryption.and_then(|encryption| encryption.certificate.as_ref()) else {
             return Verdict::Missing;
         };
+        if cx.trusted_peer {
+            // It is that of a proxy, which speaks for others.
+            return Verdict::Missing;
+        }
+        if cx.now >= certificate.not_after {
+            // A connection can outlive it, and so can what a handshake is resumed with.
+            return Verdict::Refused(Refused::new("expired", "The certificate has expired."));
+        }
         if let Some(index) = owner(certificate, cx.consumers) {
             return Verdict::Known(Caller::Consumer(index, KIND));
         }
@@ -39,7 +47,7 @@ impl Ready {
             return Verdict::Known(Caller::Verified(Rc::clone(identity), KIND));
         }
         let identity = Rc::new(Identity { subject: certificate.subject.clone(), ..Identity::default() });
-        let until = cx.now.saturating_add(REMEMBERED);
+        let until = cx.now.saturating_add(REMEMBERED).min(certificate.not_after);
         let finding = Finding { identity: Some(Rc::clone(&identity)), until, key: None, generation: 0 };
         cx.verified.put(shown, finding);
         Verdict::Known(Caller::Verified(identity, KIND))
@@ -61,7 +69,7 @@ impl Ready {
     }
 
     /// The certificate is no part of the request.
-    pub fn hide(&self, _: &mut RequestHead) {}
+    pub fn hide(&self, _: &mut RequestHead, _: bool) {}
 }
 
 /// The consumer of a certificate: by its subject, otherwise by the first alternative name that belongs to one.

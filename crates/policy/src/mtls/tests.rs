@@ -23,6 +23,7 @@ fn outcome(settings: &str, certificate: Option<(&str, &[&str])>) -> Result<Strin
         subject: subject.into(),
         names: names.iter().map(|name| (*name).into()).collect(),
         fingerprint: "00".into(),
+        not_after: Scene::get("/", &[]).now + 1,
     });
     let encryption = Some(Encryption { certificate, ..Encryption::default() });
     let mut scene = Scene { consumers, encryption, ..Scene::get("/", &[]) };
@@ -50,4 +51,27 @@ fn a_certificate_belongs_to_a_consumer_by_its_subject_or_a_name() {
 fn mistakes_are_reported() {
     assert_eq!(policy("mtls", "{}", &Arc::default()).unwrap_err()[0].0, diagnostics::Code::NoCredentials);
     assert!(policy("mtls", "{ consumer: optional }", &Arc::default()).is_ok());
+}
+
+#[test]
+fn one_that_has_ended_or_is_of_a_proxy_is_nobodys() {
+    let consumers = consumers();
+    let chain = chain(&[("mtls", "{ consumer: optional }")], &consumers);
+    let ask = |not_after: u64, trusted_peer: bool| {
+        let certificate = Some(ClientCertificate {
+            subject: "CN=ops,O=Example".into(),
+            names: Vec::new(),
+            fingerprint: "00".into(),
+            not_after,
+        });
+        let encryption = Some(Encryption { certificate, ..Encryption::default() });
+        let consumers = Arc::clone(&consumers);
+        let mut scene = Scene { consumers, encryption, trusted_peer, ..Scene::get("/", &[]) };
+        let reply = scene.run(&chain, || -> Answer { panic!("nobody is asked") });
+        (reply.map(|reply| reply.status), scene.state.stopped_by.map_or("", |(_, reason)| reason))
+    };
+    let now = Scene::get("/", &[]).now;
+    assert_eq!(ask(now + 1, false), (None, ""));
+    assert_eq!(ask(now, false), (Some(401), "expired"));
+    assert_eq!(ask(now + 1, true), (Some(401), "missing"));
 }

@@ -70,6 +70,17 @@ impl Ready {
         if token.claims.contains_key("events") {
             return Verdict::Refused(Refused::new("wrong_token_type", "The token reports an event."));
         }
+        // It tells the gateway who has logged in, and travels in addresses at a logout (OpenID Connect Core §2).
+        if token.claims.contains_key("nonce") {
+            return Verdict::Refused(Refused::new("wrong_token_type", "The token is an ID token."));
+        }
+        if token.claims.contains_key("cnf") {
+            // Who has stolen it lacks the key (RFC 7800), and that is what it was bound for.
+            return Verdict::Refused(Refused::new(
+                "bound",
+                "The token is bound to a key that was not shown.",
+            ));
+        }
         let until = token.expires.unwrap_or(cx.now).saturating_add(rules.leeway);
         match self.mapping.identity(token.claims, cx.consumers) {
             Ok(identity) => {

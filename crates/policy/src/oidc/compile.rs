@@ -217,7 +217,10 @@ fn report(raw: &Raw, mistake: SettingsMistake, diagnostics: &mut Diagnostics) {
         other => (other, raw.span),
     };
     let must = mistake.must.replace("absolute_lifetime", "lifetime");
-    let code = if mistake.setting == "client_secret" { Code::MissingKey } else { Code::InvalidValue };
+    let code = match mistake.setting {
+        "client_secret" if raw.client_secret.is_none() => Code::MissingKey,
+        _ => Code::InvalidValue,
+    };
     diagnostics.push(
         Diagnostic::error(code, place, format!("`{key}` cannot be used: it must {must}"))
             .help(format!("correct `{key}`")),

@@ -56,7 +56,18 @@ impl Ready {
         let verified = Verified { claims: &token.claims, algorithm: token.algorithm.as_str() };
         let facts = facts(cx.head, https);
         match needs.complete(&self.client, &facts, verified, now, &mut aws_lc_rs::rand::fill) {
-            Ok(login) => Verdict::Reply(redirect(302, login.return_to, login.set_cookies)),
+            Ok(login) => match login.left_out.first() {
+                // A rule could be about what is not there, and a group that is lost has no say.
+                Some(claim) => problem(
+                    cx,
+                    502,
+                    FAILED,
+                    &format!(
+                        "The login cannot be kept: with the claim `{claim}` it is too large. The provider has to say less in it, or `claims` has to name fewer."
+                    ),
+                ),
+                None => Verdict::Reply(redirect(302, login.return_to, login.set_cookies)),
+            },
             Err(CompleteError::Claim(error)) => not_believed(cx, &error.to_string()),
             Err(CompleteError::Session(SessionError::NoRandomness)) => failed(cx, Fault::Internal),
             Err(CompleteError::Session(error @ SessionError::TooLarge(_))) => {

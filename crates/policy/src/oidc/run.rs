@@ -157,6 +157,11 @@ impl Ready {
         self.begin(cx)
     }
 
+    /// The name of the cookies of sessions, without prefix and number.
+    pub(crate) fn cookie(&self) -> &str {
+        &self.client.settings().cookie
+    }
+
     /// Fields that hold claims. The access token is not among them: clients may send one themselves.
     pub fn told_fields(&self) -> Vec<&[u8]> {
         self.mapping.told_fields()
@@ -164,9 +169,10 @@ impl Ready {
 
     /// Removes the session, and the token unless services are to see it.
     #[inline]
-    pub fn hide(&self, head: &mut RequestHead) {
-        hide_cookies(&self.client, &mut head.headers);
-        if self.rules.bearer.is_some() && !self.forward_access_token && bearer::shown(head).is_some() {
+    pub fn hide(&self, head: &mut RequestHead, recognised: bool) {
+        hide_cookies(&[self.cookie()], &mut head.headers);
+        let keeps = self.forward_access_token && recognised;
+        if self.rules.bearer.is_some() && !keeps && bearer::shown(head).is_some() {
             head.headers.remove(b"authorization");
         }
     }

@@ -49,6 +49,7 @@ fn the_server_is_asked_as_envoy_asks() {
         subject: "CN=a".into(),
         names: vec!["DNS:a.test".into(), "URI:spiffe://a/b".into()],
         fingerprint: "00".into(),
+        not_after: u64::MAX,
     };
     let encryption = Encryption { certificate: Some(certificate), ..Encryption::default() };
     let mut scene = Scene { encryption: Some(encryption), ..Scene::get("/a?b=c", &SENT[..4]) };

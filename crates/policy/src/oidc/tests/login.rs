@@ -167,6 +167,8 @@ fn programs_show_a_token_of_the_provider() {
         ("aud", json!("web")),
         ("iss", json!("https://evil.test")),
         ("exp", json!(now - 60)),
+        ("nonce", json!("n")),
+        ("cnf", json!({ "jkt": "x" })),
         ("events", json!({ "http://schemas.openid.net/event/backchannel-logout": {} })),
     ] {
         let token = world.idp.sign(&json!({}), &changed(name, value));
