@@ -195,3 +195,15 @@ fn programs_show_a_token_of_the_provider() {
     world.login();
     assert_eq!(ask(&mut world, "the.services.own"), Ok(("ada".to_owned(), false)));
 }
+
+#[test]
+fn nobody_is_logged_in_without_the_groups_that_the_provider_has_said() {
+    let mut world = World::new("");
+    let groups: Vec<String> = (0..400).map(|at| format!("group-{at:04}")).collect();
+    world.idp.more = json!({ "groups": groups });
+    let back = world.begin("/");
+    let reply = world.open(&back).0.unwrap();
+    assert_eq!((reply.status, code(&reply).as_str()), (502, "login-failed"));
+    let body = String::from_utf8(reply.body.to_vec()).unwrap();
+    assert!(body.contains("claim `groups`"), "{body}");
+}
