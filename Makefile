@@ -17,6 +17,8 @@ export CARGO_TERM_COLOR ?= auto
 PROPTEST_SEED ?= 20261126
 CARGO_DENY_VERSION := 0.20.2
 BINARY := $(CURDIR)/target/fast/gateward
+# What few need is left out of a usual build, and tested with the rest.
+FEATURES := --features gateward/ldap
 
 # Coverage for libFuzzer without a nightly toolchain: these are stable flags of the pinned compiler.
 FUZZ_FLAGS := --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 -Cpasses=sancov-module \
@@ -54,11 +56,12 @@ format: tools-build
 
 clippy: tools-build
 	$(call step,clippy (warnings are errors))
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets $(FEATURES) --locked -- -D warnings
+	cargo clippy -p gateward --locked -- -D warnings
 
 docs: tools-build
 	$(call step,documentation comments (warnings are errors))
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked --quiet
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace $(FEATURES) --no-deps --document-private-items --locked --quiet
 
 deny: tools-build
 	$(call step,licences$(comma) bans$(comma) sources$(comma) advisories)
@@ -70,11 +73,11 @@ tidy: tools-build
 
 unit: tools-build
 	$(call step,unit tests)
-	PROPTEST_RNG_SEED=$(PROPTEST_SEED) cargo test --workspace --exclude end-to-end --locked
+	PROPTEST_RNG_SEED=$(PROPTEST_SEED) cargo test --workspace --exclude end-to-end $(FEATURES) --locked
 
 binary: tools-build
 	$(call step,building gateward (fast profile) for the end-to-end tests)
-	cargo build --profile fast --locked -p gateward
+	cargo build --profile fast --locked -p gateward $(FEATURES)
 
 end-to-end: tools binary ## the real binary against real peers
 	$(call step,end-to-end tests)

@@ -101,6 +101,9 @@ impl Setup {
     }
 }
 
+/// What `gateward check` says where a build has not got what a configuration needs.
+pub const LEFT_OUT: &str = "this build of gateward leaves out";
+
 /// Runs `gateward check` with further arguments.
 pub fn check(setup: &Setup, arguments: &[&str]) -> Output {
     let folder = setup.lay_out();

@@ -36,11 +36,12 @@ pub mod pebble;
 pub mod peer;
 pub mod play;
 pub mod python;
+pub mod slapd;
 pub mod tls;
 
 pub use bell::{Bell, wait_until};
 pub use client::Client;
-pub use gateway::{Folder, Gateway, Setup, binary, check};
+pub use gateway::{Folder, Gateway, LEFT_OUT, Setup, binary, check};
 pub use link::{End, Link};
 pub use load::Load;
 pub use message::Message;

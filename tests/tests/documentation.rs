@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use end_to_end::LEFT_OUT;
+use end_to_end::peer::missing;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
     KeyUsagePurpose, SerialNumber, date_time_ymd,
@@ -97,7 +99,12 @@ fn every_whole_configuration_passes_the_check() {
                 .output()
                 .unwrap();
             checked += 1;
-            if !output.status.success() {
+            if String::from_utf8_lossy(&output.stdout).contains(LEFT_OUT) {
+                missing(
+                    &page.display().to_string(),
+                    "the binary is built without it: `make binary` builds it with all",
+                );
+            } else if !output.status.success() {
                 wrong.push(format!(
                     "{}:\n{block}\n{}",
                     page.display(),

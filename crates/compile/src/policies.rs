@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use config::{Policies, PolicySetting};
 use diagnostics::{Code, Diagnostic, Span};
-use policy::{Chain, Compiling, KINDS, Link, NOT_BUILT, Policy};
+use policy::{Chain, Compiling, KINDS, LEFT_OUT, Link, NOT_BUILT, Policy};
 
 /// The policies that one section sets or switches off.
 #[derive(Default)]
@@ -25,6 +25,10 @@ impl Layer {
             let link = match setting {
                 PolicySetting::Off => None,
                 PolicySetting::On(node) => {
+                    // What else is wrong with it is reported too.
+                    if let Some((feature, what)) = LEFT_OUT.iter().find(|(name, _)| *name == kind.value) {
+                        cx.diagnostics.push(left_out(feature, what, kind.span));
+                    }
                     let Some(policy) = policy::compile(&kind.value, node, cx) else { continue };
                     Some(link(policy, kind.span))
                 }
@@ -46,6 +50,13 @@ impl Layer {
 
 fn link(policy: Policy, source: Span) -> Link {
     Link { policy: Arc::new(policy), source }
+}
+
+fn left_out(feature: &str, what: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(Code::NotBuilt, span, format!("this build of gateward leaves out the policy `{feature}` ({what})"))
+        .help(format!(
+            "use one that has it: `cargo build --release -p gateward --features {feature}`; nothing that it protects is served meanwhile"
+        ))
 }
 
 fn unknown_kind(kind: &str, span: Span) -> Diagnostic {

@@ -189,6 +189,19 @@ fn values_from_outside_are_never_shown_and_never_change_their_meaning() {
     );
 }
 
+/// What a build leaves out is said to be so, and is no mistake of the user's; `off` needs nothing.
+#[test]
+fn what_this_build_leaves_out_is_refused_where_it_is_used() {
+    let text = |setting: &str| {
+        with_routes(&format!("- {{ path: /*, service: s, policies: {{ ldap: {setting} }} }}"))
+    };
+    let used = text("{ url: ldaps://ldap.test, bind_dn: 'uid={username}' }");
+    let is_left_out = policy::LEFT_OUT.iter().any(|(name, _)| *name == "ldap");
+    finds(&used, if is_left_out { &["error not-built-yet 4:42"] } else { &[] });
+    assert_eq!(compile_text(&used).rendered.contains("--features ldap"), is_left_out);
+    finds(&text("off"), &[]);
+}
+
 #[test]
 fn the_nearest_policy_wins_whole_and_off_removes_it() {
     let snapshot = snapshot(

@@ -39,20 +39,29 @@ pub(crate) struct Asking {
     waiting: RefCell<Vec<IpAddr>>,
     /// Connections to servers that vouch for callers or decide about them.
     client: Client,
+    /// Directories that verify passwords.
+    #[cfg(feature = "ldap")]
+    directories: crate::directory::Directories,
 }
 
 impl Default for Asking {
     fn default() -> Asking {
-        Asking { turns: Semaphore::new(AT_A_TIME), waiting: RefCell::default(), client: Client::new() }
+        Asking {
+            turns: Semaphore::new(AT_A_TIME),
+            waiting: RefCell::default(),
+            client: Client::new(),
+            #[cfg(feature = "ldap")]
+            directories: crate::directory::Directories::default(),
+        }
     }
 }
 
 /// Counts a request for as long as it waits.
-struct Waiting<'a>(&'a RefCell<Vec<IpAddr>>, IpAddr);
+pub(crate) struct Waiting<'a>(&'a RefCell<Vec<IpAddr>>, IpAddr);
 
 impl<'a> Waiting<'a> {
     /// `None` if there is no room.
-    fn new(all: &'a RefCell<Vec<IpAddr>>, client: IpAddr) -> Option<Waiting<'a>> {
+    pub(crate) fn new(all: &'a RefCell<Vec<IpAddr>>, client: IpAddr) -> Option<Waiting<'a>> {
         let client = whose(client);
         let mut waiting = all.borrow_mut();
         let own = waiting.iter().filter(|other| **other == client).count();
@@ -113,6 +122,11 @@ pub(crate) async fn answer(s: &mut Serving<'_>, question: Question) -> Answer {
             Answer::Later
         }
         Question::Keys(issuer) => fetch(&issuer, worker.unix_seconds(Instant::now())).await,
+        #[cfg(feature = "ldap")]
+        Question::Ldap(ask) => asking.directories.ask(*ask, s.request.client).await,
+        // Configurations with this question are refused by a build that cannot put it.
+        #[cfg(not(feature = "ldap"))]
+        Question::Ldap(_) => Answer::Nothing("this build cannot ask directories".to_owned()),
     }
 }
 

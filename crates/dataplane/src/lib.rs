@@ -14,6 +14,8 @@ mod client;
 mod connection;
 mod decide;
 mod dial;
+#[cfg(feature = "ldap")]
+mod directory;
 mod endpoint;
 mod exchange;
 pub mod explain;

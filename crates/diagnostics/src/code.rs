@@ -69,9 +69,9 @@ codes! {
     WrongType = "GW0103", "wrong-type", "A value has another form than the key takes.",
         "A list, a section or a single value stands where another of them is needed, or a number or `true`/`false` \
          is needed and something else is there. The message says what is needed.";
-    NotBuilt = "GW0104", "not-built-yet", "The key is part of the language, but this version does not have it yet.",
-        "The setting is designed and its name is reserved. This version refuses it, so that nobody relies on a \
-         protection that is not there. Remove it, or use a version that has it.";
+    NotBuilt = "GW0104", "not-built-yet", "The key is part of the language, but this version or build does not have it.",
+        "The setting is designed and its name is reserved. What runs here refuses it, so that nobody relies on a \
+         protection that is not there. Remove it, or use a version or a build that has it; the message says which.";
     ConflictingKeys = "GW0105", "conflicting-keys", "Keys exclude each other.",
         "Each of them decides the same thing in another way, such as `service` and `redirect`. Keep one.";
     NothingToDo = "GW0106", "nothing-to-do", "A route does not say what to do.",

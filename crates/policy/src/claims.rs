@@ -1,8 +1,8 @@
 //! Who is calling, out of the claims of a token.
 //!
 //! Whoever calls has verified the claims before; here nothing is verified. It must not know where the claims come from:
-//! a signed token, the answer of a server, a login. Entry points: [`Mapping::identity`]; [`headers`] and [`claim_name`]
-//! check what the user writes.
+//! a signed token, the answer of a server, a login. Entry points: [`Mapping::identity`], [`Mapping::identity_of`];
+//! [`headers`] and [`claim_name`] check what the user writes.
 
 use std::rc::Rc;
 
@@ -105,6 +105,11 @@ impl Mapping {
         if consumer.is_none() && self.consumer_required {
             return Err(Refused::new("unknown", "The token belongs to no consumer."));
         }
+        Ok(self.identity_of(claims, consumer))
+    }
+
+    /// Who somebody of whom this is known is, when it is known already which consumer it is.
+    pub(crate) fn identity_of(&self, claims: Map<String, Value>, consumer: Option<&Identity>) -> Identity {
         let own = consumer.map_or(&[][..], |consumer| &consumer.groups);
         let groups = own.iter().map(|group| &**group).chain(items(claim(&claims, &self.groups_claim)));
         let scopes = match claim(&claims, &self.scope_claim) {
@@ -116,7 +121,7 @@ impl Mapping {
             let value = field_value(claim(&claims, path)?)?;
             Some((name.clone(), value.into_bytes().into()))
         });
-        Ok(Identity {
+        Identity {
             index: consumer.and_then(|consumer| consumer.index),
             consumer: consumer.and_then(|consumer| consumer.consumer.clone()),
             subject: subject(&claims),
@@ -124,7 +129,7 @@ impl Mapping {
             scopes,
             fields: name.into_iter().chain(told).collect::<Vec<Told>>().into(),
             claims,
-        })
+        }
     }
 
     /// How a request holds on to somebody who was recognised by this.

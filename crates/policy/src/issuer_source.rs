@@ -59,7 +59,8 @@ pub(crate) fn url(text: &str, place: Span, allowed: Plaintext, diagnostics: &mut
     Some(uri)
 }
 
-fn is_loopback(uri: &Uri) -> bool {
+/// Whether it is on this machine.
+pub(crate) fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -24,6 +24,7 @@ mod rule;
 #[cfg(test)]
 mod scene;
 mod state;
+mod userpass;
 mod verified;
 
 pub mod api_key;
@@ -41,6 +42,7 @@ pub mod hmac;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;
+pub mod ldap;
 pub mod mtls;
 pub mod oidc;
 pub mod request_id;
@@ -55,7 +57,7 @@ pub use consumers::{Consumers, Digest, KeyOwner, NewConsumer, NewKey, SignerKey,
 pub use contract::{Flow, RequestCx, ResponseCx, Stage, Verdict};
 pub use field::{header_name, header_value};
 pub use identity::{Caller, Identity, Told};
-pub use list::{KINDS, Kind, NOT_BUILT, Policy, compile, shape};
+pub use list::{KINDS, Kind, LEFT_OUT, NOT_BUILT, Policy, compile, shape};
 pub use providers::{BETWEEN_ASKED, Issuer, IssuerKeeper, IssuerSource, Providers};
 pub use question::{Answer, Question};
 pub use reserved::Reserved;

@@ -144,6 +144,7 @@ policies! {
         basic: Basic,
         introspection: Introspection,
         oidc: Oidc,
+        ldap: Ldap,
     }
     what is done {
         request_id: RequestId,
@@ -193,6 +194,14 @@ pub const NOT_BUILT: &[(&str, &str)] = &[
     ("rate_limit", "limits by second and minute"),
     ("validate", "validation against OpenAPI"),
 ];
+
+/// Kinds that are described in any build and left out of this one, because few need what they need: the feature of cargo
+/// that builds each of them, which has the same name, and what they are for.
+#[cfg(not(feature = "ldap"))]
+pub const LEFT_OUT: &[(&str, &str)] = &[("ldap", "passwords that a directory verifies")];
+/// Kinds that are described in any build and left out of this one: none.
+#[cfg(feature = "ldap")]
+pub const LEFT_OUT: &[(&str, &str)] = &[];
 
 impl Policy {
     /// What is known of its kind.

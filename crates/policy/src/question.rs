@@ -11,6 +11,7 @@ use authority::Ask;
 use zeroize::Zeroizing;
 
 use crate::Issuer;
+use crate::ldap::{AskDirectory, Entry};
 
 /// What has to be known before a policy can judge.
 pub enum Question {
@@ -33,6 +34,8 @@ pub enum Question {
     /// The keys of an issuer are to be fetched anew, because a token names one that is not among them, or because there
     /// are none yet.
     Keys(Arc<Issuer>),
+    /// Whether a directory knows a user with this password, and what it says of that user.
+    Ldap(Box<AskDirectory>),
 }
 
 impl fmt::Debug for Question {
@@ -43,6 +46,7 @@ impl fmt::Debug for Question {
             Question::Later(_) => "Later",
             Question::Body { .. } => "Body",
             Question::Keys(_) => "Keys",
+            Question::Ldap(_) => "Ldap",
         })
     }
 }
@@ -60,6 +64,8 @@ pub enum Answer {
     Later,
     /// Keys were fetched, or may not be fetched again so soon.
     Keys,
+    /// What the directory says of the user; `None` if there is no such user, or the password is another one.
+    Ldap(Option<Box<Entry>>),
     /// Nobody could be asked, or nobody has answered in time. The text is for operators.
     Nothing(String),
 }
@@ -73,6 +79,7 @@ impl fmt::Debug for Answer {
             Answer::Body(body) => write!(f, "Body({} bytes)", body.len()),
             Answer::Keys => f.write_str("Keys"),
             Answer::Later => f.write_str("Later"),
+            Answer::Ldap(entry) => write!(f, "Ldap({})", entry.is_some()),
             Answer::Nothing(why) => write!(f, "Nothing({why})"),
         }
     }

@@ -6,18 +6,15 @@
 
 use std::borrow::Cow;
 
-use aws_lc_rs::digest;
-use base64::Engine;
 use message::RequestHead;
 use zeroize::Zeroizing;
 
 use crate::authenticate::Refused;
-use crate::{Answer, Caller, Digest, Finding, Question, RequestCx, Shown, Verdict};
+use crate::userpass::{self, mixed};
+use crate::{Answer, Caller, Finding, Question, RequestCx, Shown, Verdict};
 
 /// The kind, as logs have it.
 const KIND: &str = "basic";
-/// No name and password together are longer, in bytes of their encoded form.
-const LONGEST: usize = 2048;
 /// What nobody's password is compared with: `gateward hash-password` made it of random bytes.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$4bRd3PJY1QCLNJ8vDhVVsQ$k6iVvXAdZUt4z4YVvMa7qQt7zJ5CDqXr0p4hYkTcM5k";
@@ -34,24 +31,17 @@ pub struct Ready {
 impl Ready {
     /// Who shows a name and a password, and whether they belong together.
     pub fn authenticate(&self, cx: &mut RequestCx<'_>) -> Verdict {
-        let Some(encoded) = cx.head.headers.values(b"authorization").find_map(credentials) else {
-            return Verdict::Missing;
+        let mut room = userpass::Room::default();
+        let Some(read) = userpass::read(cx.head, &mut room) else { return Verdict::Missing };
+        let Ok(own) = read else {
+            return Verdict::Refused(Refused::new("malformed", "The user name and password cannot be read."));
         };
-        let malformed =
-            || Verdict::Refused(Refused::new("malformed", "The user name and password cannot be read."));
-        if encoded.len() > LONGEST {
-            return malformed();
-        }
-        let standard = base64::engine::general_purpose::STANDARD;
-        let Ok(decoded) = standard.decode(encoded).map(Zeroizing::new) else { return malformed() };
-        let Some(colon) = decoded.iter().position(|byte| *byte == b':') else { return malformed() };
-        let Ok(name) = std::str::from_utf8(&decoded[..colon]) else { return malformed() };
-        let user = cx.consumers.user(name);
+        let user = cx.consumers.user(own.name);
         // One that nobody has is compared with that of somebody.
-        let hash = user.map_or_else(|| cx.consumers.decoy(name).unwrap_or(NOBODY), |user| &user.hash);
+        let hash = user.map_or_else(|| cx.consumers.decoy(own.name).unwrap_or(NOBODY), |user| &user.hash);
         let shown = Shown {
             scope: mixed(cx.verified.secret(), hash.as_bytes()),
-            digest: mixed(cx.verified.secret(), &decoded),
+            digest: own.digest(cx.verified.secret()),
         };
         let wrong = || Verdict::Refused(Refused::new("wrong", "The user name or the password is wrong."));
         let known = |consumer| Verdict::Known(Caller::Consumer(consumer, KIND));
@@ -69,7 +59,7 @@ impl Ready {
             (Some(Answer::Password(_)), _) => wrong(),
             (Some(_), _) => Verdict::Fault(message::Fault::AuthorityUnavailable),
             (None, _) => {
-                let password = Zeroizing::new(decoded[colon + 1..].to_vec());
+                let password = Zeroizing::new(own.password.to_vec());
                 Verdict::Ask(Box::new(Question::Password { password, hash: hash.into() }))
             }
         }
@@ -92,24 +82,8 @@ impl Ready {
 
     /// Removes the password, unless services are to see it.
     pub fn hide(&self, head: &mut RequestHead, recognised: bool) {
-        let keeps = self.forward && recognised;
-        if !keeps && head.headers.values(b"authorization").any(|value| credentials(value).is_some()) {
-            head.headers.remove(b"authorization");
+        if !(self.forward && recognised) {
+            userpass::hide(head);
         }
     }
-}
-
-/// What stands behind the scheme.
-fn credentials(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked(6)?;
-    scheme.eq_ignore_ascii_case(b"basic ").then(|| rest.trim_ascii())
-}
-
-fn mixed(secret: &Digest, text: &[u8]) -> Digest {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(secret);
-    context.update(text);
-    let mut out = [0; 32];
-    out.copy_from_slice(context.finish().as_ref());
-    out
 }

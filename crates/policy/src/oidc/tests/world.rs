@@ -250,7 +250,7 @@ impl World {
                 Answer::Body(self.body.clone().into_bytes())
             }
             Question::Later(_) => Answer::Later,
-            Question::Password { .. } => panic!("nobody has a password"),
+            Question::Password { .. } | Question::Ldap(_) => panic!("nobody has a password"),
         }
     }
 
