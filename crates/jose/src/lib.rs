@@ -9,7 +9,7 @@
 //! algorithms, and they are prepared when it is loaded: the header of a token can only pick one of them, or none.
 //! There is no algorithm `none`, and no key is ever taken from a token.
 //!
-//! Entry points: [`Key::from_pem`], [`Key::from_secret`], [`KeySet::from_jwks`], [`verify`], [`verify_signature`].
+//! Entry points: [`Key::from_pem`], [`Key::from_secret`], [`KeySet::from_jwks`], [`verify()`], [`verify_signature`].
 
 mod algorithm;
 mod compact;

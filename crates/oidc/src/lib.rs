@@ -7,7 +7,7 @@
 //! has checked the signature of their token.
 //!
 //! Entry points, in the order of their use: [`Provider::parse`], [`Client::new`], [`Session::open`], [`begin`],
-//! [`callback`], [`Session::needs_refresh`], [`logout`], [`ended`] and [`Revocations`].
+//! [`callback()`], [`Session::needs_refresh`], [`logout()`], [`ended`] and [`Revocations`].
 
 mod backchannel;
 mod callback;
