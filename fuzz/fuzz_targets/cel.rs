@@ -79,17 +79,18 @@ fuzz_target!(|bytes: &[u8]| {
     check_logic(source, &request, answer);
 });
 
-/// What holds for whatever has a value, and for whatever has none.
+/// What holds for whatever has a value, and for whatever has none. What is put around it is not constant, so that it is
+/// evaluated as well.
 fn check_logic(source: &str, request: &Request, answer: Result<bool, Failure>) {
     let told = |answer: Result<bool, Failure>| answer.map_err(|failure| failure.reason);
     let answer = told(answer);
     for (before, behind, want) in [
         ("!(", "\n)", answer.map(|holds| !holds)),
-        ("(", "\n) && true", answer),
-        ("false || (", "\n)", answer),
-        ("(", "\n) ? true : false", answer),
-        ("(", "\n) || true", Ok(true)),
-        ("false && (", "\n)", Ok(false)),
+        ("(", "\n) && request.path != ''", answer),
+        ("request.path == '' || (", "\n)", answer),
+        ("(", "\n) ? request.path != '' : request.path == ''", answer),
+        ("(", "\n) || request.path != ''", Ok(true)),
+        ("request.path == '' && (", "\n)", Ok(false)),
     ] {
         // The longer one may be too long or too deep.
         let Ok(program) = Program::compile(&format!("{before}{source}{behind}"), &SCHEMA, &Type::Bool) else {

@@ -197,7 +197,7 @@ fn what_this_build_leaves_out_is_refused_where_it_is_used() {
     };
     let used = text("{ url: ldaps://ldap.test, bind_dn: 'uid={username}' }");
     let is_left_out = policy::LEFT_OUT.iter().any(|(name, _)| *name == "ldap");
-    finds(&used, if is_left_out { &["error not-built-yet 4:42"] } else { &[] });
+    finds(&used, if is_left_out { &["error not-built-yet 4:39"] } else { &[] });
     assert_eq!(compile_text(&used).rendered.contains("--features ldap"), is_left_out);
     finds(&text("off"), &[]);
 }
