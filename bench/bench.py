@@ -21,7 +21,7 @@ import peers
 import programs
 import report
 from processes import Processes, raise_priority
-from scenarios import LATENCY, MEMORY, SCENARIOS
+from scenarios import LATENCY, MEMORY, SCENARIOS, THROUGHPUT
 
 OUTPUT = os.path.join(peers.ROOT, "target", "bench")
 DEFAULT_PEERS = "nginx,haproxy,envoy,gateward"
@@ -121,7 +121,7 @@ def processor():
 
 
 def plan(options, chosen):
-    """Everything to measure, in order: (round, scenario, peer). Peers take turns within a scenario."""
+    """Everything to measure, in order: (round, [(scenario, peer), ...]), where those of one step take turns."""
     groups = []
     for name in options.scenarios:
         if SCENARIOS[name].beside not in options.scenarios:
@@ -130,11 +130,12 @@ def plan(options, chosen):
     steps = []
     for round_number in range(options.rounds):
         for group in groups:
-            if group[0].kind == LATENCY:
-                steps.append((round_number, group[0], None))
+            members = [(group[0], None)] if group[0].kind == LATENCY else []
             for peer in chosen:
-                steps += [(round_number, scenario, peer) for scenario in group
-                          if peers.can(peer, scenario) and not (scenario.once and round_number)]
+                members += [(scenario, peer) for scenario in group
+                            if peers.can(peer, scenario) and not (scenario.once and round_number)]
+            together = [members] if group[0].kind == THROUGHPUT else [[member] for member in members]
+            steps += [(round_number, step) for step in together if step]
     return steps
 
 
@@ -195,32 +196,37 @@ def summary(figures):
 
 
 def run_steps(steps, bench, options, log):
-    """Measures everything, printing each step before it and its result after it. Returns how many failed.
+    """Measures everything, printing each step before it and its results after it. Returns how many failed.
 
     A scenario that a peer refuses once is not asked of it in the next rounds.
     """
     failed, refused = 0, set()
-    for position, (round_number, scenario, peer) in enumerate(steps, 1):
-        name = peer.name if peer else peers.DIRECT
-        if (name, scenario.name) in refused:
+    for position, (round_number, members) in enumerate(steps, 1):
+        members = [member for member in members if label(*member) not in refused]
+        if not members:
             continue
-        progress = f"{position:4}/{len(steps)}  round {round_number + 1}/{options.rounds}"
-        say(f"{progress}  {scenario.name:7} {name:10}", " ")
-        record = {"kind": "point", "scenario": scenario.name, "peer": name, "round": round_number,
-                  "at": round(time.time()), "load_average": os.getloadavg()[0]}
-        try:
-            figures = bench.measure(peer, scenario, options.seconds)
-            record.update(figures)
-            say(summary(figures))
-        except (peers.PeerFailed, RuntimeError, OSError, ValueError) as error:
-            failed += 1
-            if isinstance(error, peers.PeerRefused):
-                refused.add((name, scenario.name))
-            record["failed"] = str(error)
-            say(f"failed: {error}")
-        log.write(json.dumps(record) + "\n")
-        log.flush()
+        names = " ".join(dict.fromkeys(scenario.name for scenario, _ in members))
+        say(f"{position:4}/{len(steps)}  round {round_number + 1}/{options.rounds}  {names}")
+        for (scenario, peer), outcome in zip(members, bench.measure(members, options.seconds)):
+            record = {"kind": "point", "scenario": scenario.name, "peer": peer.name if peer else peers.DIRECT,
+                      "round": round_number, "at": round(time.time()), "load_average": os.getloadavg()[0]}
+            if isinstance(outcome, Exception):
+                failed += 1
+                if isinstance(outcome, peers.PeerRefused):
+                    refused.add(label(scenario, peer))
+                record["failed"] = str(outcome)
+            else:
+                record.update(outcome)
+            words = f"failed: {outcome}" if isinstance(outcome, Exception) else summary(outcome)
+            say(f"           {label(scenario, peer):18} {words}")
+            log.write(json.dumps(record) + "\n")
+            log.flush()
     return failed
+
+
+def label(scenario, peer):
+    """The name of one measurement."""
+    return f"{scenario.name:7} {peer.name if peer else peers.DIRECT}"
 
 
 def header(options, chosen):
@@ -260,7 +266,8 @@ def interrupt(*_):
 def estimate(steps, seconds):
     """Minutes, roughly."""
     each = {LATENCY: 1 + 2 * seconds + OVERHEAD_SECONDS, MEMORY: 3 + OVERHEAD_SECONDS}
-    return sum(each.get(scenario.kind, seconds + OVERHEAD_SECONDS) for _, scenario, _ in steps) / 60
+    return sum(each.get(scenario.kind, seconds + OVERHEAD_SECONDS)
+               for _, members in steps for scenario, _ in members) / 60
 
 
 def benchmark(options):
@@ -281,7 +288,7 @@ def benchmark(options):
     allow_open_files(options)
     # The core of the peers is for the peers alone.
     os.sched_setaffinity(0, os.sched_getaffinity(0) - {options.cores[0]})
-    say(f"{len(steps)} measurements, about {estimate(steps, options.seconds):.0f} min; raw results in {out}")
+    say(f"{len(steps)} steps, about {estimate(steps, options.seconds):.0f} min; raw results in {out}")
     code = 130
     with Processes() as processes, open(out, "w") as log:
         log.write(json.dumps(header(options, chosen)) + "\n")

@@ -1,18 +1,33 @@
-"""The three kinds of measurement. Each returns the figures of one round as a dict."""
+"""The three kinds of measurement. Each returns the figures of one round: a dict for each peer, or its error."""
+import contextlib
 import json
 import os
 import resource
 import time
+from typing import NamedTuple
 
 import clients
 import peers
 import scenarios
-from processes import core_busy_seconds, wait_until
+from processes import Process, core_busy_seconds, wait_until
 
 WARM_UP_SECONDS = 0.5
 SETTLE_SECONDS = 0.5
+# Long enough that opening the connections does not show, short enough that what the host of a virtual machine
+# does meanwhile is the same for all peers.
+SLICE_SECONDS = 0.25
+# What ends the measurement of one peer, and not the benchmark.
+FAILURES = (peers.PeerFailed, RuntimeError, OSError, ValueError)
 # Beside the connections, a process needs descriptors for files and for the other side.
 SPARE_DESCRIPTORS = 1_000
+
+
+class Ready(NamedTuple):
+    """A peer that runs and has answered, or an origin."""
+
+    scenario: scenarios.Scenario
+    process: Process
+    port: int
 
 
 class Bench:
@@ -52,25 +67,47 @@ class Bench:
             return clients.Guarded(shown["right"], shown["wrong"])
         return {"websocket": clients.websocket, "grpc": None}.get(scenario.variant, clients.plain)
 
-    def measure(self, peer, scenario, seconds):
-        """Starts a peer, measures it once and stops it again. `peer` is nothing for the origin itself."""
-        kinds = {scenarios.THROUGHPUT: throughput, scenarios.LATENCY: latency, scenarios.MEMORY: memory}
+    def measure(self, members, seconds):
+        """Starts each (scenario, peer), measures them and stops them again. A peer is nothing for the origin itself.
+
+        Returns for each its figures, or the error that there is instead.
+        """
+        outcomes, ready = [None] * len(members), {}
+        with contextlib.ExitStack() as running:
+            for position, (scenario, peer) in enumerate(members):
+                try:
+                    ready[position] = running.enter_context(self.started(scenario, peer))
+                except FAILURES as error:
+                    outcomes[position] = error
+            kinds = {scenarios.THROUGHPUT: throughput, scenarios.LATENCY: latency, scenarios.MEMORY: memory}
+            measured = kinds[members[0][0].kind](self, list(ready.values()), seconds) if ready else ()
+            for position, figures in zip(ready, measured):
+                outcomes[position] = figures
+        for (scenario, peer), figures in zip(members, outcomes):
+            if scenario.variant == "log" and peer.name.startswith("gateward") and isinstance(figures, dict):
+                figures["log_lines"] = count_and_delete(os.path.join(self.folder_of(scenario, peer), "access.log"))
+        return outcomes
+
+    @contextlib.contextmanager
+    def started(self, scenario, peer):
+        """A peer that runs while the block does."""
         origin, origin_port = self.origin(scenario.origin)
         if peer is None:
-            return kinds[scenario.kind](self, origin, origin_port, scenario, seconds)
-        folder = os.path.join(self.folder, peer.name)
+            yield Ready(scenario, origin, origin_port)
+            return
         realtime = scenario.kind == scenarios.LATENCY
         values = {"origin": origin_port, **self.certificate, **self.files}
-        process, port = peers.start(peer, scenario, self.processes, self.peer_core, values, folder,
-                                    self.client(scenario), realtime)
+        process, port = peers.start(peer, scenario, self.processes, self.peer_core, values,
+                                    self.folder_of(scenario, peer), self.client(scenario), realtime)
         try:
             time.sleep(SETTLE_SECONDS)
-            figures = kinds[scenario.kind](self, process, port, scenario, seconds)
+            yield Ready(scenario, process, port)
         finally:
             self.processes.stop(process)
-        if scenario.variant == "log" and peer.name.startswith("gateward"):
-            figures["log_lines"] = count_and_delete(os.path.join(folder, "access.log"))
-        return figures
+
+    def folder_of(self, scenario, peer):
+        """Where the files of a peer are; those of two that run at once must not be the same."""
+        return os.path.join(self.folder, f"{peer.name}-{scenario.name}")
 
     def load(self, port, scenario, seconds, warm_up=False):
         """One run of the load generator. A peer that makes errors does other work: that gives no figure."""
@@ -88,30 +125,71 @@ class Bench:
         return result
 
 
-def throughput(bench, process, port, scenario, seconds):
-    """Requests per second, and the processor time of the peer for each of them."""
-    warm_up = bench.load(port, scenario, WARM_UP_SECONDS, warm_up=True)
-    cpu, busy, start = process.cpu_time(), core_busy_seconds(bench.peer_core), time.monotonic()
-    load = bench.load(port, scenario, seconds)
-    user, system = process.cpu_time().since(cpu)
-    wall = time.monotonic() - start
-    others = core_busy_seconds(bench.peer_core) - busy - (user + system)
-    requests = load["requests"]
-    return {
-        "requests": requests,
-        "all_requests": requests + warm_up["requests"],
-        "rps": requests / load["seconds"],
-        "us": (user + system) / requests * 1e6,
-        "user_us": user / requests * 1e6,
-        "system_us": system / requests * 1e6,
-        # Shares of the peer's core while the load ran.
-        "busy": (user + system) / wall,
-        "others": max(0.0, others) / wall,
-    }
+def throughput(bench, ready, seconds):
+    """Requests per second, and the processor time of the peer for each of them.
+
+    The load goes from one to the next in slices: what slows the machine for a second slows them all.
+    """
+    turns = [Turns(bench, *each) for each in ready]
+    slices = 1 if ready[0].scenario.shown_once else max(1, round(seconds / SLICE_SECONDS))
+    for _ in range(slices):
+        for each in turns:
+            each.take(seconds / slices)
+    return [each.outcome() for each in turns]
 
 
-def latency(bench, _process, port, scenario, seconds):
+class Turns:
+    """What one peer did in its slices, taken together. After an error it is left out."""
+
+    def __init__(self, bench, scenario, process, port):
+        self.bench, self.scenario, self.process, self.port = bench, scenario, process, port
+        self.requests = self.seconds = self.user = self.system = self.busy = 0
+        self.error = None
+        self.all_requests = self.ask(WARM_UP_SECONDS, warm_up=True)["requests"]
+
+    def ask(self, seconds, warm_up=False):
+        """The result of the load."""
+        try:
+            return self.bench.load(self.port, self.scenario, seconds, warm_up)
+        except FAILURES as error:
+            self.error = error
+            return {"requests": 0, "seconds": 0}
+
+    def take(self, seconds):
+        """One slice."""
+        if self.error:
+            return
+        core = self.bench.peer_core
+        cpu, busy = self.process.cpu_time(), core_busy_seconds(core)
+        load = self.ask(seconds)
+        user, system = self.process.cpu_time().since(cpu)
+        self.busy += core_busy_seconds(core) - busy
+        self.user += user
+        self.system += system
+        self.requests += load["requests"]
+        self.seconds += load["seconds"]
+
+    def outcome(self):
+        """Its figures, or the error."""
+        if self.error:
+            return self.error
+        own = self.user + self.system
+        return {
+            "requests": self.requests,
+            "all_requests": self.requests + self.all_requests,
+            "rps": self.requests / self.seconds,
+            "us": own / self.requests * 1e6,
+            "user_us": self.user / self.requests * 1e6,
+            "system_us": self.system / self.requests * 1e6,
+            # Shares of the peer's core while the load ran.
+            "busy": own / self.seconds,
+            "others": max(0.0, self.busy - own) / self.seconds,
+        }
+
+
+def latency(bench, ready, seconds):
     """Percentiles in microseconds at a fixed rate."""
+    (scenario, _process, port), = ready
     whole_seconds = 1 + max(1, round(2 * seconds))  # the first one does not count
     command = [bench.programs["pace"], port, scenarios.LATENCY_RATE, scenarios.LATENCY_CONNECTIONS,
                whole_seconds]
@@ -119,13 +197,16 @@ def latency(bench, _process, port, scenario, seconds):
     bench.processes.prefer(origin, realtime=True)
     try:
         output = bench.processes.run(command, bench.load_core, bench.folder, whole_seconds + 20, True)
+    except FAILURES as error:
+        return [error]
     finally:
         bench.processes.prefer(origin, realtime=False)
-    return json_line(output)
+    return [json_line(output)]
 
 
-def memory(bench, process, port, scenario, _seconds):
+def memory(bench, ready, _seconds):
     """Memory after start, and what each idle connection adds after one request over it."""
+    (scenario, process, port), = ready
     connect, count = bench.client(scenario), idle_connections(scenario)
     before = process.memory_kib()
     connections = []
@@ -137,11 +218,13 @@ def memory(bench, process, port, scenario, _seconds):
         if scenario.variant == "websocket":  # those that are gone would cost nothing
             for connection in connections:
                 clients.echo(connection)
+    except FAILURES as error:
+        return [error]
     finally:
         for connection in connections:
             connection.close()
-    return {"connections": count, "start_mib": before / 1024, "full_mib": after / 1024,
-            "connection_kib": (after - before) / count}
+    return [{"connections": count, "start_mib": before / 1024, "full_mib": after / 1024,
+             "connection_kib": (after - before) / count}]
 
 
 def idle_connections(scenario):

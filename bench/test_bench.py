@@ -202,9 +202,10 @@ class Plan(unittest.TestCase):
         class Refusing:
             asked = []
 
-            def measure(self, _peer, scenario, _seconds):
-                self.asked.append(scenario.name)
-                raise (peers.PeerRefused if scenario.name == "tls" else peers.PeerFailed)("no")
+            def measure(self, members, _seconds):
+                names = [scenario.name for scenario, _ in members]
+                self.asked += names
+                return [(peers.PeerRefused if name == "tls" else peers.PeerFailed)("no") for name in names]
 
         options = SimpleNamespace(scenarios=["a", "tls", "tlsg"], rounds=2, seconds=1)
         steps, log = bench.plan(options, [peers.PEERS["gateward"]]), io.StringIO()
@@ -218,8 +219,9 @@ class Plan(unittest.TestCase):
             scenarios, rounds = ["a", "k", "k10", "mem", "log"], 2
 
         chosen = [peers.PEERS["nginx"], peers.PEERS["haproxy"]]
-        first = ["a nginx", "a haproxy", "k nginx", "k10 nginx", "k haproxy", "k10 haproxy"]
-        steps = [f"{scenario.name} {peer.name}" for _, scenario, peer in bench.plan(Options, chosen)]
+        first = ["a nginx a haproxy", "k nginx k10 nginx k haproxy k10 haproxy"]
+        steps = [" ".join(f"{scenario.name} {peer.name}" for scenario, peer in members)
+                 for _, members in bench.plan(Options, chosen)]
         self.assertEqual(steps, [*first, "mem nginx", "mem haproxy", "log nginx", *first, "log nginx"])
 
 
