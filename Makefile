@@ -88,8 +88,8 @@ end-to-end: tools binary ## the real binary against real peers
 # libFuzzer is C++, so these need more tools than the rest.
 fuzz-build: tools
 	$(call step,fuzz targets: clippy$(comma) tests$(comma) build)
-	cargo clippy --manifest-path fuzz/Cargo.toml --all-targets --locked -- -D warnings
-	cargo test --manifest-path fuzz/Cargo.toml --lib --locked
+	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --all-targets --locked -- -D warnings
+	cargo test --manifest-path fuzz/Cargo.toml --target-dir target --lib --locked
 	@RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --manifest-path fuzz/Cargo.toml --release --locked --target $(HOST)
 
 fuzz-smoke: fuzz-build ## build every fuzz target and run each for a moment

@@ -1,18 +1,16 @@
-//! What a server says of a token: only `true` is active, and nothing is taken from what is not.
+//! What a server says of a token: only `true` is active, nothing is taken from what is not, and nothing is said twice.
 
 #![no_main]
 
 use authority::Trouble;
 use authority::introspection::{Introspected, parse};
+use fuzz::Members;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {
     let parsed = parse(bytes);
-    let object = match serde_json::from_slice(bytes) {
-        Ok(Value::Object(object)) => Some(object),
-        _ => None,
-    };
+    let object = serde_json::from_slice::<Members>(bytes).ok().and_then(Members::unique);
     let Some(claims) = object.filter(|object| object.get("active").is_some_and(Value::is_boolean)) else {
         assert!(matches!(parsed, Err(Trouble::Malformed(_))));
         return;

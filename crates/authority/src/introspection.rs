@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Uri};
+use jose::{NotUnique, unique_members};
 use serde_json::{Map, Value};
 
 use crate::{Answer, Ask, Trouble, form};
@@ -46,11 +47,14 @@ pub fn read(answer: &Answer) -> Result<Introspected, Trouble> {
 /// mean it.
 ///
 /// # Errors
-/// It is no JSON object, or a member that counts has the wrong type.
+/// It is no JSON object, has a member twice, or one that counts has the wrong type.
 pub fn parse(body: &[u8]) -> Result<Introspected, Trouble> {
-    let Ok(Value::Object(claims)) = serde_json::from_slice(body) else {
-        return Err(Trouble::Malformed("it is no JSON object"));
-    };
+    let claims = unique_members(body).map_err(|error| {
+        Trouble::Malformed(match error {
+            NotUnique::NoObject => "it is no JSON object",
+            NotUnique::Twice => "it has a member twice",
+        })
+    })?;
     let active = match claims.get("active") {
         Some(Value::Bool(active)) => *active,
         Some(_) => return Err(Trouble::Malformed("`active` is neither true nor false")),
@@ -89,6 +93,9 @@ mod tests {
             r#"{"active":true,"exp":"1700000000"}"#,
             r#"{"active":true"#,
             r#"{"active":true} x"#,
+            r#"{"active":false,"active":true}"#,
+            r#"{"active":true,"\u0061ctive":false}"#,
+            r#"{"active":true,"sub":"me","sub":"you"}"#,
         ] {
             assert!(matches!(parse(body.as_bytes()), Err(Trouble::Malformed(_))), "{body}");
         }

@@ -9,7 +9,8 @@
 //! algorithms, and they are prepared when it is loaded: the header of a token can only pick one of them, or none.
 //! There is no algorithm `none`, and no key is ever taken from a token.
 //!
-//! Entry points: [`Key::from_pem`], [`Key::from_secret`], [`KeySet::from_jwks`], [`verify()`], [`verify_signature`].
+//! Entry points: [`Key::from_pem`], [`Key::from_secret`], [`KeySet::from_jwks`], [`verify()`], [`verify_signature`],
+//! [`unique_members`].
 
 mod algorithm;
 mod compact;
@@ -17,6 +18,7 @@ mod der;
 mod jwk;
 mod key;
 mod material;
+mod object;
 mod refusal;
 mod rules;
 mod set;
@@ -27,6 +29,7 @@ mod verify;
 
 pub use algorithm::{Algorithm, Algorithms, Family};
 pub use key::{Key, KeyError, MIN_RSA_BITS};
+pub use object::{NotUnique, unique_members};
 pub use refusal::Refusal;
 pub use rules::Rules;
 pub use set::{KeySet, Loaded, MAX_JWKS_BYTES, MAX_KEYS, SetError, Skipped};

@@ -1,7 +1,7 @@
 //! Where in a request a credential may stand.
 //!
-//! Headers are looked at first, then the query, then cookies; the first that holds something counts. Nothing is
-//! allocated to look. Entry points: [`Places::show`], [`Places::hide`].
+//! Headers are looked at first, then the query, then cookies; the first that holds something counts, and what is
+//! empty holds nothing. Nothing is allocated to look. Entry points: [`Places::show`], [`Places::hide`].
 
 use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
 use document::OneOrMany;
@@ -115,8 +115,10 @@ impl Places {
             let mut found = None;
             if let Some(query) = head.query() {
                 router::any_query_value(query, name, |value| {
-                    found = look.take().map(|look| look(value));
-                    true
+                    if !value.is_empty() {
+                        found = look.take().map(|look| look(value));
+                    }
+                    !value.is_empty()
                 });
             }
             if found.is_some() {
@@ -189,8 +191,8 @@ impl Places {
         for name in &self.query {
             let mut found = None;
             router::any_query_value(head.query().unwrap_or_default(), name, |value| {
-                found = Some(value.to_vec());
-                true
+                found = Some(value.to_vec()).filter(|value| !value.is_empty());
+                found.is_some()
             });
             if let Some(value) = found {
                 return Some(Place::Query(name, value));

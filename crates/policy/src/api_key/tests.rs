@@ -45,6 +45,8 @@ fn keys_are_found_where_they_may_stand() {
         (bearer, "/", &[("authorization", "bearer  secret-a")]),
         ("{ query: key }", "/?a=1&key=secret-a", &[]),
         ("{ query: key }", "/?k%65y=secret%2Da", &[]),
+        ("{ query: key }", "/?key=&key=secret-a", &[]),
+        ("{ query: key, cookie: key }", "/?key=", &[("cookie", "key=secret-a")]),
         ("{ cookie: key }", "/", &[("cookie", "a=1; key=secret-a")]),
         ("{ header: x-key, cookie: key }", "/", &[("cookie", "key=secret-a")]),
     ] {
@@ -71,6 +73,8 @@ fn what_is_not_a_key_that_holds_is_refused() {
         ("{}", "/", &[("x-api-key", "secret-b")], "invalid-credentials"),
         ("{}", "/", &[("x-api-key", "secret-a,secret-a")], "invalid-credentials"),
         ("{}", "/", &[("x-api-key", long.as_str())], "invalid-credentials"),
+        ("{ query: key }", "/?key=", &[], "unauthenticated"),
+        ("{ query: key }", "/?key", &[], "unauthenticated"),
         ("{ header: authorization }", "/", &[("authorization", "Bearer secret-a")], "unauthenticated"),
         ("{ header: authorization }", "/", &[("authorization", "ApiKeysecret-a")], "unauthenticated"),
         ("{ cookie: key }", "/", &[("cookie", "xkey=secret-a")], "unauthenticated"),
