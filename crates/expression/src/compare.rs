@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use crate::cost::{Meter, weight};
+use crate::cost::{Meter, scan, weight};
 use crate::evaluate::Reason;
 use crate::numbers::{self, Number};
 use crate::operators::Operator;
@@ -93,7 +93,10 @@ pub(crate) fn value_of<'a>(
     meter: &mut Meter,
 ) -> Result<Option<Value<'a>>, Reason> {
     match (&map.0, key) {
-        (Pairs::Theirs(map), Value::Text(key)) => Ok(map.find(key)),
+        (Pairs::Theirs(map), Value::Text(key)) => {
+            meter.spend(scan(map.scanned()))?;
+            Ok(map.find(key))
+        }
         (Pairs::Json(map), Value::Text(key)) => Ok(map.get(&**key).map(Value::json)),
         (Pairs::Theirs(_) | Pairs::Json(_), _) => Ok(None),
         (Pairs::Made(entries), _) => {

@@ -18,6 +18,11 @@ pub(crate) fn weight(bytes: usize) -> u64 {
     bytes as u64 / 64
 }
 
+/// What it costs to look through so many bytes that have to be taken apart.
+pub(crate) fn scan(bytes: usize) -> u64 {
+    bytes as u64 / 8
+}
+
 /// Counts down what may be spent.
 #[derive(Debug)]
 pub(crate) struct Meter {

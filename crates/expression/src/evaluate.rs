@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::code::{Code, Loop, Macro, Op};
 use crate::compare;
-use crate::cost::Meter;
+use crate::cost::{Meter, scan};
 use crate::functions;
 use crate::mistake::Span;
 use crate::operators::Operator;
@@ -241,7 +241,10 @@ impl<'a> Run<'a> {
 
     fn has(&mut self, map: &Map<'a>, key: &Value<'a>) -> Result<bool, Reason> {
         match (&map.0, key) {
-            (Pairs::Theirs(map), Value::Text(key)) => Ok(map.has(key)),
+            (Pairs::Theirs(map), Value::Text(key)) => {
+                self.meter.spend(scan(map.scanned()))?;
+                Ok(map.has(key))
+            }
             _ => Ok(self.find(map, key)?.is_some()),
         }
     }

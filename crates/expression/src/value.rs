@@ -140,6 +140,11 @@ pub trait Entries {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// How many bytes are read to find a key, for what it costs; 0 where that does not depend on how many there are.
+    fn scanned(&self) -> usize {
+        0
+    }
 }
 
 /// A list, wherever its elements are.

@@ -146,15 +146,22 @@ impl KeySet {
         self.keys.iter().any(|key| key.id() == Some(id))
     }
 
-    /// The keys that a token with this header may be signed with: a `kid` counts as soon as any key has one.
+    /// Whether a token that names this key may be signed with another one that has no name only.
+    pub(crate) fn is_unknown(&self, id: &str) -> bool {
+        self.named && !self.has_id(id)
+    }
+
+    /// The keys that a token with this header may be signed with: those of that name, or where there are none those
+    /// without a name. Without a `kid` it is any.
     pub(crate) fn fitting<'s>(
         &'s self,
         id: Option<&str>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = (&'s Key, &'s Check)> {
-        let id = id.filter(|_| self.named);
-        let named = self.keys.iter().filter(move |key| id.is_none() || key.id() == id);
-        named.filter_map(move |key| Some((key, key.check(algorithm)?)))
+        let known = id.is_some_and(|id| self.has_id(id));
+        let wanted = id.filter(|_| known);
+        let fitting = self.keys.iter().filter(move |key| id.is_none() || key.id() == wanted);
+        fitting.filter_map(move |key| Some((key, key.check(algorithm)?)))
     }
 }
 

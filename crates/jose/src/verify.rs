@@ -129,7 +129,9 @@ fn signer<'k>(
         return Err(if known { Refusal::Algorithm } else { Refusal::UnknownKey });
     }
     let signer = fitting.find(|(_, check)| check.holds(message, signature));
-    signer.map(|(key, _)| key).ok_or(Refusal::BadSignature)
+    // It may be signed with a key that is new: those without a name were only tried.
+    let unknown = id.is_some_and(|id| keys.is_unknown(id));
+    signer.map(|(key, _)| key).ok_or(if unknown { Refusal::UnknownKey } else { Refusal::BadSignature })
 }
 
 /// What would change how the token is read. `jku`, `jwk`, `x5u` and `x5c`, with which a token would bring its own

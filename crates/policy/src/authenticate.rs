@@ -29,6 +29,20 @@ impl Refused {
     pub fn new(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Refused {
         Refused { reason, detail: detail.into() }
     }
+
+    /// Of a token that is not genuine, or does not hold.
+    pub(crate) fn of_token(refusal: &jose::Refusal) -> Refused {
+        Refused::new(refusal.as_str(), format!("The token is refused: {refusal}."))
+    }
+}
+
+/// What could be shown in Authorization with a token, and what is wrong with the one that was (RFC 6750 §3).
+pub(crate) fn token_challenge(scheme: &str, refused: Option<&Refused>) -> Cow<'static, str> {
+    let why = refused.map_or_else(String::new, |refused| {
+        let detail = refused.detail.replace(['"', '\\'], "'");
+        format!(", error=\"invalid_token\", error_description=\"{detail}\"")
+    });
+    format!("{scheme} realm=\"{REALM}\"{why}").into()
 }
 
 /// Proof that it was settled who is calling.
@@ -50,6 +64,8 @@ pub(crate) struct Found {
     refused: Option<(&'static str, Refused)>,
     /// The policy that could not tell, and why.
     fault: Option<(&'static str, Fault)>,
+    /// The first policy that was shown nothing.
+    missing: Option<usize>,
 }
 
 /// Where in a chain it is settled who is calling, and how.
@@ -105,8 +121,12 @@ impl Gate {
             watch(at, Saw::Verdict(&verdict), cx);
             match verdict {
                 Verdict::Known(caller) => cx.state.progress.found.callers.push((at, caller)),
-                Verdict::Missing if self.all && !self.anonymous => break,
-                Verdict::Missing => {}
+                Verdict::Missing => {
+                    cx.state.progress.found.missing.get_or_insert(at);
+                    if self.all && !self.anonymous {
+                        break;
+                    }
+                }
                 Verdict::Refused(refused) => {
                     cx.state.progress.found.refused.get_or_insert((link.policy.kind().name, refused));
                     if self.all {
@@ -167,15 +187,28 @@ impl Gate {
             self.settle(links, &[], Caller::Anonymous, cx);
             return Ok(());
         }
-        let kind = links.get(self.from).map_or("auth", |link| link.policy.kind().name);
+        // Where all are needed, it is the one that was shown nothing who has to say what is missing: a login would not
+        // bring an API key.
+        let lacking = found.missing.filter(|_| self.all);
+        let kind = links.get(lacking.unwrap_or(self.from)).map_or("auth", |link| link.policy.kind().name);
         cx.state.stopped_by = Some((kind, "missing"));
-        for link in self.asked(links) {
+        Err(Halt::Refused(Refusal::Reply(self.demand(links, lacking, cx))))
+    }
+
+    /// The answer to a request of which it has to be known who is calling: where to say so, or what could be shown.
+    /// `lacking` is the policy that needs something besides.
+    pub(crate) fn demand(&self, links: &[Link], lacking: Option<usize>, cx: &mut RequestCx<'_>) -> Reply {
+        let inviting = match lacking {
+            Some(at) => links.get(at..=at).unwrap_or_default(),
+            None => self.asked(links),
+        };
+        for link in inviting {
             if let Some(reply) = link.policy.invite(cx) {
                 cx.state.stopped_by = Some((link.policy.kind().name, "login"));
-                return Err(Halt::Refused(Refusal::Reply(reply)));
+                return reply;
             }
         }
-        Err(Halt::Refused(Refusal::Reply(refusal(self.asked(links), None, cx))))
+        refusal(self.asked(links), None, cx)
     }
 
     fn asked<'l>(&self, links: &'l [Link]) -> &'l [Link] {

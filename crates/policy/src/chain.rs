@@ -173,7 +173,16 @@ impl Chain {
                     cx.state.stopped_by.get_or_insert((link.policy.kind().name, ""));
                     return Err(Halt::Refused(Refusal::Reply(reply)));
                 }
-                Flow::Fault(fault) => return Err(Halt::Refused(Refusal::Fault(fault))),
+                Flow::Unauthenticated => {
+                    let reply = self.gate.demand(&self.links, None, cx);
+                    return Err(Halt::Refused(Refusal::Reply(reply)));
+                }
+                Flow::Fault(fault) => {
+                    let unavailable = fault == Fault::AuthorityUnavailable;
+                    let reason = if unavailable { "unavailable" } else { fault.code() };
+                    cx.state.stopped_by.get_or_insert((link.policy.kind().name, reason));
+                    return Err(Halt::Refused(Refusal::Fault(fault)));
+                }
                 Flow::Ask(question) => {
                     cx.state.progress.link = at;
                     return Err(Halt::Ask(link.policy.kind().name, question));

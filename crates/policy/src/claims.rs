@@ -15,7 +15,7 @@ use crate::authenticate::Refused;
 use crate::field::header_name;
 use crate::identity::Told;
 use crate::places::Places;
-use crate::{Caller, Consumers, Identity};
+use crate::{Caller, Consumers, Identity, RequestCx, Verdict};
 
 /// Services refuse heads that are much larger, so what is longer is not told, in bytes.
 const LONGEST: usize = 8192;
@@ -106,6 +106,37 @@ impl Mapping {
             return Err(Refused::new("unknown", "The token belongs to no consumer."));
         }
         Ok(self.identity_of(claims, consumer))
+    }
+
+    /// The same for a token that whoever has it may use.
+    ///
+    /// # Errors
+    ///
+    /// It belongs to no consumer, and has to; or it is bound to a key.
+    pub(crate) fn bearer(
+        &self,
+        claims: Map<String, Value>,
+        consumers: &Consumers,
+    ) -> Result<Identity, Refused> {
+        if claims.get("cnf").is_some_and(|bound| !bound.is_null()) {
+            // Who has stolen it lacks the key (RFC 7800), and that is what it was bound for.
+            return Err(Refused::new("bound", "The token is bound to a key that was not shown."));
+        }
+        self.identity(claims, consumers)
+    }
+
+    /// What becomes of a token of which only what it says was read.
+    pub(crate) fn supposed(
+        &self,
+        read: Result<Map<String, Value>, jose::Refusal>,
+        cx: &mut RequestCx<'_>,
+    ) -> Verdict {
+        cx.state.is_unverified = true;
+        match read.map(|claims| self.bearer(claims, cx.consumers)) {
+            Ok(Ok(identity)) => Verdict::Known(self.caller(&Rc::new(identity))),
+            Ok(Err(refused)) => Verdict::Refused(refused),
+            Err(refusal) => Verdict::Refused(Refused::of_token(&refusal)),
+        }
     }
 
     /// Who somebody of whom this is known is, when it is known already which consumer it is.
@@ -258,43 +289,52 @@ pub(crate) fn headers(
     let mut whole = true;
     let mut fields: Vec<Field> = Vec::new();
     for (written, path) in written.into_iter().flat_map(document::Map::iter) {
-        let name = header_name(written, diagnostics).map(|name| name.to_ascii_lowercase());
+        let name = told_name(written, &places.headers, diagnostics);
         let path = claim_name(path, diagnostics);
         let (Some(name), Some(path)) = (name, path) else {
             whole = false;
             continue;
         };
-        let is = |other: &[u8]| reads_like(&name, other);
-        let wrong = if TAKEN.iter().any(|taken| is(taken.as_bytes())) {
-            Some((
-                "has a meaning of its own, so it cannot tell services of callers",
-                "take a name of your own, such as `x-user`",
-            ))
-        } else if is(CONSUMER_FIELD) {
-            Some((
-                "tells services the name of the consumer already",
-                "take another name, such as `x-consumer-id`",
-            ))
-        } else if is_identity_field(&name) && !name.starts_with(CONSUMER_FIELD) {
-            Some(("could be taken for another field", "write `-` in it"))
-        } else if places.headers.iter().any(|place| is(place)) {
-            Some((
-                "is where the token stands, so clients could not send it",
-                "take another name, such as `x-user`",
-            ))
-        } else if fields.iter().any(|(other, _)| is(other)) {
-            Some(("is given twice, or could be taken for another one that is given", "write each field once"))
-        } else {
-            None
-        };
-        if let Some((what, help)) = wrong {
-            let message = format!("`{}` {what}", written.value);
-            diagnostics.push(Diagnostic::error(Code::InvalidHeader, written.span, message).help(help));
+        if fields.iter().any(|(other, _)| reads_like(&name, other)) {
+            let what = "is given twice, or could be taken for another one that is given";
+            refuse_told(written, what, "write each field once", diagnostics);
             whole = false;
         }
-        fields.push((name.into(), path));
+        fields.push((name, path));
     }
     whole.then(|| fields.into())
+}
+
+/// Checks the name of a field that tells services what the gateway knows, and that clients therefore cannot send. It
+/// must be none that has a meaning of its own; `places` are headers in which a credential stands.
+pub(crate) fn told_name(
+    written: &Spanned<String>,
+    places: &[Box<[u8]>],
+    diagnostics: &mut Diagnostics,
+) -> Option<Box<[u8]>> {
+    let name = header_name(written, diagnostics)?.to_ascii_lowercase();
+    let is = |other: &[u8]| reads_like(&name, other);
+    let (what, help) = if TAKEN.iter().any(|taken| is(taken.as_bytes())) {
+        (
+            "has a meaning of its own, so it cannot tell services what the gateway knows",
+            "take a name of your own, such as `x-user`",
+        )
+    } else if is(CONSUMER_FIELD) {
+        ("tells services the name of the consumer already", "take another name, such as `x-consumer-id`")
+    } else if is_identity_field(&name) && !name.starts_with(CONSUMER_FIELD) {
+        ("could be taken for another field", "write `-` in it")
+    } else if places.iter().any(|place| is(place)) {
+        ("is where the token stands, so clients could not send it", "take another name, such as `x-user`")
+    } else {
+        return Some(name.into());
+    };
+    refuse_told(written, what, help, diagnostics);
+    None
+}
+
+fn refuse_told(written: &Spanned<String>, what: &str, help: &str, diagnostics: &mut Diagnostics) {
+    let message = format!("`{}` {what}", written.value);
+    diagnostics.push(Diagnostic::error(Code::InvalidHeader, written.span, message).help(help));
 }
 
 #[cfg(test)]

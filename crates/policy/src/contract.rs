@@ -50,6 +50,8 @@ pub enum Flow {
     Continue,
     /// Answer with this; the request is not forwarded.
     Reply(Reply),
+    /// It would have to be known who is calling, and the request does not say so.
+    Unauthenticated,
     /// The request cannot be served.
     Fault(Fault),
     /// It cannot tell before this is answered; then it is asked again.

@@ -208,7 +208,8 @@ impl Places {
 pub(crate) fn behind_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
     let (own, rest) = value.split_at_checked(scheme.len())?;
     let rest = own.eq_ignore_ascii_case(scheme).then_some(rest)?;
-    rest.starts_with(b" ").then(|| rest.trim_ascii())
+    // A tab is no separator there, but services may take it for one: what they could see is looked at.
+    rest.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')).then(|| rest.trim_ascii())
 }
 
 /// Where something was found, by its name, and what.

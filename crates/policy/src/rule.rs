@@ -5,6 +5,7 @@
 //! [`holds`] evaluates.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
 use std::net::IpAddr;
@@ -111,8 +112,8 @@ pub fn holds(program: &Program, cx: &RequestCx<'_>) -> Result<bool, Failure> {
         client: OnceCell::new(),
         identity,
         headers: Fields(&cx.head.headers),
-        query: Query(cx.head.query().unwrap_or_default()),
-        cookies: Cookies(&cx.head.headers),
+        query: Query { text: cx.head.query().unwrap_or_default(), names: OnceCell::new() },
+        cookies: Cookies { headers: &cx.head.headers, names: OnceCell::new() },
         groups: Texts(identity.map_or(&[], |identity| &identity.groups)),
         scopes: Texts(identity.map_or(&[], |identity| &identity.scopes)),
     };
@@ -228,12 +229,16 @@ impl Fields<'_> {
 }
 
 /// Parameters of the query by name, decoded; of several with one name the first one.
-struct Query<'a>(&'a [u8]);
+struct Query<'a> {
+    text: &'a [u8],
+    /// Made once, where a condition goes through all of them.
+    names: OnceCell<Vec<String>>,
+}
 
 impl Entries for Query<'_> {
     fn find(&self, key: &str) -> Option<Value<'_>> {
         let mut found = None;
-        router::any_query_value(self.0, key.as_bytes(), |value| {
+        router::any_query_value(self.text, key.as_bytes(), |value| {
             found = Some(String::from_utf8_lossy(value).into_owned());
             true
         });
@@ -245,30 +250,38 @@ impl Entries for Query<'_> {
     }
 
     fn key(&self, index: usize) -> Option<Value<'_>> {
-        self.names().into_iter().nth(index).map(Value::from)
+        self.names().get(index).map(|name| Value::from(&**name))
+    }
+
+    fn scanned(&self) -> usize {
+        self.text.len()
     }
 }
 
 impl Query<'_> {
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for pair in self.0.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
-            let name = String::from_utf8_lossy(&router::decoded_query(name)).into_owned();
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
+    fn names(&self) -> &[String] {
+        self.names.get_or_init(|| {
+            let mut seen = HashSet::new();
+            let pairs = self.text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+            let names = pairs.map(|pair| {
+                let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+                String::from_utf8_lossy(&router::decoded_query(name)).into_owned()
+            });
+            names.filter(|name| seen.insert(name.clone())).collect()
+        })
     }
 }
 
 /// Cookies by name; of several with one name the first one.
-struct Cookies<'a>(&'a Headers);
+struct Cookies<'a> {
+    headers: &'a Headers,
+    /// Made once, where a condition goes through all of them.
+    names: OnceCell<Vec<&'a [u8]>>,
+}
 
 impl Entries for Cookies<'_> {
     fn find(&self, key: &str) -> Option<Value<'_>> {
-        cookie(self.0, key.as_bytes()).map(text)
+        cookie(self.headers, key.as_bytes()).map(text)
     }
 
     fn len(&self) -> usize {
@@ -276,21 +289,22 @@ impl Entries for Cookies<'_> {
     }
 
     fn key(&self, index: usize) -> Option<Value<'_>> {
-        self.names().into_iter().nth(index).map(text)
+        self.names().get(index).map(|name| text(name))
+    }
+
+    fn scanned(&self) -> usize {
+        self.headers.values(b"cookie").map(<[u8]>::len).sum()
     }
 }
 
-impl Cookies<'_> {
-    fn names(&self) -> Vec<&[u8]> {
-        let mut names: Vec<&[u8]> = Vec::new();
-        let pairs = self.0.values(b"cookie").flat_map(|field| field.split(|byte| *byte == b';'));
-        for pair in pairs {
-            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-            if !name.is_empty() && !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
+impl<'a> Cookies<'a> {
+    fn names(&self) -> &[&'a [u8]] {
+        self.names.get_or_init(|| {
+            let mut seen = HashSet::new();
+            let pairs = self.headers.values(b"cookie").flat_map(|field| field.split(|byte| *byte == b';'));
+            let names = pairs.map(|pair| pair.split(|byte| *byte == b'=').next().unwrap_or_default());
+            names.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty() && seen.insert(*name)).collect()
+        })
     }
 }
 

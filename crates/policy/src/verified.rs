@@ -7,6 +7,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+use authority::Kept;
+use jose::KeySet;
 use quick_cache::unsync::Cache;
 
 use crate::forward_auth::Grants;
@@ -68,9 +70,30 @@ impl Verified {
         (now < finding.until).then_some(finding)
     }
 
-    /// The same, to look at the keys again.
-    pub fn get_mut(&mut self, shown: &Shown) -> Option<impl std::ops::DerefMut<Target = Finding>> {
-        self.cache.get_mut(shown)
+    /// Who has shown a credential, if it and the key that it was verified with hold still. Without `keys` a key cannot be
+    /// withdrawn.
+    #[inline]
+    pub(crate) fn identity(
+        &mut self,
+        shown: &Shown,
+        keys: Option<&Kept<KeySet>>,
+        now: u64,
+    ) -> Option<Rc<Identity>> {
+        let generation = keys.map_or(0, Kept::generation);
+        let finding = self.get(shown, now)?;
+        let identity = Rc::clone(finding.identity.as_ref()?);
+        if finding.generation != generation {
+            // The keys were fetched anew: is this one still among them?
+            let key = finding.key?;
+            if !keys?.load().as_ref().is_some_and(|keys| keys.contains(&key)) {
+                self.forget(shown);
+                return None;
+            }
+            if let Some(mut finding) = self.cache.get_mut(shown) {
+                finding.generation = generation;
+            }
+        }
+        Some(identity)
     }
 
     /// Takes note of what was found out.

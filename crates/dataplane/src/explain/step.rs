@@ -52,7 +52,7 @@ impl<'s> Step<'s> {
         self.said = Some(match saw {
             Saw::Flow(Flow::Continue) => Said::Continue,
             Saw::Flow(Flow::Ask(_)) | Saw::Verdict(Verdict::Ask(_)) => Said::Asks,
-            Saw::Flow(Flow::Reply(_) | Flow::Fault(_))
+            Saw::Flow(Flow::Reply(_) | Flow::Unauthenticated | Flow::Fault(_))
             | Saw::Verdict(Verdict::Reply(_) | Verdict::Fault(_)) => Said::Stop(self.reason(cx)),
             Saw::Verdict(Verdict::Known(_)) => Said::Known,
             Saw::Verdict(Verdict::Missing) => Said::Missing,

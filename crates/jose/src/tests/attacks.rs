@@ -137,10 +137,12 @@ fn keys_are_chosen_by_kid_and_without_one_tried() {
     let ours = || key(Algorithm::Hs256);
     let others = |count: usize| (0..count).map(|number| other(number as u8));
     for (keys, header, accepted) in [
-        // No key has a kid: that of the token says nothing.
+        // A key without a kid may be the one that is named, and those of another name are not.
         (set(others(3).chain([ours()])), named, Ok(())),
-        // Some key has one: only those of the same.
-        (set([other(0).with_id("two"), ours()]), named, Err(Refusal::UnknownKey)),
+        (set([other(0).with_id("two"), ours()]), named, Ok(())),
+        (set([ours().with_id("two"), other(0)]), named, Err(Refusal::UnknownKey)),
+        (set([ours().with_id("two")]), named, Err(Refusal::UnknownKey)),
+        (set(others(MAX_TRIED_KEYS).chain([ours().with_id("one")])), named, Ok(())),
         (set([other(0).with_id("one"), ours()]), named, Err(Refusal::BadSignature)),
         (set([other(0).with_id("one"), ours().with_id("one")]), named, Ok(())),
         // Without a kid, all that fit.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use expression::Program;
 
+use crate::claims::claim;
 use crate::rule::holds;
 use crate::{Flow, Identity, RequestCx, ResponseCx, Stage};
 
@@ -64,15 +65,14 @@ impl Ready {
         };
         let Some(reason) = reason else { return Flow::Continue };
         cx.state.stopped_by = Some(("authorize", reason));
-        Flow::Reply(if self.needs_identity() && cx.identity().is_none() {
-            let detail = "Only known callers may do this. Send credentials.";
-            Reply::problem(401, "unauthenticated", detail, "client", false, cx.request_id())
-                .header("cache-control", "no-store")
-        } else {
-            let detail = "The caller is known, and may not do this.";
+        if self.needs_identity() && cx.identity().is_none() {
+            return Flow::Unauthenticated;
+        }
+        let detail = "The caller is known, and may not do this.";
+        Flow::Reply(
             Reply::problem(403, "forbidden", detail, "client", false, cx.request_id())
-                .header("cache-control", "no-store")
-        })
+                .header("cache-control", "no-store"),
+        )
     }
 
     /// Nothing to do on the way back.
@@ -85,8 +85,8 @@ impl Test {
             Test::Consumer(name) => identity.consumer.as_ref() == Some(name),
             Test::Group(name) => identity.has_group(name),
             Test::Scope(name) => identity.has_scope(name),
-            Test::Claim(name, wanted) => match (identity.claims.get(&**name), wanted) {
-                (None | Some(Value::Null), _) => false,
+            Test::Claim(name, wanted) => match (claim(&identity.claims, name), wanted) {
+                (None, _) => false,
                 (Some(_), None) => true,
                 (Some(Value::Array(values)), Some(wanted)) => values.iter().any(|value| is(value, wanted)),
                 (Some(value), Some(wanted)) => is(value, wanted),

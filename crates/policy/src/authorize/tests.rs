@@ -57,6 +57,41 @@ fn conditions_let_pass_who_may() {
 }
 
 #[test]
+fn who_has_to_say_who_it_is_is_told_how() {
+    let consumers = consumers();
+    let policies =
+        [("api_key", "{}"), ("auth", "{ anonymous: allow }"), ("authorize", "{ any: { group: apps } }")];
+    let chain = chain(&policies, &consumers);
+    let mut scene = Scene { consumers, ..Scene::get("/", &[]) };
+    let reply = scene.run(&chain, || -> Answer { panic!("nobody is asked") }).unwrap();
+    assert_eq!(reply.status, 401);
+    assert!(reply.headers.iter().any(|(name, _)| name == "www-authenticate"), "RFC 9110 §15.5.2");
+    assert_eq!(scene.state.stopped_by, Some(("authorize", "any")));
+}
+
+#[test]
+fn a_rule_over_thousands_of_names_ends_soon() {
+    let query: Vec<String> = (0..2_000).map(|number| format!("k{number}")).collect();
+    let cookies: Vec<String> = (0..2_000).map(|number| format!("k{number}=1")).collect();
+    for rule in [
+        "request.query.all(k, k != \"zz\")",
+        "request.cookies.all(k, k != \"zz\")",
+        "request.query.all(k, request.query[k] != \"zz\")",
+        "size(request.query) > 1 && size(request.cookies) > 1 && size(request.query) > 2",
+    ] {
+        let consumers = consumers();
+        let settings = format!("{{ rule: '{rule}' }}");
+        let chain = chain(&[("authorize", &settings)], &consumers);
+        let target = format!("/?{}", query.join("&"));
+        let mut scene = Scene { consumers, ..Scene::get(&target, &[("cookie", &cookies.join("; "))]) };
+        let started = std::time::Instant::now();
+        scene.run(&chain, || -> Answer { panic!("nobody is asked") });
+        // It took minutes when the names were gathered anew for each of them; this is a debug build.
+        assert!(started.elapsed().as_millis() < 1_000, "{rule}: {:?}", started.elapsed());
+    }
+}
+
+#[test]
 fn rules_see_the_request() {
     for rule in [
         "request.path == \"/a\" && request.host == \"a.test\" && request.scheme == \"http\"",

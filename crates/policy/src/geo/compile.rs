@@ -8,7 +8,7 @@ use super::config::{Raw, Unknown};
 use super::country::{Countries, Country};
 use super::run::{Database, Ready};
 use crate::Compiling;
-use crate::field::header_name;
+use crate::claims::told_name;
 
 /// How many networks of a database are asked whether it tells countries at all.
 const PROBED: usize = 100_000;
@@ -17,7 +17,7 @@ const PROBED: usize = 100_000;
 pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
     let diagnostics = &mut *cx.diagnostics;
     let header = match &raw.header {
-        Some(name) => header_name(name, diagnostics).map(Some),
+        Some(name) => told_name(name, &[], diagnostics).map(Some),
         None => Some(None),
     };
     let database = database(&raw.database, diagnostics);

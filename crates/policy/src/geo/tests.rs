@@ -131,6 +131,15 @@ fn services_are_told_the_country_and_nothing_that_clients_say() {
 }
 
 #[test]
+fn the_country_takes_the_place_of_no_other_field() {
+    for name in ["authorization", "Cookie", "user-agent", "x-forwarded-for", "x-consumer", "X_Consumer"] {
+        let written = format!("{{ database: c.mmdb, header: {name} }}");
+        let mistakes = ready(&written, Some(countries())).unwrap_err();
+        assert!(mistakes.iter().any(|(code, _)| *code == Code::InvalidHeader), "{name}: {mistakes:?}");
+    }
+}
+
+#[test]
 fn a_database_that_is_none_is_refused() {
     let written = "{ database: c.mmdb, deny: [DE] }";
     let no_countries =

@@ -12,6 +12,7 @@ use signatures::{Accepted, Admit, Refusal, Request, Rules, parse};
 
 use super::keys::Signer;
 use crate::authenticate::Refused;
+use crate::places::behind_scheme;
 use crate::replay::Replays;
 use crate::{Caller, RequestCx, Verdict};
 
@@ -102,8 +103,7 @@ impl Ready {
 
 /// Whether credentials are of the form `header`, however they are written.
 fn is_in_header_form(value: &[u8]) -> bool {
-    let Some((scheme, rest)) = value.split_at_checked(4) else { return false };
-    scheme.eq_ignore_ascii_case(b"hmac") && rest.first().is_none_or(|byte| matches!(byte, b' ' | b'\t'))
+    value.eq_ignore_ascii_case(b"hmac") || behind_scheme(value, b"hmac").is_some()
 }
 
 /// A word for logs.

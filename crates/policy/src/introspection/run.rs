@@ -15,7 +15,7 @@ use http::Uri;
 use message::{Fault, RequestHead};
 use serde_json::{Map, Value};
 
-use crate::authenticate::{REALM, Refused};
+use crate::authenticate::{Refused, token_challenge};
 use crate::claims::Mapping;
 use crate::places::Places;
 use crate::{Answer, Digest, Finding, Question, RequestCx, Shown, Verdict, digest_of};
@@ -188,10 +188,7 @@ impl Ready {
 
     /// What could be shown (RFC 6750 §3).
     pub fn challenge(&self, refused: Option<&Refused>) -> Option<Cow<'static, str>> {
-        let scheme = String::from_utf8_lossy(&self.places.scheme);
-        let why = refused
-            .map(|refused| format!(", error=\"invalid_token\", error_description=\"{}\"", refused.detail));
-        Some(format!("{scheme} realm=\"{REALM}\"{}", why.unwrap_or_default()).into())
+        Some(token_challenge(&String::from_utf8_lossy(&self.places.scheme), refused))
     }
 
     /// Nobody is sent anywhere for a token; `oidc` does that.

@@ -196,7 +196,7 @@ fn from_jwks(file: &document::File, cx: &mut Compiling<'_>) -> Option<Vec<Key>> 
 fn written(raw: &KeyOf, cx: &mut Compiling<'_>) -> Option<Vec<Key>> {
     let wanted = algorithms(raw.algorithms.as_ref(), cx).filter(|all| !all.is_empty());
     let named = |key: Key| match &raw.id {
-        Some(id) => key.with_id(id),
+        Some(id) => key.with_id(&id.value),
         None => key,
     };
     let (made, place, what) = if let Some(file) = &raw.pem {
@@ -205,7 +205,19 @@ fn written(raw: &KeyOf, cx: &mut Compiling<'_>) -> Option<Vec<Key>> {
         let for_these = wanted.unwrap_or_else(|| [Algorithm::Hs256].into_iter().collect());
         (Key::from_secret(secret.expose().as_bytes(), for_these), secret.span, "the secret".to_owned())
     } else if let Some(file) = &raw.jwks {
-        return from_jwks(file, cx);
+        let keys = from_jwks(file, cx)?;
+        let Some(wanted) = wanted else { return Some(keys) };
+        // Those that can do none of them are for other uses.
+        let narrowed: Vec<Key> = keys.into_iter().filter_map(|key| key.narrowed(wanted).ok()).collect();
+        if narrowed.is_empty() {
+            let message = format!("no key of `{}` can do what `algorithms` wants", file.path.display());
+            cx.diagnostics.push(
+                Diagnostic::error(Code::InvalidKey, file.span, message)
+                    .help("every token would be refused: remove `algorithms`, or take another set"),
+            );
+            return None;
+        }
+        return Some(narrowed);
     } else {
         return None;
     };

@@ -65,10 +65,10 @@ section! {
         pem: Option<File>,
         /// A secret that the issuer knows too, for HS256, HS384 or HS512: take it from outside, `"${env:NAME}"`.
         secret: Option<Spanned<Secret>>,
-        /// A file with a set of keys (JWKS). It may hold secrets.
+        /// A file with a set of keys (JWKS), which have their own ids. It may hold secrets.
         jwks: Option<File>,
-        /// The id by which tokens name it (`kid`); without it, it is tried for all that name none.
-        id: Option<String>,
+        /// The id by which tokens name it (`kid`); without it, it is tried for every token.
+        id: Option<Spanned<String>>,
         /// Algorithms that this key is for; without it all that its kind allows, and HS256 for a secret.
         algorithms: Option<OneOrMany<Spanned<String>>>,
     }
@@ -105,6 +105,12 @@ fn check_key(key: &KeyOf, diagnostics: &mut Diagnostics) {
         diagnostics.push(
             Diagnostic::error(Code::ConflictingKeys, key.span, "a key is one of `pem`, `secret` and `jwks`")
                 .help("write `keys: [{ pem: issuer.pem }]`"),
+        );
+    }
+    if let (Some(_), Some(id)) = (&key.jwks, &key.id) {
+        diagnostics.push(
+            Diagnostic::error(Code::ConflictingKeys, id.span, "the keys of a set have ids of their own")
+                .help("remove `id`, or take one key out of the set: `pem`"),
         );
     }
 }

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use jose::{KeySet, Refusal, Rules, Token};
 use message::{Fault, RequestHead};
 
-use crate::authenticate::{REALM, Refused};
+use crate::authenticate::{Refused, token_challenge};
 use crate::claims::Mapping;
 use crate::places::Places;
-use crate::{Answer, Caller, Digest, Finding, Issuer, Question, RequestCx, Shown, Verdict, digest_of};
+use crate::{Answer, Digest, Finding, Issuer, Question, RequestCx, Shown, Verdict, digest_of};
 
 /// The kind, as logs have it.
 pub(super) const KIND: &str = "jwt";
@@ -47,34 +47,14 @@ impl Ready {
     pub fn authenticate(&self, cx: &mut RequestCx<'_>) -> Verdict {
         let Some(digest) = self.places.show(cx.head, digest_of) else { return Verdict::Missing };
         let shown = Shown { scope: self.scope, digest };
-        match self.remembered(&shown, cx) {
-            Some(caller) => Verdict::Known(caller),
+        let keys = match &self.keys {
+            Keys::Written(_) => None,
+            Keys::Fetched(issuer) => Some(issuer.keys()),
+        };
+        match cx.verified.identity(&shown, keys, cx.now) {
+            Some(identity) => Verdict::Known(self.mapping.caller(&identity)),
             None => self.verify(shown, cx),
         }
-    }
-
-    /// What is remembered of a token, if it and its key hold still.
-    #[inline]
-    fn remembered(&self, shown: &Shown, cx: &mut RequestCx<'_>) -> Option<Caller> {
-        let generation = match &self.keys {
-            Keys::Written(_) => 0,
-            Keys::Fetched(issuer) => issuer.keys().generation(),
-        };
-        let finding = cx.verified.get(shown, cx.now)?;
-        let identity = Rc::clone(finding.identity.as_ref()?);
-        if finding.generation != generation {
-            // The keys were fetched anew: is this one still among them?
-            let key = finding.key?;
-            let Keys::Fetched(issuer) = &self.keys else { return None };
-            if !issuer.keys().load().as_ref().is_some_and(|keys| keys.contains(&key)) {
-                cx.verified.forget(shown);
-                return None;
-            }
-            if let Some(mut finding) = cx.verified.get_mut(shown) {
-                finding.generation = generation;
-            }
-        }
-        Some(self.mapping.caller(&identity))
     }
 
     /// Verifies a token that is not remembered.
@@ -101,22 +81,12 @@ impl Ready {
                 return Verdict::Ask(Box::new(Question::Keys(Arc::clone(issuer))));
             }
             (Some(Err(refusal)), _) => {
-                return Verdict::Refused(Refused::new(
-                    refusal.as_str(),
-                    format!("The token is refused: {refusal}."),
-                ));
+                return Verdict::Refused(Refused::of_token(&refusal));
             }
         };
         let Token { claims, expires, thumbprint, .. } = token;
-        if claims.contains_key("cnf") {
-            // Who has stolen it lacks the key (RFC 7800), and that is what it was bound for.
-            return Verdict::Refused(Refused::new(
-                "bound",
-                "The token is bound to a key that was not shown.",
-            ));
-        }
         let until = self.end(&claims, expires, now);
-        match self.mapping.identity(claims, cx.consumers) {
+        match self.mapping.bearer(claims, cx.consumers) {
             Ok(identity) => {
                 let identity = Rc::new(identity);
                 let finding = Finding {
@@ -135,15 +105,7 @@ impl Ready {
     /// Whom a token would name if its signature is right: the keys are fetched when the gateway runs, and not to explain.
     fn suppose(&self, cx: &mut RequestCx<'_>) -> Verdict {
         let read = self.places.show(cx.head, |token| jose::read_unverified(token, &self.rules, cx.now));
-        cx.state.is_unverified = true;
-        match read.map(|read| read.map(|claims| self.mapping.identity(claims, cx.consumers))) {
-            None => Verdict::Missing,
-            Some(Ok(Ok(identity))) => Verdict::Known(self.mapping.caller(&Rc::new(identity))),
-            Some(Ok(Err(refused))) => Verdict::Refused(refused),
-            Some(Err(refusal)) => {
-                Verdict::Refused(Refused::new(refusal.as_str(), format!("The token is refused: {refusal}.")))
-            }
-        }
+        read.map_or(Verdict::Missing, |read| self.mapping.supposed(read, cx))
     }
 
     fn look(&self, head: &RequestHead, keys: &KeySet, now: u64) -> Option<Result<Token, Refusal>> {
@@ -165,15 +127,7 @@ impl Ready {
 
     /// What could be shown (RFC 6750 §3).
     pub fn challenge(&self, refused: Option<&Refused>) -> Option<Cow<'static, str>> {
-        let scheme = String::from_utf8_lossy(&self.places.scheme);
-        Some(match refused {
-            Some(refused) => format!(
-                "{scheme} realm=\"{REALM}\", error=\"invalid_token\", error_description=\"{}\"",
-                refused.detail.replace(['"', '\\'], "'")
-            )
-            .into(),
-            None => format!("{scheme} realm=\"{REALM}\"").into(),
-        })
+        Some(token_challenge(&String::from_utf8_lossy(&self.places.scheme), refused))
     }
 
     /// Nobody is sent anywhere for a token; `oidc` does that.

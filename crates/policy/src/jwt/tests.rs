@@ -153,6 +153,19 @@ fn keys_are_asked_for_before_anybody_is_refused() {
 }
 
 #[test]
+fn no_way_of_writing_hides_a_token() {
+    let wrong = format!("{}x", token(r#"{"iss":"idp","aud":"api","sub":"ann","exp":2000000}"#));
+    for between in [" ", "\t", "  ", " \t", "\t "] {
+        let field = format!("bEARER{between}{wrong}");
+        let consumers = consumers();
+        let chain = chain(&[("jwt", POLICY), ("auth", "{ anonymous: allow }")], &consumers);
+        let mut scene = Scene { consumers, ..Scene::get("/", &[("authorization", &field)]) };
+        let reply = scene.run(&chain, || -> Answer { panic!("nobody is asked") });
+        assert_eq!(reply.map(|reply| reply.status), Some(401), "{field:?}");
+    }
+}
+
+#[test]
 fn mistakes_are_reported() {
     for (settings, code, want) in [
         ("{ audience: api }", Code::MissingKey, "which keys"),

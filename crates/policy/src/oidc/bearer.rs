@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use jose::{Refusal, Rules};
 use message::{Fault, RequestHead};
+use serde_json::{Map, Value};
 
 use super::run::{Heard, Ready};
 use crate::authenticate::Refused;
 use crate::places::behind_scheme;
-use crate::{Caller, Finding, RequestCx, Shown, Verdict, digest_of};
+use crate::{Finding, RequestCx, Shown, Verdict, digest_of};
 
 /// The token that a request shows, if it shows one.
 pub(super) fn shown(head: &RequestHead) -> Option<&[u8]> {
@@ -17,35 +18,26 @@ pub(super) fn shown(head: &RequestHead) -> Option<&[u8]> {
     tokens.find(|token| !token.is_empty())
 }
 
+/// Why a token that the provider has signed is none to be shown by programs.
+pub(super) fn of_other_kind(claims: &Map<String, Value>) -> Option<Refused> {
+    // It comes from the provider too, for this client, and says that somebody is not there any more.
+    if claims.contains_key("events") {
+        return Some(Refused::new("wrong_token_type", "The token reports an event."));
+    }
+    // It tells the gateway who has logged in, and travels in addresses at a logout (OpenID Connect Core §2).
+    let is_id_token = claims.contains_key("nonce");
+    is_id_token.then(|| Refused::new("wrong_token_type", "The token is an ID token."))
+}
+
 impl Ready {
     /// Who shows a token (RFC 6750 §2.1), and whether it is genuine and holds; `None` where none is shown.
     #[inline]
     pub(super) fn token(&self, cx: &mut RequestCx<'_>, heard: &Heard, rules: &Rules) -> Option<Verdict> {
         let shown = Shown { scope: self.scope, digest: digest_of(shown(cx.head)?) };
-        if let Some(caller) = self.remembered_token(&shown, cx) {
-            return Some(Verdict::Known(caller));
+        if let Some(identity) = cx.verified.identity(&shown, Some(self.issuer.keys()), cx.now) {
+            return Some(Verdict::Known(self.mapping.caller(&identity)));
         }
         Some(self.verify_token(cx, heard, rules, shown))
-    }
-
-    /// What is remembered of a token, if it and its key hold still.
-    #[inline]
-    fn remembered_token(&self, shown: &Shown, cx: &mut RequestCx<'_>) -> Option<Caller> {
-        let generation = self.issuer.keys().generation();
-        let finding = cx.verified.get(shown, cx.now)?;
-        let caller = self.mapping.caller(finding.identity.as_ref()?);
-        if finding.generation != generation {
-            // The keys were fetched anew: is this one still among them?
-            let key = finding.key?;
-            if !self.issuer.keys().load().as_ref().is_some_and(|keys| keys.contains(&key)) {
-                cx.verified.forget(shown);
-                return None;
-            }
-            if let Some(mut finding) = cx.verified.get_mut(shown) {
-                finding.generation = generation;
-            }
-        }
-        Some(caller)
     }
 
     fn verify_token(&self, cx: &mut RequestCx<'_>, heard: &Heard, rules: &Rules, place: Shown) -> Verdict {
@@ -62,27 +54,14 @@ impl Ready {
             Ok(token) => token,
             Err(Refusal::UnknownKey) if !heard.keys_tried => return self.ask_keys(cx, None),
             Err(refusal) => {
-                let detail = format!("The token is refused: {refusal}.");
-                return Verdict::Refused(Refused::new(refusal.as_str(), detail));
+                return Verdict::Refused(Refused::of_token(&refusal));
             }
         };
-        // It comes from the provider too, for this client, and says that somebody is not there any more.
-        if token.claims.contains_key("events") {
-            return Verdict::Refused(Refused::new("wrong_token_type", "The token reports an event."));
-        }
-        // It tells the gateway who has logged in, and travels in addresses at a logout (OpenID Connect Core §2).
-        if token.claims.contains_key("nonce") {
-            return Verdict::Refused(Refused::new("wrong_token_type", "The token is an ID token."));
-        }
-        if token.claims.contains_key("cnf") {
-            // Who has stolen it lacks the key (RFC 7800), and that is what it was bound for.
-            return Verdict::Refused(Refused::new(
-                "bound",
-                "The token is bound to a key that was not shown.",
-            ));
+        if let Some(refused) = of_other_kind(&token.claims) {
+            return Verdict::Refused(refused);
         }
         let until = token.expires.unwrap_or(cx.now).saturating_add(rules.leeway);
-        match self.mapping.identity(token.claims, cx.consumers) {
+        match self.mapping.bearer(token.claims, cx.consumers) {
             Ok(identity) => {
                 let identity = Rc::new(identity);
                 let caller = self.mapping.caller(&identity);

@@ -4,7 +4,6 @@
 //! goes on with the answer. Entry points: those of an authenticator.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use ::oidc::{Client, FormPost, Provider, RequestFacts, hide_cookies};
@@ -16,7 +15,7 @@ use message::{Fault, Reply, RequestHead};
 use super::bearer;
 use super::logins::Logins;
 use super::session::Cookies;
-use crate::authenticate::{REALM, Refused};
+use crate::authenticate::{Refused, token_challenge};
 use crate::claims::Mapping;
 use crate::{Answer, Digest, Issuer, Question, RequestCx, Verdict};
 
@@ -112,13 +111,9 @@ impl Ready {
             return Verdict::Missing;
         };
         let read = jose::read_unverified(token, rules, cx.now);
-        cx.state.is_unverified = true;
-        match read.map(|claims| self.mapping.identity(claims, cx.consumers)) {
-            Ok(Ok(identity)) => Verdict::Known(self.mapping.caller(&Rc::new(identity))),
-            Ok(Err(refused)) => Verdict::Refused(refused),
-            Err(refusal) => {
-                Verdict::Refused(Refused::new(refusal.as_str(), format!("The token is refused: {refusal}.")))
-            }
+        match read.as_ref().ok().and_then(bearer::of_other_kind) {
+            Some(refused) => Verdict::Refused(refused),
+            None => self.mapping.supposed(read, cx),
         }
     }
 
@@ -133,14 +128,7 @@ impl Ready {
     pub fn challenge(&self, refused: Option<&Refused>) -> Option<Cow<'static, str>> {
         // An answer with 401 has to name something (RFC 9110 §15.5.2), and there is no scheme for sessions.
         let scheme = if self.rules.bearer.is_some() { "Bearer" } else { "Session" };
-        Some(match refused {
-            Some(refused) => {
-                let detail = refused.detail.replace(['"', '\\'], "'");
-                format!("{scheme} realm=\"{REALM}\", error=\"invalid_token\", error_description=\"{detail}\"")
-                    .into()
-            }
-            None => format!("{scheme} realm=\"{REALM}\"").into(),
-        })
+        Some(token_challenge(scheme, refused))
     }
 
     /// To the provider, where a person waits for a page.
