@@ -82,8 +82,6 @@ fn world() -> World {
         token_endpoint: format!("{ISSUER}/token"),
         jwks_uri: format!("{ISSUER}/jwks"),
         end_session_endpoint: None,
-        introspection_endpoint: None,
-        userinfo_endpoint: None,
         auth_methods: vec![AuthMethod::Basic],
         id_token_algorithms: Vec::new(),
         always_names_itself: false,

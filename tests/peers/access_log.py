@@ -11,8 +11,8 @@ import sys
 
 FIELDS = (
     "time request_id client method host path status bytes_in bytes_out route service endpoint "
-    "total_ms connect_ms first_byte_ms retries fault protocol tls sni client_cert client_cert_san consumer auth "
-    "policy reason"
+    "total_ms connect_ms first_byte_ms retries fault protocol tls sni client_cert client_cert_san consumer subject "
+    "auth policy reason"
 ).split()
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 KINDS = {"status": int, "bytes_in": int, "bytes_out": int, "retries": int, "total_ms": float, "time": str}

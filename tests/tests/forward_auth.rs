@@ -322,6 +322,7 @@ fn what_nginx_refuses_the_client_gets_as_it_is() {
             "{token}: {answer}"
         );
     }
+    gateway.wait_for("an answer with the status 500 says nothing", 0);
     assert_eq!(origin.count(), 0, "none of them reached the service");
     gateway.stop();
 }

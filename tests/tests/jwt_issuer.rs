@@ -7,10 +7,10 @@
     reason = "a failed unwrap is a failed test"
 )]
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use end_to_end::oidc_provider::{Provider, machine};
-use end_to_end::{Folder, Gateway, Message, Origin, SOON, free_address, wait_until};
+use end_to_end::{Folder, Gateway, Message, Origin, SOON, free_address, refused_address, wait_until};
 use serde_json::{Value, json};
 
 /// What tokens are for.
@@ -282,5 +282,40 @@ fn an_issuer_that_names_itself_otherwise_is_not_believed() {
     assert!(said["last_error"].as_str().is_some_and(|why| why.contains("discovery: ")), "{said}");
     assert_eq!((&said["issuer"], &said["keys"]), (&json!(name), &json!([])));
     assert_eq!(provider.count("GET /jwks"), 0, "its keys are not even asked for");
+    gateway.stop();
+}
+
+/// What tells programs who they are has no place to log in: the tokens of a cluster or of a build server.
+#[test]
+fn an_issuer_needs_no_endpoints_but_that_of_its_keys() {
+    let address = free_address();
+    let name = format!("http://{address}");
+    let document = json!({ "issuer": name, "jwks_uri": format!("{name}/jwks") }).to_string();
+    let keys = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let serves = move |request: &Message| {
+        let body = if request.target() == "/jwks" { keys } else { &document };
+        Some(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
+    };
+    let _issuer = Origin::serving_at(&address.to_string(), serves);
+    let origin = Origin::saying("");
+    let gateway = Gateway::start(yaml(&origin, &discovered(&name), ""));
+    wait_until("its keys are there", PATIENCE, || issuer(&gateway)["keys"] == json!(["a"]));
+    // {"alg":"EdDSA","kid":"a"} {} and a signature that is none.
+    let answer = ask(&gateway, "eyJhbGciOiJFZERTQSIsImtpZCI6ImEifQ.e30.AAAA", "");
+    assert_eq!(answer.status(), 401, "{answer}");
+    gateway.stop();
+}
+
+#[test]
+fn nobody_waits_for_an_issuer_that_is_known_to_be_down() {
+    let (address, _kept) = refused_address();
+    let (origin, name) = (Origin::saying(""), format!("http://{address}"));
+    let gateway = Gateway::start(yaml(&origin, &discovered(&name), ""));
+    wait_until("the first fetch has failed", PATIENCE, || issuer(&gateway)["failures"].as_u64() > Some(0));
+    let started = Instant::now();
+    let answer = ask(&gateway, "eyJhbGciOiJFZERTQSIsImtpZCI6ImEifQ.e30.AAAA", "");
+    assert_eq!(answer.status(), 503, "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    gateway.wait_for("cannot be fetched", 0);
     gateway.stop();
 }

@@ -181,6 +181,7 @@ impl<K> Keeper<K> {
             (status.last_error, status.failing_since, status.failures) = (None, None, 0);
             status.next = Some(later(schedule.due().saturating_sub(now)));
         });
+        self.shared.tell();
         if let (Some(value), Some(document)) = (self.shared.current(), &self.document) {
             tell(Event::Refreshed { value: &value, document, changed });
         }
@@ -194,6 +195,7 @@ impl<K> Keeper<K> {
             status.failures = schedule.failures();
             status.next = Some(later(schedule.due().saturating_sub(now)));
         });
+        self.shared.tell();
         tell(Event::Failed { error, since });
     }
 }

@@ -35,7 +35,8 @@ pub(crate) struct Shared<K> {
     current: ArcSwapOption<K>,
     generation: AtomicU64,
     status: Mutex<Status>,
-    ready: watch::Sender<bool>,
+    /// Counts what has happened: a document that was taken over, a fetch that has ended.
+    happened: watch::Sender<u64>,
 }
 
 impl<K> Clone for Kept<K> {
@@ -82,7 +83,15 @@ impl<K> Kept<K> {
     /// Waits until there is a document. That can be for ever: limit it.
     pub async fn ready(&self) {
         // The sender is kept beside, so this ends only with a document.
-        let _ = self.shared.ready.subscribe().wait_for(|ready| *ready).await;
+        let _ = self.shared.happened.subscribe().wait_for(|_| self.load().is_some()).await;
+    }
+
+    /// Asks for a fetch as [`Kept::ask_for_refresh`], and waits until one has ended, however. That can be for ever:
+    /// limit it.
+    pub async fn refreshed(&self) {
+        let mut happened = self.shared.happened.subscribe();
+        self.ask_for_refresh();
+        let _ = happened.changed().await;
     }
 }
 
@@ -92,7 +101,7 @@ impl<K> Shared<K> {
             current: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
             status: Mutex::default(),
-            ready: watch::Sender::new(false),
+            happened: watch::Sender::new(0),
         }
     }
 
@@ -103,11 +112,16 @@ impl<K> Shared<K> {
             earlier => earlier.wrapping_add(1).max(1),
         };
         self.generation.store(next, Ordering::Release);
-        self.ready.send_replace(true);
+        self.tell();
     }
 
     pub(crate) fn current(&self) -> Option<Arc<K>> {
         self.current.load_full()
+    }
+
+    /// Says to those who wait that something has happened.
+    pub(crate) fn tell(&self) {
+        self.happened.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     pub(crate) fn note(&self, change: impl FnOnce(&mut Status)) {

@@ -126,8 +126,15 @@ fn consumer(raw: &Consumer, now: SystemTime, taken: &mut Taken<'_>) -> NewConsum
         let Some(name) = certificate.subject.as_ref().or(certificate.san.as_ref()) else { continue };
         taken.refuse_if_empty(name, "this subject of a certificate");
         check_certificate_name(certificate.san.as_ref(), taken.diagnostics);
-        taken.take("name of certificates", name.as_bytes(), name.span);
-        new.certificates.push(name.as_str().into());
+        let spelled = match &certificate.subject {
+            Some(subject) => {
+                check_subject(subject, taken.diagnostics);
+                tls::subject_as_shown(subject)
+            }
+            None => tls::name_as_shown(name),
+        };
+        taken.take("name of certificates", spelled.as_bytes(), name.span);
+        new.certificates.push(spelled.into());
     }
     new
 }
@@ -160,7 +167,7 @@ fn key(raw: &ApiKey, now: SystemTime, taken: &mut Taken<'_>) -> Option<NewKey> {
             Some(expires)
         }
     };
-    Some(NewKey { digest, expires })
+    Some(NewKey { digest, expires, name: raw.name.as_deref().map(Into::into) })
 }
 
 fn from_hex(text: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<policy::Digest> {
@@ -199,6 +206,23 @@ fn moment(text: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<u64> 
             );
             None
         }
+    }
+}
+
+/// A subject has the form of RFC 4514, not the older one of openssl.
+fn check_subject(subject: &Spanned<String>, diagnostics: &mut Diagnostics) {
+    // One that is empty is refused by itself.
+    if subject.starts_with('/') || !(subject.is_empty() || subject.contains('=')) {
+        diagnostics.push(
+            Diagnostic::error(
+                Code::InvalidValue,
+                subject.span,
+                format!("no certificate has the subject `{}`", subject.value),
+            )
+            .help(
+                "write it as `openssl x509 -noout -subject -nameopt RFC2253` prints it: `CN=acme,O=Acme Inc`",
+            ),
+        );
     }
 }
 

@@ -35,7 +35,8 @@ section! {
         key: Option<Spanned<Secret>>,
         /// The SHA-256 of the key, in hexadecimal digits.
         sha256: Option<Spanned<String>>,
-        /// What people call it, such as `ci` or `2026-11`.
+        /// What people call it, such as `ci` or `2026-11`. The access log has it, so that it can be seen which keys are in
+        /// use.
         name: Option<String>,
         /// When it ends: `2027-01-31` (at the begin of that day, UTC) or `2027-01-31T12:00:00Z`.
         expires: Option<Spanned<String>>,

@@ -168,25 +168,22 @@ async fn read_body(s: &mut Serving<'_>, most: usize) -> Result<Vec<u8>, Fault> {
 /// Waits for the keys of an issuer to be fetched anew; not if that was done so lately that it is not done again.
 async fn fetch(issuer: &Issuer, now: u64) -> Answer {
     let keys = issuer.keys();
-    let before = keys.generation();
-    let status = keys.status();
-    let lately =
-        status.last_success.is_some_and(|at| now < at.saturating_add(policy::BETWEEN_ASKED.as_secs()));
-    if lately || (status.failures > 0 && before > 0) {
+    let failed = || {
+        let status = keys.status();
+        // Whoever waited would hold a place for somebody who has shown nothing that is genuine.
+        let why = status.last_error.filter(|_| status.failures > 0)?;
+        Some(Answer::Nothing(format!("the keys of {} cannot be fetched: {why}", issuer.name())))
+    };
+    let last = keys.status().last_success;
+    if last.is_some_and(|at| now < at.saturating_add(policy::BETWEEN_ASKED.as_secs())) {
         return Answer::Keys;
     }
-    keys.ask_for_refresh();
-    let changed = async {
-        if before == 0 {
-            return keys.ready().await;
-        }
-        // It may come with the same keys: then nothing tells but the time of the last fetch.
-        while keys.generation() == before && keys.status().last_success == status.last_success {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    match tokio::time::timeout(KEYS, changed).await {
-        Ok(()) => Answer::Keys,
+    if let Some(failed) = failed() {
+        keys.ask_for_refresh();
+        return failed;
+    }
+    match tokio::time::timeout(KEYS, keys.refreshed()).await {
+        Ok(()) => failed().unwrap_or(Answer::Keys),
         Err(_) => Answer::Nothing(format!("the keys of {} could not be fetched in time", issuer.name())),
     }
 }

@@ -69,7 +69,8 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         server_name: encryption.and_then(|encryption| encryption.server_name.as_deref()).unwrap_or_default(),
         client_certificate: certificate.map_or("", |certificate| &certificate.subject),
         client_names: certificate.map_or(&[], |certificate| &certificate.names),
-        consumer: identity(request).map_or("", policy::Identity::name),
+        consumer: identity(request).and_then(|identity| identity.consumer.as_deref()).unwrap_or_default(),
+        subject: subject(request),
         auth: request.state.caller().method(),
         answered_by: request.state.stopped_by.unwrap_or_default(),
         record: &request.record,
@@ -81,6 +82,15 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
 fn identity(request: &Request) -> Option<&policy::Identity> {
     let (route, _) = request.route.as_ref()?;
     request.state.caller().identity(&route.route.consumers)
+}
+
+/// What the credential says about who was calling: the name of an API key, the subject of a token.
+fn subject(request: &Request) -> &str {
+    let key = request.state.key.zip(request.route.as_ref());
+    match key.and_then(|(key, (route, _))| route.route.consumers.label(key)) {
+        Some(label) => label,
+        None => identity(request).map_or("", policy::Identity::other_name),
+    }
 }
 
 /// Counts who was calling, and which policy has answered.

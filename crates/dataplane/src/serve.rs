@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use message::{Fault, Reply};
-use policy::{Answer, Chain, Halt, Refusal};
+use policy::{Answer, Chain, Halt, Question, Refusal};
 use snapshot::Route;
 
 use crate::affinity;
@@ -68,7 +68,7 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
 /// Runs the policies; waits where one of them has to ask somebody.
 async fn permit<'r>(s: &mut Serving<'_>, route: &'r Route, chain: &Chain) -> Result<Onward<'r>, Refusal> {
     let mut answer = None;
-    let mut unanswered: Option<(&'static str, String)> = None;
+    let mut answered: Option<(&'static str, u16)> = None;
     loop {
         let halt = {
             let local = Local {
@@ -84,24 +84,35 @@ async fn permit<'r>(s: &mut Serving<'_>, route: &'r Route, chain: &Chain) -> Res
         };
         match halt {
             Halt::Refused(refusal) => {
-                if let (Refusal::Fault(Fault::AuthorityUnavailable), Some((kind, why))) =
-                    (&refusal, unanswered)
-                {
-                    let id = s.request_id().to_owned();
-                    s.worker.troubles.say_unanswered(s.timer.now(), kind, why, id);
+                let unavailable = match &refusal {
+                    Refusal::Fault(fault) => *fault == Fault::AuthorityUnavailable,
+                    Refusal::Reply(reply) => reply.status == 503,
+                };
+                if let (Some((kind, status)), true) = (answered, unavailable) {
+                    say(s, kind, format!("an answer with the status {status} says nothing"));
                 }
                 return Err(refusal);
             }
             // Boxed like all that is rare: every client's task would have to have room for it.
             Halt::Ask(kind, question) => {
+                // A body that does not come is the client's doing, and no trouble of ours.
+                let is_clients = matches!(*question, Question::Body { .. });
                 let got = Box::pin(ask::answer(s, *question)).await;
-                if let Answer::Nothing(why) = &got {
-                    unanswered = Some((kind, why.clone()));
+                match &got {
+                    Answer::Nothing(why) if !is_clients => say(s, kind, why.clone()),
+                    Answer::Http(answer) => answered = Some((kind, answer.status)),
+                    _ => {}
                 }
                 answer = Some(got);
             }
         }
     }
+}
+
+/// Tells operators that whoever a policy has asked is of no help.
+fn say(s: &mut Serving<'_>, kind: &'static str, why: String) {
+    let id = s.request_id().to_owned();
+    s.worker.troubles.say_unanswered(s.timer.now(), kind, why, id);
 }
 
 fn find_route(s: &mut Serving<'_>) -> Result<Rc<LiveRoute>, Refusal> {

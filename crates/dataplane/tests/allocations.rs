@@ -86,7 +86,7 @@ fn consumers() -> Arc<Consumers> {
     Arc::new(Consumers::new(&[NewConsumer {
         name: "a".into(),
         groups: vec!["apps".into()],
-        api_keys: vec![NewKey { digest: digest_of(b"0123456789abcdef-a"), expires: None }],
+        api_keys: vec![NewKey { digest: digest_of(b"0123456789abcdef-a"), expires: None, name: None }],
         tokens: vec![("idp".into(), "ann".into())],
         ..NewConsumer::default()
     }]))

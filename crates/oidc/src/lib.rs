@@ -38,7 +38,7 @@ pub use facts::RequestFacts;
 pub use form::FormPost;
 pub use login::{Login, LoginError, begin};
 pub use logout::{Logout, LogoutError, logout};
-pub use provider::{Mistake, Plaintext, Provider, well_known_url};
+pub use provider::{Mistake, Plaintext, Provider, keys_url, well_known_url};
 pub use refresh::{Refresh, RefreshError};
 pub use revocations::{Revocations, Room};
 pub use seal::{Keys, NoRandomness, Random};

@@ -1,6 +1,7 @@
 //! What a provider says of itself (OpenID Connect Discovery 1.0).
 //!
-//! It must not know how the document was fetched. Entry points: [`well_known_url`] and [`Provider::parse`].
+//! It must not know how the document was fetched. Entry points: [`well_known_url`],
+//! [`Provider::parse`] and [`keys_url`].
 
 use std::fmt;
 
@@ -35,10 +36,6 @@ pub struct Provider {
     pub jwks_uri: String,
     /// Where browsers are sent to log out (RP-Initiated Logout 1.0).
     pub end_session_endpoint: Option<String>,
-    /// Where tokens can be asked about (RFC 7662).
-    pub introspection_endpoint: Option<String>,
-    /// Where more claims can be asked for.
-    pub userinfo_endpoint: Option<String>,
     /// How a client may prove itself at the token endpoint.
     pub auth_methods: Vec<AuthMethod>,
     /// Names of the algorithms that `id_token`s are signed with; empty if nothing is said.
@@ -94,37 +91,65 @@ pub fn well_known_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
 }
 
+/// Where the keys of an issuer are, by a discovery document that was fetched from [`well_known_url`] of the issuer. An
+/// issuer of tokens for programs has no place to log in, and need not say that it has one.
+///
+/// # Errors
+///
+/// It is not believed.
+pub fn keys_url(document: &[u8], expected_issuer: &str, plaintext: Plaintext) -> Result<String, Mistake> {
+    let members = members(document, expected_issuer, plaintext)?;
+    url(&members, "jwks_uri", plaintext)?.ok_or(Mistake::Missing("jwks_uri"))
+}
+
+/// The members of a document that speaks of this issuer.
+fn members(
+    document: &[u8],
+    expected_issuer: &str,
+    plaintext: Plaintext,
+) -> Result<Map<String, Value>, Mistake> {
+    if document.len() > LONGEST_DOCUMENT {
+        return Err(Mistake::TooLong);
+    }
+    let Ok(Value::Object(members)) = serde_json::from_slice(document) else {
+        return Err(Mistake::NotJson);
+    };
+    let issuer = text(&members, "issuer")?.ok_or(Mistake::Missing("issuer"))?;
+    if issuer != expected_issuer {
+        return Err(Mistake::OtherIssuer(issuer.chars().take(200).collect()));
+    }
+    check_url("issuer", issuer, plaintext)?;
+    Ok(members)
+}
+
+/// A member that is a URL, if it is there.
+fn url(
+    members: &Map<String, Value>,
+    name: &'static str,
+    plaintext: Plaintext,
+) -> Result<Option<String>, Mistake> {
+    match text(members, name)? {
+        None => Ok(None),
+        Some(url) => check_url(name, url, plaintext).map(|()| Some(url.to_owned())),
+    }
+}
+
 impl Provider {
     /// Reads a discovery document that was fetched from [`well_known_url`] of the issuer.
     pub fn parse(document: &[u8], expected_issuer: &str, plaintext: Plaintext) -> Result<Self, Mistake> {
-        if document.len() > LONGEST_DOCUMENT {
-            return Err(Mistake::TooLong);
-        }
-        let Ok(Value::Object(members)) = serde_json::from_slice(document) else {
-            return Err(Mistake::NotJson);
-        };
-        let issuer = text(&members, "issuer")?.ok_or(Mistake::Missing("issuer"))?;
-        if issuer != expected_issuer {
-            return Err(Mistake::OtherIssuer(issuer.chars().take(200).collect()));
-        }
-        check_url("issuer", issuer, plaintext)?;
-        let optional = |name| match text(&members, name)? {
-            None => Ok(None),
-            Some(url) => check_url(name, url, plaintext).map(|()| Some(url.to_owned())),
-        };
+        let members = members(document, expected_issuer, plaintext)?;
+        let optional = |name| url(&members, name, plaintext);
         let required = |name| optional(name)?.ok_or(Mistake::Missing(name));
         let challenges = names(&members, "code_challenge_methods_supported")?;
         if challenges.is_some_and(|all| !all.iter().any(|name| name == "S256")) {
             return Err(Mistake::NoPkce);
         }
         Ok(Self {
-            issuer: issuer.to_owned(),
+            issuer: expected_issuer.to_owned(),
             authorization_endpoint: required("authorization_endpoint")?,
             token_endpoint: required("token_endpoint")?,
             jwks_uri: required("jwks_uri")?,
             end_session_endpoint: optional("end_session_endpoint")?,
-            introspection_endpoint: optional("introspection_endpoint")?,
-            userinfo_endpoint: optional("userinfo_endpoint")?,
             auth_methods: auth_methods(names(&members, "token_endpoint_auth_methods_supported")?)?,
             id_token_algorithms: names(&members, "id_token_signing_alg_values_supported")?
                 .unwrap_or_default(),
@@ -223,11 +248,31 @@ mod tests {
     }
 
     #[test]
+    fn an_issuer_of_tokens_alone_says_where_its_keys_are_and_no_more() {
+        let keys =
+            |document: &str| keys_url(document.as_bytes(), "https://tokens.test", Plaintext::LoopbackOnly);
+        let alone =
+            r#"{"issuer":"https://tokens.test","jwks_uri":"https://tokens.test/jwks","token_endpoint":7}"#;
+        assert_eq!(keys(alone).as_deref(), Ok("https://tokens.test/jwks"));
+        let document = alone.as_bytes();
+        assert!(Provider::parse(document, "https://tokens.test", Plaintext::LoopbackOnly).is_err());
+        assert_eq!(keys(r#"{"issuer":"https://tokens.test"}"#), Err(Mistake::Missing("jwks_uri")));
+        assert_eq!(
+            keys(r#"{"issuer":"https://tokens.test","jwks_uri":"http://tokens.test/jwks"}"#),
+            Err(Mistake::NotEncrypted("jwks_uri"))
+        );
+        assert!(matches!(
+            keys(r#"{"issuer":"https://tokens.test/","jwks_uri":"https://tokens.test/jwks"}"#),
+            Err(Mistake::OtherIssuer(_))
+        ));
+    }
+
+    #[test]
     fn what_is_said_counts() {
         let provider = parse(&[
             ("end_session_endpoint", json!("https://idp.test/out")),
-            ("introspection_endpoint", json!("http://127.0.0.1:8080/ask")),
-            ("userinfo_endpoint", json!("http://[::1]/me")),
+            // What is not used cannot be wrong.
+            ("userinfo_endpoint", json!("http://idp.test/me")),
             (
                 "token_endpoint_auth_methods_supported",
                 json!(["private_key_jwt", "client_secret_post", "none"]),
@@ -238,7 +283,6 @@ mod tests {
         ]);
         let provider = provider.unwrap();
         assert_eq!(provider.end_session_endpoint.as_deref(), Some("https://idp.test/out"));
-        assert_eq!(provider.introspection_endpoint.as_deref(), Some("http://127.0.0.1:8080/ask"));
         assert_eq!(provider.auth_methods, [AuthMethod::Post, AuthMethod::None]);
         assert_eq!(provider.id_token_algorithms, ["RS256"]);
         assert!(provider.always_names_itself);
@@ -266,9 +310,9 @@ mod tests {
             ("authorization_endpoint", json!("javascript:alert(1)"), BadUrl("authorization_endpoint")),
             ("end_session_endpoint", json!("https://é.test/"), BadUrl("end_session_endpoint")),
             (
-                "userinfo_endpoint",
+                "end_session_endpoint",
                 json!(format!("https://a/{}", "a".repeat(2048))),
-                BadUrl("userinfo_endpoint"),
+                BadUrl("end_session_endpoint"),
             ),
             ("code_challenge_methods_supported", json!(["plain"]), NoPkce),
             ("token_endpoint_auth_methods_supported", json!(["tls_client_auth"]), NoAuthMethod),

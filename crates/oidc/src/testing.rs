@@ -38,8 +38,6 @@ impl World {
             token_endpoint: "https://idp.test/token".to_owned(),
             jwks_uri: "https://idp.test/jwks".to_owned(),
             end_session_endpoint: None,
-            introspection_endpoint: None,
-            userinfo_endpoint: None,
             auth_methods: vec![AuthMethod::Basic],
             id_token_algorithms: Vec::new(),
             always_names_itself: false,

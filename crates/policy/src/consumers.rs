@@ -49,6 +49,8 @@ pub struct NewKey {
     pub digest: Digest,
     /// When it ends, in seconds since 1970.
     pub expires: Option<u64>,
+    /// What people call it.
+    pub name: Option<Box<str>>,
 }
 
 impl fmt::Debug for NewKey {
@@ -82,6 +84,8 @@ pub struct KeyOwner {
     pub consumer: u32,
     /// When the key ends, in seconds since 1970; `u64::MAX` for never.
     pub expires: u64,
+    /// How logs tell it from others, if they do: see [`Consumers::label`].
+    pub label: Option<u32>,
 }
 
 /// A user who has a password.
@@ -104,6 +108,7 @@ impl fmt::Debug for User {
 pub struct Consumers {
     identities: Box<[Identity]>,
     api_keys: HashMap<Digest, KeyOwner, BuildHasherDefault<Prefix>>,
+    labels: Vec<Box<str>>,
     users: HashMap<Box<str>, User>,
     /// The names of all users, one of whom stands in for somebody who does not exist.
     user_names: Vec<Box<str>>,
@@ -140,8 +145,9 @@ impl Consumers {
             });
             table.names.insert(name.clone(), index);
             for key in api_keys {
-                let owner = KeyOwner { consumer: index, expires: key.expires.unwrap_or(u64::MAX) };
-                table.api_keys.insert(key.digest, owner);
+                let label = table.add_label(name, key);
+                let expires = key.expires.unwrap_or(u64::MAX);
+                table.api_keys.insert(key.digest, KeyOwner { consumer: index, expires, label });
             }
             for (name, hash) in users {
                 table.user_names.push(name.clone());
@@ -197,6 +203,23 @@ impl Consumers {
     #[inline]
     pub fn by_api_key(&self, digest: &Digest) -> Option<KeyOwner> {
         self.api_keys.get(digest).copied()
+    }
+
+    /// How logs tell a key from others: by the consumer and its own name. One that has neither name nor end needs none:
+    /// whoever shows it is known.
+    fn add_label(&mut self, consumer: &str, key: &NewKey) -> Option<u32> {
+        let label = match (&key.name, key.expires) {
+            (Some(name), _) => format!("{consumer}/{name}"),
+            (None, Some(_)) => consumer.to_owned(),
+            (None, None) => return None,
+        };
+        self.labels.push(label.into());
+        u32::try_from(self.labels.len() - 1).ok()
+    }
+
+    /// A key, as logs have it: `mobile/2026-11`.
+    pub fn label(&self, label: u32) -> Option<&str> {
+        self.labels.get(label as usize).map(|label| &**label)
     }
 
     /// How many API keys there are.
@@ -283,7 +306,7 @@ mod tests {
         let one = |name: &str, key: &str| NewConsumer {
             name: name.into(),
             groups: vec!["g".into()],
-            api_keys: vec![NewKey { digest: digest_of(key.as_bytes()), expires: Some(7) }],
+            api_keys: vec![NewKey { digest: digest_of(key.as_bytes()), expires: Some(7), name: None }],
             tokens: vec![("iss".into(), name.into())],
             ..NewConsumer::default()
         };
@@ -293,7 +316,9 @@ mod tests {
     #[test]
     fn each_is_found_by_what_is_its_own() {
         let table = table();
-        assert_eq!(table.by_api_key(&digest_of(b"key-b")), Some(KeyOwner { consumer: 1, expires: 7 }));
+        let owner = table.by_api_key(&digest_of(b"key-b")).unwrap();
+        assert_eq!((owner.consumer, owner.expires), (1, 7));
+        assert_eq!(owner.label.and_then(|label| table.label(label)), Some("b"), "it has an end and no name");
         assert_eq!(table.by_api_key(&digest_of(b"key-c")), None);
         assert_eq!((table.by_token("iss", "a"), table.by_token("other", "a")), (Some(0), None));
         assert_eq!(table.find("b").and_then(|index| table.identity(index)).map(Identity::name), Some("b"));
@@ -303,7 +328,7 @@ mod tests {
     fn who_is_meant_changes_the_fingerprint_and_keys_do_not() {
         let mut changed = NewConsumer { name: "a".into(), ..NewConsumer::default() };
         let before = *Consumers::new(std::slice::from_ref(&changed)).fingerprint();
-        changed.api_keys.push(NewKey { digest: [1; 32], expires: None });
+        changed.api_keys.push(NewKey { digest: [1; 32], expires: None, name: None });
         assert_eq!(*Consumers::new(std::slice::from_ref(&changed)).fingerprint(), before);
         changed.groups.push("x".into());
         assert_ne!(*Consumers::new(&[changed]).fingerprint(), before);

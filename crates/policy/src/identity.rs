@@ -38,6 +38,11 @@ impl Identity {
         self.consumer.as_deref().unwrap_or(&self.subject)
     }
 
+    /// What the credential says about who it is; empty where that is the name of the consumer.
+    pub fn other_name(&self) -> &str {
+        if self.consumer.as_ref() == Some(&self.subject) { "" } else { &self.subject }
+    }
+
     /// Whether it belongs to a group.
     pub fn has_group(&self, name: &str) -> bool {
         self.groups.iter().any(|group| **group == *name)

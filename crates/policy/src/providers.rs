@@ -35,6 +35,8 @@ pub struct IssuerSource {
     pub trust_id: Digest,
     /// Whether its servers may be asked without encryption.
     pub plaintext: Plaintext,
+    /// Whether people are to log in there, and not only tokens to be verified.
+    pub login: bool,
 }
 
 /// An issuer whose keys are kept fresh.
@@ -170,7 +172,7 @@ impl Providers {
 
 fn id_of(source: &IssuerSource) -> Digest {
     let jwks = source.jwks.as_ref().map(Uri::to_string).unwrap_or_default();
-    let plaintext = format!("{:?}", source.plaintext);
+    let plaintext = format!("{:?} {}", source.plaintext, source.login);
     let texts = [source.issuer.as_bytes(), jwks.as_bytes(), plaintext.as_bytes(), &source.trust_id];
     digest_of(&texts.join(&0))
 }
@@ -179,16 +181,19 @@ fn plan(source: &IssuerSource, provider: Arc<ArcSwapOption<Provider>>) -> Plan<j
     let found = match &source.jwks {
         Some(jwks) => Source::At(jwks.clone()),
         None => {
-            let (issuer, plaintext) = (source.issuer.clone(), source.plaintext);
+            let (issuer, plaintext, login) = (source.issuer.clone(), source.plaintext, source.login);
             Source::FoundBy {
                 // It was checked when the policy was prepared.
                 discovery: oidc::well_known_url(&issuer).parse().unwrap_or_default(),
                 find: Box::new(move |document| {
-                    let found = Provider::parse(document, &issuer, plaintext)
-                        .map_err(|mistake| mistake.to_string())?;
-                    let jwks = found.jwks_uri.parse().map_err(|_| "its `jwks_uri` is no URL".to_owned())?;
-                    provider.store(Some(Arc::new(found)));
-                    Ok(jwks)
+                    let keys = oidc::keys_url(document, &issuer, plaintext);
+                    let keys = keys.map_err(|mistake| mistake.to_string())?;
+                    let keys = keys.parse().map_err(|_| "its `jwks_uri` is no URL".to_owned())?;
+                    if login {
+                        let found = Provider::parse(document, &issuer, plaintext);
+                        provider.store(Some(Arc::new(found.map_err(|mistake| mistake.to_string())?)));
+                    }
+                    Ok(keys)
                 }),
             }
         }
@@ -211,6 +216,7 @@ mod tests {
             trust: Trust::System,
             trust_id: [0; 32],
             plaintext: Plaintext::LoopbackOnly,
+            login: false,
         }
     }
 

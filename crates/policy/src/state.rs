@@ -98,6 +98,8 @@ pub struct RequestState {
     pub(crate) progress: Progress,
     /// The policy that has answered in the place of the service, and why in a word.
     pub stopped_by: Option<(&'static str, &'static str)>,
+    /// The API key that was shown, whether it holds or not: see [`crate::Consumers::label`].
+    pub key: Option<u32>,
     /// Cookies that the client gets with the answer.
     pub cookies: Vec<String>,
     /// What the policy that asked was told before, where it had to ask once more: it is told one thing at a time.
@@ -151,6 +153,7 @@ impl RequestState {
         self.cors.clear();
         self.progress = Progress::default();
         self.stopped_by = None;
+        self.key = None;
         self.cookies.clear();
         self.kept_answer = None;
         self.waits = 0;

@@ -46,8 +46,10 @@ pub struct Line<'a> {
     pub client_certificate: &'a str,
     /// The alternative names of that certificate, with their kind in front.
     pub client_names: &'a [Box<str>],
-    /// The name of the caller: of the consumer, or what its credential says.
+    /// The consumer of the configuration who has called.
     pub consumer: &'a str,
+    /// What the credential says about who has called, where that is not the name of the consumer.
+    pub subject: &'a str,
     /// The kind of policy that has recognised it.
     pub auth: &'a str,
     /// The kind of policy that has answered in the place of the service, and why in a word.
@@ -117,6 +119,7 @@ impl Line<'_> {
         push_text(out, b",\"client_cert\":", self.client_certificate.as_bytes(), LONGEST_TEXT);
         push_texts(out, b",\"client_cert_san\":", self.client_names);
         push_text(out, b",\"consumer\":", self.consumer.as_bytes(), LONGEST_TEXT);
+        push_text(out, b",\"subject\":", self.subject.as_bytes(), LONGEST_TEXT);
         push_text(out, b",\"auth\":", self.auth.as_bytes(), LONGEST_TEXT);
         push_text(out, b",\"policy\":", self.answered_by.0.as_bytes(), LONGEST_TEXT);
         push_text(out, b",\"reason\":", self.answered_by.1.as_bytes(), LONGEST_TEXT);
@@ -238,6 +241,7 @@ mod tests {
             client_certificate: "",
             client_names: &[],
             consumer: "mobile",
+            subject: "",
             auth: "api_key",
             answered_by: ("authorize", ""),
             record,
@@ -264,7 +268,7 @@ mod tests {
              \"bytes_out\":34,\"route\":\"r\",\"service\":null,\"endpoint\":null,\"total_ms\":1234.567,\
              \"connect_ms\":null,\"first_byte_ms\":0.007,\"retries\":1,\"fault\":\"connect-failed\",\
              \"protocol\":\"HTTP/2\",\"tls\":\"1.3\",\"sni\":\"api.test\",\"client_cert\":null,\"client_cert_san\":null,\
-             \"consumer\":\"mobile\",\"auth\":\"api_key\",\"policy\":\"authorize\",\"reason\":null}\n"
+             \"consumer\":\"mobile\",\"subject\":null,\"auth\":\"api_key\",\"policy\":\"authorize\",\"reason\":null}\n"
         );
     }
 

@@ -171,6 +171,7 @@ mod tests {
             client_certificate: "",
             client_names: &[],
             consumer: "",
+            subject: "",
             auth: "",
             answered_by: ("", ""),
             record,

@@ -18,6 +18,7 @@ mod peer;
 mod provider;
 mod resolver;
 mod server;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod wanted;
@@ -34,4 +35,5 @@ pub use peer::PeerCertificate;
 pub use provider::Version;
 pub use resolver::{ACME_PROTOCOL, OnDemand, take_server_name};
 pub use server::{Server, ServerSettings};
+pub use spelling::{name_as_shown, subject_as_shown};
 pub use wanted::Wanted;

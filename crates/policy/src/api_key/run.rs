@@ -32,7 +32,9 @@ impl Ready {
         let Some(digest) = digest else {
             return Verdict::Refused(Refused::new("malformed", "The API key is too long."));
         };
-        match cx.consumers.by_api_key(&digest) {
+        let owner = cx.consumers.by_api_key(&digest);
+        cx.state.key = owner.and_then(|owner| owner.label);
+        match owner {
             Some(owner) if cx.now < owner.expires => Verdict::Known(Caller::Consumer(owner.consumer, KIND)),
             Some(_) => Verdict::Refused(Refused::new("expired", "The API key has expired.")),
             None => Verdict::Refused(Refused::new("unknown", "The API key is not known.")),

@@ -9,7 +9,11 @@ fn consumers() -> Arc<Consumers> {
     let one = |name: &str, key: &str, expires| NewConsumer {
         name: name.into(),
         groups: vec!["apps".into()],
-        api_keys: vec![NewKey { digest: digest_of(key.as_bytes()), expires }],
+        api_keys: vec![NewKey {
+            digest: digest_of(key.as_bytes()),
+            expires,
+            name: expires.map(|_| "ci".into()),
+        }],
         ..NewConsumer::default()
     };
     Arc::new(Consumers::new(&[one("mobile", "secret-a", None), one("old", "secret-b", Some(1_000_000))]))
@@ -82,6 +86,15 @@ fn what_is_not_a_key_that_holds_is_refused() {
         let (result, _) = outcome(settings, target, fields);
         assert_eq!(result, Err((401, want.to_owned())), "{settings} {target} {fields:?}");
     }
+}
+
+#[test]
+fn logs_can_tell_which_key_it_was() {
+    let (result, scene) = outcome("{}", "/", &[("x-api-key", "secret-b")]);
+    assert_eq!(result, Err((401, "invalid-credentials".to_owned())));
+    assert_eq!(scene.state.key.and_then(|key| scene.consumers.label(key)), Some("old/ci"));
+    let (_, scene) = outcome("{}", "/", &[("x-api-key", "secret-a")]);
+    assert_eq!(scene.state.key, None, "it has no name, and its consumer is known");
 }
 
 #[test]

@@ -9,7 +9,7 @@ const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$4bRd3PJY1QCLNJ8vDhVVsQ$k6iVvXAdZUt4z4YVvMa7qQt7zJ5CDqXr0p4hYkTcM5k";
 
 fn consumers() -> Arc<Consumers> {
-    let key = |text: &str| vec![NewKey { digest: digest_of(text.as_bytes()), expires: None }];
+    let key = |text: &str| vec![NewKey { digest: digest_of(text.as_bytes()), expires: None, name: None }];
     Arc::new(Consumers::new(&[
         NewConsumer {
             name: "a".into(),

@@ -11,7 +11,7 @@ fn consumers() -> Arc<Consumers> {
     let one = |name: &str, group: &str| NewConsumer {
         name: name.into(),
         groups: vec![group.into()],
-        api_keys: vec![NewKey { digest: digest_of(name.as_bytes()), expires: None }],
+        api_keys: vec![NewKey { digest: digest_of(name.as_bytes()), expires: None, name: None }],
         ..NewConsumer::default()
     };
     Arc::new(Consumers::new(&[one("mobile", "apps"), one("batch", "internal")]))

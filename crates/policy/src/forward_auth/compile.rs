@@ -10,9 +10,9 @@ use super::config::{CacheRaw, Raw};
 use super::fields::{reaches_client, reaches_service};
 use super::run::{Memory, Ready, Server};
 use crate::Compiling;
-use crate::claims::TAKEN;
 use crate::field::header_name;
 use crate::issuer_source::{trust, url};
+use crate::told::TAKEN;
 
 type Names = Box<[Box<[u8]>]>;
 

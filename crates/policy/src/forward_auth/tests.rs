@@ -298,7 +298,7 @@ fn in_a_chain_it_comes_after_those_who_know_callers() {
     let mobile = NewConsumer {
         name: "mobile".into(),
         groups: vec!["apps".into()],
-        api_keys: vec![NewKey { digest: digest_of(b"key"), expires: None }],
+        api_keys: vec![NewKey { digest: digest_of(b"key"), expires: None, name: None }],
         ..NewConsumer::default()
     };
     let consumers = Arc::new(Consumers::new(&[mobile]));

@@ -8,7 +8,7 @@ use super::config::{Raw, Unknown};
 use super::country::{Countries, Country};
 use super::run::{Database, Ready};
 use crate::Compiling;
-use crate::claims::told_name;
+use crate::told::told_name;
 
 /// How many networks of a database are asked whether it tells countries at all.
 const PROBED: usize = 100_000;

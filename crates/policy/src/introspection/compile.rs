@@ -7,9 +7,10 @@ use http::Uri;
 use super::config::Raw;
 use super::run::{KIND, Ready, Server};
 use crate::Compiling;
-use crate::claims::{Mapping, Needed, claim_name, headers};
+use crate::claims::{Mapping, Needed, claim_name};
 use crate::issuer_source::{plaintext, trust, url};
 use crate::places::{Places, Written};
+use crate::told::headers;
 
 /// The policy, ready to run.
 pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {

@@ -7,9 +7,10 @@ use jose::{Algorithm, Algorithms, Key, KeySet, Rules};
 
 use super::config::{Jwks, KeyOf, Raw};
 use super::run::{Keys, Ready};
-use crate::claims::{Mapping, Needed, claim_name, headers};
+use crate::claims::{Mapping, Needed, claim_name};
 use crate::issuer_source::{plaintext, trust, url};
 use crate::places::{Places, Written};
+use crate::told::headers;
 use crate::{Compiling, Digest, IssuerSource};
 
 /// The policy, ready to run.
@@ -122,6 +123,7 @@ fn keys(raw: &Raw, trusted: (Trust, Digest), cx: &mut Compiling<'_>) -> Option<K
                     trust: trusted.0,
                     trust_id: trusted.1,
                     plaintext,
+                    login: false,
                 };
                 Some(Keys::Fetched(cx.providers.issuer(&source)))
             }
@@ -159,7 +161,14 @@ fn discovered(raw: &Raw, trusted: (Trust, Digest), cx: &mut Compiling<'_>) -> Op
     let plaintext = plaintext(raw.allow_http);
     let place = raw.issuer.iter().flatten().next().map_or(raw.span, |issuer| issuer.span);
     url(&name, place, plaintext, cx.diagnostics)?;
-    let source = IssuerSource { issuer: name, jwks: None, trust: trusted.0, trust_id: trusted.1, plaintext };
+    let source = IssuerSource {
+        issuer: name,
+        jwks: None,
+        trust: trusted.0,
+        trust_id: trusted.1,
+        plaintext,
+        login: false,
+    };
     Some(Keys::Fetched(cx.providers.issuer(&source)))
 }
 

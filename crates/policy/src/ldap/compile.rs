@@ -11,9 +11,10 @@ use super::filter::check_filter;
 use super::run::{KIND, Ready};
 use super::template::{DN, Template, USERNAME, check_name, is_attribute};
 use crate::Compiling;
-use crate::claims::{Mapping, Needed, headers};
+use crate::claims::{Mapping, Needed};
 use crate::issuer_source::{is_loopback, trust};
 use crate::places::Places;
+use crate::told::headers;
 use crate::userpass::challenge;
 
 /// The policy, ready to run.

@@ -8,9 +8,10 @@ use super::config::{AuthMethod, Raw, SameSite};
 use super::logins::Logins;
 use super::run::{KIND, Ready, Signed};
 use super::session::Cookies;
-use crate::claims::{Mapping, Needed, claim_name, headers};
+use crate::claims::{Mapping, Needed, claim_name};
 use crate::issuer_source::{plaintext, trust, url};
 use crate::places::Places;
+use crate::told::headers;
 use crate::{Compiling, Digest, IssuerSource, digest_of};
 
 /// How far the clocks of the provider and the gateway may be apart, in seconds.
@@ -51,6 +52,7 @@ pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
         trust: trust.clone(),
         trust_id,
         plaintext: allowed,
+        login: true,
     };
     let signed = rules(raw, vec![raw.client_id.value.clone()]);
     let audiences = raw.audience.iter().flatten().map(|audience| audience.value.clone()).collect::<Vec<_>>();

@@ -185,7 +185,7 @@ fn it_does_not_grow() {
 fn consumers_never_share_what_was_allowed() {
     let consumer = |name: &str| NewConsumer {
         name: name.into(),
-        api_keys: vec![NewKey { digest: digest_of(name.as_bytes()), expires: None }],
+        api_keys: vec![NewKey { digest: digest_of(name.as_bytes()), expires: None, name: None }],
         ..NewConsumer::default()
     };
     let consumers = Arc::new(Consumers::new(&[consumer("ann"), consumer("bob")]));

@@ -156,8 +156,6 @@ pub(super) fn provider() -> Provider {
         token_endpoint: at("/token"),
         jwks_uri: at("/jwks"),
         end_session_endpoint: Some(at("/logout")),
-        introspection_endpoint: None,
-        userinfo_endpoint: None,
         auth_methods: vec![AuthMethod::Basic],
         id_token_algorithms: vec!["ES256".to_owned()],
         always_names_itself: false,
