@@ -25,11 +25,13 @@ pub(crate) fn policies() -> String {
          the order of their stages, whatever the order in the file.\n\n\
          | policy | stage | may refuse a request |\n|---|---|---|\n",
     );
-    for kind in policy::KINDS {
+    let mut kinds: Vec<&policy::Kind> = policy::KINDS.iter().collect();
+    kinds.sort_by_key(|kind| kind.stage);
+    for kind in &kinds {
         let refuses = if kind.can_refuse { "yes" } else { "no" };
         let _ = writeln!(out, "| [`{0}`](#{0}) | {1} | {refuses} |", kind.name, kind.stage.as_str());
     }
-    for kind in policy::KINDS {
+    for kind in kinds {
         // One level deeper: the page is part of this one.
         let _ = write!(out, "\n#{}\n", kind.doc.trim_end());
         let keys = document::reference(&(kind.section)());

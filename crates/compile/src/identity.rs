@@ -86,10 +86,13 @@ fn mistakes(route: &Route, chain: &Chain) -> Vec<(Span, Diagnostic)> {
                 let diagnostic = Diagnostic::error(
                     Code::NobodyKnown,
                     link.source,
-                    format!("`{kind}` depends on who is calling, and on the route `{}` nothing says who that is", route.name),
+                    format!(
+                        "`{kind}` depends on who is calling, and on the route `{}` nothing says who that is",
+                        route.name
+                    ),
                 )
                 .related(route.source, "this route")
-                .help("add a policy that knows callers: `api_key`, `basic`, `jwt`, `hmac`, `mtls`, `introspection` or `oidc`");
+                .help("add a policy that knows callers, such as `api_key` or `jwt`");
                 found.push((link.source, diagnostic));
             }
             _ => {}
