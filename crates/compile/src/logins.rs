@@ -56,11 +56,16 @@ pub(crate) fn warn(router: &Router, routes: &[Route], raws: &[&Raw], diagnostics
                     .map(|host| host.value.replace('*', "x").to_ascii_lowercase());
                 let [callback, logout, backchannel] = oidc.own_paths();
                 let steps = [("GET", callback), ("GET", logout), ("POST", backchannel)];
-                let lost = steps.into_iter().find(|(method, path)| {
+                let places = steps.map(|(method, path)| {
                     let step = Step { method, host: host.as_deref(), path };
-                    !leads_to(router, routes, &step, &link.policy)
+                    (method, path, leads_to(router, routes, &step, &link.policy))
                 });
-                if let Some((method, path)) = lost {
+                let lost = places.iter().find(|(_, _, place)| place.is_none());
+                let demands_all = |route: &Route| {
+                    let mut chains = (0..route.action.ways()).filter_map(|way| route.action.chain(way));
+                    chains.any(Chain::demands_all)
+                };
+                if let Some((method, path, _)) = lost {
                     told.push(Arc::as_ptr(&link.policy));
                     diagnostics.push(
                         Diagnostic::warning(
@@ -71,7 +76,7 @@ pub(crate) fn warn(router: &Router, routes: &[Route], raws: &[&Raw], diagnostics
                         .related(route.source, "on this route it holds")
                         .help("add a route for `/.gateward/*` on the same host with the same policy, or set the policy at the gateway or service"),
                     );
-                } else if chain.demands_all() {
+                } else if places.iter().any(|(_, _, place)| place.is_some_and(demands_all)) {
                     told.push(Arc::as_ptr(&link.policy));
                     diagnostics.push(
                         Diagnostic::warning(
@@ -88,10 +93,15 @@ pub(crate) fn warn(router: &Router, routes: &[Route], raws: &[&Raw], diagnostics
     }
 }
 
-/// Whether a request comes to a route on which a policy holds, the very same one.
-fn leads_to(router: &Router, routes: &[Route], step: &Step<'_>, policy: &Arc<Policy>) -> bool {
-    let Some(found) = router.find(step, &mut Captures::default()) else { return false };
-    let Some(route) = routes.get(found.0 as usize) else { return false };
+/// The route that a request comes to, if a policy holds there, the very same one.
+fn leads_to<'r>(
+    router: &Router,
+    routes: &'r [Route],
+    step: &Step<'_>,
+    policy: &Arc<Policy>,
+) -> Option<&'r Route> {
+    let found = router.find(step, &mut Captures::default())?;
+    let route = routes.get(found.0 as usize)?;
     let holds = |chain: &Chain| chain.links().iter().any(|link| Arc::ptr_eq(&link.policy, policy));
-    (0..route.action.ways()).filter_map(|way| route.action.chain(way)).all(holds)
+    (0..route.action.ways()).filter_map(|way| route.action.chain(way)).all(holds).then_some(route)
 }

@@ -101,7 +101,7 @@ impl Chain {
         Gate {
             from,
             to,
-            all: rules.is_some_and(|rules| rules.all),
+            all: rules.is_some_and(|rules| !rules.demanded.is_empty()),
             anonymous: rules.is_some_and(|rules| rules.anonymous),
         }
     }

@@ -38,6 +38,14 @@ impl Identity {
         self.consumer.as_deref().unwrap_or(&self.subject)
     }
 
+    /// About what it takes in memory, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let lists = self.groups.iter().chain(&self.scopes).map(|text| text.len() + 16);
+        let fields = self.fields.iter().map(|(name, value)| name.len() + value.len() + 32);
+        let claims = self.claims.iter().map(|(name, value)| name.len() + size_of_value(value));
+        size_of::<Identity>() + self.subject.len() + lists.chain(fields).chain(claims).sum::<usize>()
+    }
+
     /// What the credential says about who it is; empty where that is the name of the consumer.
     pub fn other_name(&self) -> &str {
         if self.consumer.as_ref() == Some(&self.subject) { "" } else { &self.subject }
@@ -52,6 +60,20 @@ impl Identity {
     pub fn has_scope(&self, name: &str) -> bool {
         self.scopes.iter().any(|scope| **scope == *name)
     }
+}
+
+/// What a value takes with its place in a list or an object. How deep it goes is bounded by what can be parsed.
+fn size_of_value(value: &Value) -> usize {
+    let around = size_of::<Value>() + size_of::<String>() + 16;
+    around
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(size_of_value).sum(),
+            Value::Object(members) => {
+                members.iter().map(|(name, value)| name.len() + size_of_value(value)).sum()
+            }
+        }
 }
 
 /// How a request holds on to who is calling.

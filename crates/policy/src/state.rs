@@ -1,5 +1,6 @@
 //! What policies remember about one request between its way there and its way back.
 
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ impl Default for RequestId {
     }
 }
 
-impl std::fmt::Debug for RequestId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RequestId").field(&self.as_str()).finish()
     }
 }
@@ -76,7 +77,7 @@ impl RequestId {
 }
 
 /// What policies remember about one request.
-#[derive(Debug, Default, Clone)]
+#[derive(Default, Clone)]
 pub struct RequestState {
     /// The id of the request; empty until somebody needs one.
     pub id: RequestId,
@@ -111,6 +112,18 @@ pub struct RequestState {
     is_explained: bool,
     /// Somebody was taken for who a token says without a look at its signature. Never so where requests are served.
     pub is_unverified: bool,
+}
+
+/// Cookies hold sessions, which are secrets.
+impl fmt::Debug for RequestState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestState")
+            .field("id", &self.id)
+            .field("caller", &self.caller)
+            .field("stopped_by", &self.stopped_by)
+            .field("cookies", &self.cookies.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl RequestState {

@@ -9,13 +9,19 @@ use std::rc::Rc;
 
 use authority::Kept;
 use jose::KeySet;
+use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
 use crate::forward_auth::Grants;
 use crate::{Digest, Identity};
 
-/// The most credentials that one worker remembers.
+/// How much one worker remembers, in bytes. What is verified says how large it is, and who has many tokens could have
+/// large ones.
+const MOST_BYTES: u64 = 16 << 20;
+/// How many credentials that are likely to be: more than these are not remembered either.
 const MOST: usize = 8192;
+/// What a finding takes besides what is known of the caller, in bytes.
+const AROUND: u64 = MOST_BYTES / MOST as u64;
 
 /// A credential, and the settings that it was verified by: another policy has another scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,9 +45,17 @@ pub struct Finding {
     pub generation: u64,
 }
 
+struct Bytes;
+
+impl Weighter<Shown, (Finding, u64)> for Bytes {
+    fn weight(&self, _: &Shown, (_, bytes): &(Finding, u64)) -> u64 {
+        *bytes
+    }
+}
+
 /// What one worker has verified lately.
 pub struct Verified {
-    cache: Cache<Shown, Finding>,
+    cache: Cache<Shown, (Finding, u64), Bytes>,
     secret: Digest,
     /// What servers have allowed, which is not about credentials alone.
     pub(crate) grants: Grants,
@@ -52,7 +66,7 @@ impl Default for Verified {
         let mut secret = [0; 32];
         // Without it a digest of a password could be tried out; that would take the memory of the process first.
         _ = aws_lc_rs::rand::fill(&mut secret);
-        Verified { cache: Cache::new(MOST), secret, grants: Grants::default() }
+        Verified { cache: Cache::with_weighter(MOST, MOST_BYTES, Bytes), secret, grants: Grants::default() }
     }
 }
 
@@ -66,7 +80,7 @@ impl Verified {
     /// What was found out about a credential, if it holds still.
     #[inline]
     pub fn get(&mut self, shown: &Shown, now: u64) -> Option<&Finding> {
-        let finding = self.cache.get(shown)?;
+        let (finding, _) = self.cache.get(shown)?;
         (now < finding.until).then_some(finding)
     }
 
@@ -90,7 +104,7 @@ impl Verified {
                 return None;
             }
             if let Some(mut finding) = self.cache.get_mut(shown) {
-                finding.generation = generation;
+                finding.0.generation = generation;
             }
         }
         Some(identity)
@@ -98,7 +112,8 @@ impl Verified {
 
     /// Takes note of what was found out.
     pub fn put(&mut self, shown: Shown, finding: Finding) {
-        self.cache.insert(shown, finding);
+        let size = finding.identity.as_ref().map_or(0, |identity| identity.size() as u64);
+        self.cache.insert(shown, (finding, size.max(AROUND)));
     }
 
     /// Forgets a credential.
@@ -152,5 +167,13 @@ mod tests {
         let mut verified = Verified::default();
         (0..100_000).for_each(|number| verified.put(shown(number), until(u64::MAX)));
         assert!(verified.len() <= MOST, "{}", verified.len());
+        // Of those that say much, there are fewer.
+        let mut claims = serde_json::Map::new();
+        claims.insert("text".to_owned(), "x".repeat(30_000).into());
+        let identity = Some(Rc::new(Identity { claims, ..Identity::default() }));
+        for number in 0..10_000 {
+            verified.put(shown(number), Finding { identity: identity.clone(), ..until(u64::MAX) });
+        }
+        assert!((100..560).contains(&verified.len()), "{}", verified.len());
     }
 }

@@ -44,9 +44,6 @@ pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
             .help("one policy is all of one: remove `all`, or name another kind besides"),
         );
     }
-    (cx.diagnostics.errors() == before).then(|| Ready {
-        all: !demanded.is_empty(),
-        demanded: demanded.into(),
-        anonymous: raw.anonymous == Anonymous::Allow,
-    })
+    (cx.diagnostics.errors() == before)
+        .then(|| Ready { demanded: demanded.into(), anonymous: raw.anonymous == Anonymous::Allow })
 }

@@ -5,9 +5,7 @@ use crate::{Flow, RequestCx, ResponseCx, Stage};
 /// Ready to run.
 #[derive(Debug)]
 pub struct Ready {
-    /// All have to recognise the caller.
-    pub(crate) all: bool,
-    /// The kinds that have to; empty where any is enough.
+    /// The kinds that all have to recognise the caller; empty where any is enough.
     pub(crate) demanded: Box<[&'static str]>,
     /// A request that shows nothing may go on.
     pub(crate) anonymous: bool,
@@ -22,11 +20,6 @@ impl Ready {
     /// The kinds of policies that all have to recognise the caller; empty where any is enough.
     pub fn demanded(&self) -> &[&'static str] {
         &self.demanded
-    }
-
-    /// Whether a request that shows nothing may go on.
-    pub fn allows_anonymous(&self) -> bool {
-        self.anonymous
     }
 
     /// Nothing to do.
