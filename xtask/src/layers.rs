@@ -16,6 +16,7 @@ pub(crate) const LAYERS: &[(u8, &str)] = &[
     (0, "expression"),
     (0, "balance"),
     (0, "tls"),
+    (0, "limits"),
     (1, "document"),
     (1, "wire"),
     (1, "router"),

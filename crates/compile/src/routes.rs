@@ -39,6 +39,7 @@ pub(crate) fn compile(
     let (mut routes, mut raws) = (Vec::new(), Vec::new());
     let mut used = BTreeSet::new();
     let mut names: HashMap<&str, Span> = HashMap::new();
+    let mut places = HashMap::new();
     for (position, raw) in config.routes.iter().enumerate() {
         if let Some(name) = &raw.name
             && let Some(earlier) = names.insert(&name.value, name.span)
@@ -61,8 +62,10 @@ pub(crate) fn compile(
             check_regex_of_path(path, diagnostics);
         }
         let of = matcher(raw, pattern.clone(), diagnostics);
-        let layer =
-            Layer::compile(raw.policies.as_ref(), &mut Compiling::new(diagnostics, consumers, providers));
+        let layer = {
+            let cx = Compiling::new(diagnostics, consumers, providers);
+            Layer::compile(raw.policies.as_ref(), &mut cx.at(place(raw, &mut places)))
+        };
         let context =
             Context { config, complete, services, gateway, layer: &layer, pattern: pattern.as_ref() };
         let connect = is_for_connect(raw, services, diagnostics);
@@ -442,4 +445,16 @@ fn reply(raw: &config::Respond, diagnostics: &mut Diagnostics) -> Option<Reply> 
     }
     reply.body = Cow::Owned(raw.body.value.clone().into_bytes());
     (diagnostics.errors() == before).then_some(reply)
+}
+
+/// What tells the policies of a route from those of others, in this configuration and the next: its name, or else its path
+/// and how many with the same path come before it.
+fn place(raw: &config::Route, seen: &mut HashMap<String, usize>) -> String {
+    if let Some(name) = &raw.name {
+        return format!("route {}", name.value);
+    }
+    let path = raw.path.as_ref().map_or("", |path| path.value.as_str()).to_owned();
+    let before = seen.entry(path.clone()).or_insert(0);
+    *before += 1;
+    format!("path {path} {before}")
 }

@@ -61,7 +61,8 @@ pub(crate) fn compile(
     for (name, raw) in config.services.iter() {
         let index = ServiceIndex(services.compiled.len());
         services.by_name.insert(name.value.clone(), index);
-        let cx = &mut Compiling::new(diagnostics, consumers, &outside.providers);
+        let cx = Compiling::new(diagnostics, consumers, &outside.providers);
+        let cx = &mut cx.at(format!("service {}", name.value));
         services.layers.push(Layer::compile(raw.policies.as_ref(), cx));
         check_name(name, diagnostics);
         check_endpoints(name, raw, diagnostics);

@@ -100,6 +100,8 @@ pub(crate) fn permit<'r>(
         state: &mut request.state,
         rng: &mut *rng,
         now,
+        at: request.record.started,
+        route: &route.name,
         consumers: &route.consumers,
         verified,
         answer,

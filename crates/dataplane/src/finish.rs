@@ -107,7 +107,8 @@ fn count_caller(worker: &Worker, request: &Request) {
         "" => {}
         name => series.policies.recognised(kind(name)),
     }
-    if let Some(kind) = request.state.stopped_by.and_then(|(name, _)| kind(name)) {
+    let answered = request.state.stopped_by.filter(|(_, reason)| *reason != policy::DRY_RUN);
+    if let Some(kind) = answered.and_then(|(name, _)| kind(name)) {
         series.policies.answered(kind);
     }
 }

@@ -1,7 +1,7 @@
 //! `gateward schema`: the configuration language as JSON Schema, for editors.
 
 use config::Config;
-use document::{Decode, Shape, json_schema};
+use document::{Decode, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::output;
@@ -17,12 +17,15 @@ pub(crate) fn whole() -> Value {
     let mut definitions = Map::new();
     let mut kinds = Map::new();
     for kind in policy::KINDS {
-        let mut own = json_schema(&Shape::Section(kind.section));
+        let mut own = json_schema(&(kind.shape)());
         let name = |definition: &str| format!("{}.{definition}", kind.name);
         for (definition, value) in own["$defs"].as_object_mut().into_iter().flatten() {
             definitions.insert(name(definition), renamed(value, &name));
         }
-        let settings = renamed(&json!({ "$ref": own["$ref"] }), &name);
+        for key in ["$defs", "$schema"] {
+            own.as_object_mut().map(|own| own.remove(key));
+        }
+        let settings = renamed(&own, &name);
         kinds.insert(kind.name.to_owned(), json!({ "anyOf": [{ "const": "off" }, settings] }));
     }
     let policies = json!({ "type": "object", "properties": kinds, "additionalProperties": false });

@@ -17,19 +17,31 @@ pub struct Compiling<'a> {
     pub consumers: &'a Arc<Consumers>,
     /// Whose keys are fetched.
     pub providers: &'a Providers,
+    /// Where the policies are written: empty for the gateway, `service NAME`, `route NAME`. What they have counted stays
+    /// with the place.
+    pub place: String,
     /// The SHA-256 of the settings that are being prepared, and of who the consumers are: what was verified by other
     /// settings does not count for these.
     pub fingerprint: Digest,
 }
 
 impl<'a> Compiling<'a> {
-    /// For the policies of a configuration with these consumers.
+    /// For the policies of a gateway with these consumers.
     pub fn new(
         diagnostics: &'a mut Diagnostics,
         consumers: &'a Arc<Consumers>,
         providers: &'a Providers,
     ) -> Compiling<'a> {
-        Compiling { diagnostics, consumers, providers, fingerprint: [0; 32] }
+        Compiling { diagnostics, consumers, providers, place: String::new(), fingerprint: [0; 32] }
+    }
+}
+
+impl Compiling<'_> {
+    /// For the policies of a service or a route: `service NAME`, `route NAME`.
+    #[must_use]
+    pub fn at(mut self, place: String) -> Self {
+        self.place = place;
+        self
     }
 }
 

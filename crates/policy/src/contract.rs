@@ -1,6 +1,7 @@
 //! What every policy agrees to: when it runs, what it may see, and what it may answer.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use message::{Encryption, Fault, Headers, Reply, RequestHead};
 
@@ -94,6 +95,10 @@ pub struct RequestCx<'a> {
     pub rng: &'a mut fastrand::Rng,
     /// The time, in seconds since 1970.
     pub now: u64,
+    /// When the request began.
+    pub at: Instant,
+    /// The name of the route.
+    pub route: &'a str,
     /// The consumers of the configuration.
     pub consumers: &'a Consumers,
     /// What this worker has verified lately.

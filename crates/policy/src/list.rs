@@ -30,6 +30,7 @@ macro_rules! policies {
                 knows_callers: false,
                 doc: include_str!(concat!(stringify!($step), "/doc.md")),
                 section: crate::$step::Raw::info,
+                shape: <crate::$step::Raw as document::Decode>::shape,
             },)*
             $(Kind {
                 name: stringify!($auth),
@@ -38,6 +39,7 @@ macro_rules! policies {
                 knows_callers: true,
                 doc: include_str!(concat!(stringify!($auth), "/doc.md")),
                 section: crate::$auth::Raw::info,
+                shape: <crate::$auth::Raw as document::Decode>::shape,
             },)*
         ];
 
@@ -154,6 +156,7 @@ policies! {
         cors: Cors,
         csrf: Csrf,
         size_limit: SizeLimit,
+        rate_limit: RateLimit,
         auth: Auth,
         authorize: Authorize,
         forward_auth: ForwardAuth,
@@ -176,14 +179,15 @@ pub struct Kind {
     pub knows_callers: bool,
     /// Its page, Markdown.
     pub doc: &'static str,
-    /// What the user writes.
+    /// The keys that the user writes.
     pub section: fn() -> SectionInfo,
+    /// What all of it may look like.
+    pub shape: fn() -> Shape,
 }
 
 /// The shape of the settings of a kind; `None` for one that is not known.
 pub fn shape(kind: &str) -> Option<Shape> {
-    let known = KINDS.iter().find(|known| known.name == kind)?;
-    Some(Shape::Section(known.section))
+    Some((KINDS.iter().find(|known| known.name == kind)?.shape)())
 }
 
 /// Kinds that the language has and this version does not, with what they are for.
@@ -191,7 +195,6 @@ pub const NOT_BUILT: &[(&str, &str)] = &[
     ("cache", "answers from a cache"),
     ("compress", "compressed responses"),
     ("quota", "limits by day and month"),
-    ("rate_limit", "limits by second and minute"),
     ("validate", "validation against OpenAPI"),
 ];
 

@@ -1,18 +1,20 @@
 //! What policies have that outlives a configuration: issuers whose keys are fetched and kept fresh, what is known of
-//! logins, and what was seen of signatures.
+//! logins, what was seen of signatures, and what was used of limits.
 //!
 //! Preparing a policy is pure: it only says what it needs. What the configuration before needed too is the same one: an
 //! issuer with its keys, a table with what is in it. Fetching is for somebody else, who takes the keepers from here. Entry
-//! points: [`Providers::issuer`], [`Providers::take_keepers`], [`Issuer`], [`Providers::replays`].
+//! points: [`Providers::issuer`], [`Providers::take_keepers`], [`Issuer`], [`Providers::replays`],
+//! [`Providers::limiter`].
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use authority::{Keeper, Kept, Pace, Plan, Source, Trust};
 use http::Uri;
+use limits::{Limit, Limiter};
 use oidc::{Plaintext, Provider};
 
 use crate::oidc::Logins;
@@ -86,9 +88,15 @@ pub struct IssuerKeeper {
 }
 
 /// What some configuration needs, and the one after it may need again.
-#[derive(Default)]
 pub struct Providers {
+    epoch: Instant,
     inner: Mutex<Inner>,
+}
+
+impl Default for Providers {
+    fn default() -> Self {
+        Providers { epoch: Instant::now(), inner: Mutex::default() }
+    }
 }
 
 #[derive(Default)]
@@ -96,6 +104,7 @@ struct Inner {
     known: HashMap<Digest, Weak<Issuer>>,
     waiting: Vec<IssuerKeeper>,
     logins: HashMap<Digest, Weak<Logins>>,
+    limiters: HashMap<Digest, Weak<Limiter>>,
     /// By how many they remember, and for how long.
     replays: HashMap<(usize, u64), Weak<Replays>>,
 }
@@ -140,6 +149,25 @@ impl Providers {
         let replays = Arc::new(Replays::new(capacity, horizon));
         inner.replays.insert((capacity, horizon), Arc::downgrade(&replays));
         replays
+    }
+
+    /// From when on limits count time: the same for all workers and all configurations.
+    pub(crate) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// What was used of the limit with this id: the same as in the configuration before. It is for so many keys.
+    pub(crate) fn limiter(&self, id: Digest, limit: &Limit, keys: usize) -> Arc<Limiter> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.limiters.retain(|_, limiter| limiter.strong_count() > 0);
+        if let Some(limiter) =
+            inner.limiters.get(&id).and_then(Weak::upgrade).filter(|known| known.fits(limit))
+        {
+            return limiter;
+        }
+        let limiter = Arc::new(limit.table(keys));
+        inner.limiters.insert(id, Arc::downgrade(&limiter));
+        limiter
     }
 
     /// What is known of the logins of a client at an issuer: the same as in the configuration before. `None` if the

@@ -41,20 +41,31 @@ impl Decode for Rule {
 impl Rule {
     /// Checks the condition; every mistake is reported at its part of the text.
     pub fn compile(&self, diagnostics: &mut Diagnostics) -> Option<Program> {
-        let text = self.0.text().unwrap_or_default();
-        match Program::compile(text, &SCHEMA, &Type::Bool) {
-            Ok(program) => Some(program),
-            Err(mistakes) => {
-                for mistake in mistakes {
-                    let place = self.0.part(mistake.start, mistake.end);
-                    let diagnostic = Diagnostic::error(Code::InvalidExpression, place, mistake.message);
-                    diagnostics.push(match mistake.help {
-                        Some(help) => diagnostic.help(help),
-                        None => diagnostic,
-                    });
-                }
-                None
+        compile_part(&self.0, 0, self.0.text().unwrap_or_default(), &Type::Bool, diagnostics)
+    }
+}
+
+/// Checks an expression that is the end of what is written at a node, from a byte on; every mistake is reported at its
+/// part of the text.
+pub(crate) fn compile_part(
+    node: &Node,
+    from: usize,
+    text: &str,
+    want: &Type,
+    diagnostics: &mut Diagnostics,
+) -> Option<Program> {
+    match Program::compile(text, &SCHEMA, want) {
+        Ok(program) => Some(program),
+        Err(mistakes) => {
+            for mistake in mistakes {
+                let place = node.part(from + mistake.start, from + mistake.end);
+                let diagnostic = Diagnostic::error(Code::InvalidExpression, place, mistake.message);
+                diagnostics.push(match mistake.help {
+                    Some(help) => diagnostic.help(help),
+                    None => diagnostic,
+                });
             }
+            None
         }
     }
 }
@@ -106,8 +117,17 @@ static NO_CLAIMS: LazyLock<serde_json::Map<String, serde_json::Value>> = LazyLoc
 ///
 /// Why it has no value. Then it does not hold.
 pub fn holds(program: &Program, cx: &RequestCx<'_>) -> Result<bool, Failure> {
+    program.evaluate(&view(cx))
+}
+
+/// Whether `look` makes something of the value of an expression; not if it has none.
+pub(crate) fn computed(program: &Program, cx: &RequestCx<'_>, look: impl FnOnce(&Value<'_>) -> bool) -> bool {
+    program.value(&view(cx)).is_ok_and(|value| look(&value))
+}
+
+fn view<'a>(cx: &'a RequestCx<'a>) -> View<'a> {
     let identity = cx.identity();
-    let view = View {
+    View {
         cx,
         client: OnceCell::new(),
         identity,
@@ -116,8 +136,7 @@ pub fn holds(program: &Program, cx: &RequestCx<'_>) -> Result<bool, Failure> {
         cookies: Cookies { headers: &cx.head.headers, names: OnceCell::new() },
         groups: Texts(identity.map_or(&[], |identity| &identity.groups)),
         scopes: Texts(identity.map_or(&[], |identity| &identity.scopes)),
-    };
-    program.evaluate(&view)
+    }
 }
 
 struct View<'a> {

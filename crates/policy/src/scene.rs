@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use diagnostics::{Code, Diagnostics, SourceId, Span};
 use message::{Encryption, Reply, RequestHead};
@@ -20,6 +21,8 @@ pub(crate) struct Scene {
     pub(crate) state: RequestState,
     pub(crate) rng: fastrand::Rng,
     pub(crate) now: u64,
+    pub(crate) at: Instant,
+    pub(crate) route: &'static str,
     pub(crate) consumers: Arc<Consumers>,
     pub(crate) verified: Verified,
     pub(crate) answer: Option<Answer>,
@@ -43,6 +46,8 @@ impl Scene {
             state: RequestState::default(),
             rng: fastrand::Rng::with_seed(1),
             now: 1_000_000,
+            at: Instant::now(),
+            route: "r",
             consumers: Arc::default(),
             verified: Verified::default(),
             answer: None,
@@ -60,6 +65,8 @@ impl Scene {
             state: &mut self.state,
             rng: &mut self.rng,
             now: self.now,
+            at: self.at,
+            route: self.route,
             consumers: &self.consumers,
             verified: &mut self.verified,
             answer: self.answer.take(),
@@ -124,6 +131,8 @@ pub(crate) fn see<T>(
         state,
         rng: &mut rng,
         now: 1_000_000,
+        at: Instant::now(),
+        route: "r",
         consumers: &Consumers::default(),
         verified: &mut Verified::default(),
         answer: None,

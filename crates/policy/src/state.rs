@@ -9,6 +9,7 @@ use authority::ext_authz::HeaderChange;
 use crate::authenticate::Authenticated;
 use crate::chain::Progress;
 use crate::cors::CorsMemory;
+use crate::rate_limit::{Level, Owed};
 use crate::{Answer, Caller};
 
 /// The longest request id that is taken over from outside, in bytes.
@@ -99,6 +100,10 @@ pub struct RequestState {
     pub(crate) progress: Progress,
     /// The policy that has answered in the place of the service, and why in a word.
     pub stopped_by: Option<(&'static str, &'static str)>,
+    /// How the limit stands that the client is told of.
+    pub(crate) limit: Option<Level>,
+    /// What the answer of the service says the cost of.
+    pub(crate) owed: Vec<Owed>,
     /// The API key that was shown, whether it holds or not: see [`crate::Consumers::label`].
     pub key: Option<u32>,
     /// Cookies that the client gets with the answer.
@@ -167,6 +172,8 @@ impl RequestState {
         self.progress = Progress::default();
         self.stopped_by = None;
         self.key = None;
+        self.limit = None;
+        self.owed.clear();
         self.cookies.clear();
         self.kept_answer = None;
         self.waits = 0;

@@ -1,0 +1,15 @@
+//! The `rate_limit` policy; its page is `doc.md`.
+
+mod compile;
+mod config;
+mod run;
+mod subject;
+#[cfg(test)]
+mod tests;
+mod told;
+
+pub use compile::compile;
+pub use config::Raw;
+pub(crate) use run::Owed;
+pub use run::{DRY_RUN, Ready};
+pub(crate) use told::Level;
