@@ -156,7 +156,7 @@ def prepare(options):
     """
     asked = [SCENARIOS[name] for name in options.scenarios]
     paths, missing = programs.compile_needed(asked, os.path.join(OUTPUT, "bin"))
-    pem, shown = {}, {"key": credentials.KEY}
+    pem, shown = {}, {variant: credentials.KEY for variant in ("key", "limit", "limited")}
     try:
         if any(scenario.encrypted for scenario in asked):
             pem = certificate.certificate(os.path.join(OUTPUT, "certificate"))

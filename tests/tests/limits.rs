@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use end_to_end::{Client, Gateway, Origin};
 
+fn json(text: &str) -> serde_json::Value {
+    text.into()
+}
+
 fn yaml(origin: &Origin, limit: &str) -> String {
     format!(
         "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nworkers: 2\n\
@@ -99,5 +103,59 @@ fn what_is_tried_only_is_in_the_log() {
     let marked = text.matches("\"policy\":\"rate_limit\",\"reason\":\"dry_run\"").count();
     assert_eq!(marked, 2, "{text}");
     assert!(gateway.metric("gateward_policy_answers_total{policy=\"rate_limit\"}") < 0.5);
+    gateway.stop();
+}
+
+#[test]
+fn each_consumer_uses_what_its_plan_allows() {
+    let origin = Origin::saying("page");
+    let address = origin.address();
+    let gateway = Gateway::start(format!(
+        "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nworkers: 2\n\
+         services: {{ site: {{ endpoints: [\"http://{address}\"] }}, reports: {{ endpoints: [\"http://{address}\"] }} }}\n\
+         consumers:\n- {{ name: big, api_keys: [0123456789abcdef-big], plan: gold }}\n\
+         - {{ name: small, api_keys: [0123456789abcdef-small], plan: bronze }}\n\
+         plans:\n  gold: {{ rate_limit: {{ limit: 10/h, burst: 10 }}, services: {{ reports: {{ rate_limit: 3/h }} }} }}\n  \
+         bronze: {{ rate_limit: 2/h }}\n\
+         policies: {{ api_key: {{}} }}\n\
+         routes:\n- {{ path: /reports, service: reports }}\n- {{ path: /free, service: site, policies: {{ plan: off }} }}\n\
+         - {{ path: /*, service: site }}\n"
+    ));
+    let pass = |key: &str, path: &str| {
+        let ask = |_: &i32| {
+            let head =
+                format!("GET {path} HTTP/1.1\r\nHost: gw.test\r\nX-Api-Key: 0123456789abcdef-{key}\r\n\r\n");
+            let answer = gateway.connect().ask(head);
+            assert!(matches!(answer.status(), 200 | 429), "{answer}");
+            answer.status() == 200
+        };
+        (0..15).filter(ask).count()
+    };
+    assert_eq!(pass("big", "/reports"), 3);
+    assert_eq!(pass("big", "/page"), 7, "what was refused for one service was not charged to the plan");
+    assert_eq!((pass("small", "/page"), pass("small", "/reports")), (2, 0));
+    assert_eq!((pass("big", "/free"), pass("small", "/free")), (15, 15));
+    let (_, page) = gateway.ask_admin("/limits?key=big&at=plan%20gold");
+    let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+    let gold = &page["limits"][0];
+    assert_eq!(
+        (&gold["policy"], &gold["at"], &gold["left"]),
+        (&json("plan"), &json("plan gold"), &0.into()),
+        "{page}"
+    );
+    assert_eq!(
+        (&gold["burst"], &gold["keys"], &gold["by"][0]),
+        (&10.into(), &1.into(), &json("consumer")),
+        "{page}"
+    );
+    assert_eq!(page["limits"].as_array().unwrap().len(), 1, "{page}");
+    let reset = |query: &str| {
+        let head =
+            format!("POST /limits/reset?{query} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+        Client::connect(gateway.admin()).ask(head).status()
+    };
+    assert_eq!((reset("key=nobody"), reset(""), reset("key=big")), (404, 404, 200));
+    assert_eq!((pass("big", "/reports"), pass("big", "/page"), pass("small", "/page")), (3, 7, 0));
+    assert!(gateway.metric("gateward_policy_answers_total{policy=\"plan\"}") >= 12.0 + 8.0 + 13.0 + 15.0);
     gateway.stop();
 }

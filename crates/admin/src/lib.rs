@@ -8,6 +8,7 @@ mod canaries;
 mod certificates;
 mod drain;
 mod issuers;
+mod limits;
 mod listen;
 mod pages;
 mod routes;

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use telemetry::Metrics;
 
 use crate::access::{self, Denied};
-use crate::{canaries, certificates, drain, issuers, routes, services};
+use crate::limits::Asked;
+use crate::{canaries, certificates, drain, issuers, limits, routes, services};
 
 /// What there is, and what it says.
 const PAGES: &[(&str, &str)] = &[
@@ -33,6 +34,8 @@ const PAGES: &[(&str, &str)] = &[
         "/canaries/ROUTE/ORDER",
         "POST: `pause`, `resume`, `promote`, `abort` or `restart` the canary of a route",
     ),
+    ("/limits", "the limits in use; with `?key=CONSUMER` how they stand for somebody"),
+    ("/limits/reset", "POST with `?key=CONSUMER`: forgets what somebody has used"),
     ("/issuers", "whose tokens are believed, which keys they have, and how fetching these goes"),
     ("/certificates", "the certificates of each listener, when they end, and how orders by ACME go"),
 ];
@@ -55,7 +58,8 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
             return reply;
         }
     }
-    let change = Change::parse(path);
+    let asked = Asked::parse(request.uri().query().unwrap_or_default());
+    let change = Change::parse(path, &asked);
     let wrong_method = |how: &'static str, allowed| {
         let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, how);
         reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
@@ -81,6 +85,7 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
         "/routes" => json_reply(&routes::page(view)),
         "/canaries" => json_reply(&canaries::page(view)),
         "/certificates" => json_reply(&certificates::page(view, SystemTime::now())),
+        "/limits" => json_reply(&limits::page(view, &asked)),
         "/issuers" => json_reply(&issuers::page(view)),
         "/services" => json_reply(&services::page(view)),
         _ => text(StatusCode::NOT_FOUND, &format!("There is no such page. There are:\n\n{}", index())),
@@ -91,11 +96,15 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
 enum Change<'p> {
     Drain(drain::Drain<'p>),
     Canary(&'p str, control::CanaryOrder),
+    Limits(&'p Asked),
 }
 
 impl<'p> Change<'p> {
     /// What a path asks for; `None` if it is a page.
-    fn parse(path: &'p str) -> Option<Change<'p>> {
+    fn parse(path: &'p str, asked: &'p Asked) -> Option<Change<'p>> {
+        if path == "/limits/reset" {
+            return Some(Change::Limits(asked));
+        }
         let canary = canaries::parse(path).map(|(route, order)| Change::Canary(route, order));
         drain::parse(path).map(Change::Drain).or(canary)
     }
@@ -103,6 +112,7 @@ impl<'p> Change<'p> {
     fn run(&self, view: &View) -> Result<Value, String> {
         match self {
             Change::Drain(drain) => drain::run(view, drain),
+            Change::Limits(asked) => limits::reset(view, asked),
             Change::Canary(route, order) => canaries::run(view, route, *order),
         }
     }

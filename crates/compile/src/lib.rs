@@ -15,6 +15,7 @@ mod identity;
 mod listeners;
 mod logins;
 mod outside;
+mod plans;
 mod policies;
 mod reachability;
 mod routes;
@@ -42,9 +43,15 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
     let listeners = listeners::compile(config, outside, diagnostics);
     let admin = admin::compile(config, diagnostics);
     let consumers = Arc::new(consumers::compile(config, outside.now, diagnostics));
-    let services = services::compile(config, outside, &consumers, diagnostics);
+    let mut services = services::compile(config, outside, &consumers, diagnostics);
     let mut compiling = Compiling::new(diagnostics, &consumers, &outside.providers);
-    let gateway = policies::Layer::compile(config.policies.as_ref(), &mut compiling);
+    let mut gateway = policies::Layer::compile(config.policies.as_ref(), &mut compiling);
+    if let Some((plans, source)) = plans::compile(config, &mut compiling) {
+        // What is switched off for all is not switched on by what a plan says about a service.
+        if gateway.add(plans.policy(None), source) {
+            services.add_plans(&plans, source);
+        }
+    }
     let compiled =
         routes::compile(config, &services, &gateway, (&consumers, &outside.providers), diagnostics);
     identity::check(config, &compiled.routes, diagnostics);

@@ -38,6 +38,12 @@ impl Layer {
         Layer { kinds }
     }
 
+    /// Adds a policy that holds by itself, unless it is switched off here; whether it holds now.
+    pub(crate) fn add(&mut self, policy: Policy, source: Span) -> bool {
+        let kind = policy.kind().name.to_owned();
+        self.kinds.entry(kind).or_insert_with(|| Some(link(policy, source))).is_some()
+    }
+
     /// The chain of a route: its own policies, those of the service, those of the gateway.
     pub(crate) fn chain(layers: &[&Layer]) -> Chain {
         let links = KINDS.iter().filter_map(|kind| {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use balance::Ejection;
 use config::{Config, RetryCondition, Service as Raw};
-use diagnostics::{Code, Diagnostic, Diagnostics};
+use diagnostics::{Code, Diagnostic, Diagnostics, Span};
 use message::Method;
-use policy::{Compiling, Consumers};
+use policy::{Compiling, Consumers, Plans};
 use snapshot::{
     Concurrency, Endpoint, EndpointHost, Hedge, Limit, Protocol, ProxyProtocol, RequestKey, Retries, RetryOn,
     Service, ServiceIndex, ServiceTimeouts, Source, SourceKind, Sticky,
@@ -47,6 +47,18 @@ impl Services {
 
     pub(crate) fn into_compiled(self) -> Vec<Service> {
         self.compiled
+    }
+}
+
+impl Services {
+    /// Where a plan says something about a service, it holds there in another way.
+    pub(crate) fn add_plans(&mut self, plans: &Arc<Plans>, source: Span) {
+        for name in plans.services() {
+            let layer = self.by_name.get(name).and_then(|index| self.layers.get_mut(index.0));
+            if let Some(layer) = layer {
+                layer.add(plans.policy(Some(name)), source);
+            }
+        }
     }
 }
 

@@ -145,6 +145,40 @@ fn nobody_is_a_consumer_by_having_nothing() {
 }
 
 #[test]
+fn plans_are_found_and_hold_by_themselves() {
+    let text = |consumers: &str, plans: &str, policies: &str| {
+        format!(
+            "listen: 127.0.0.1:0\nservices: {{ s: {{ endpoints: [http://127.0.0.1:1] }}, t: {{ endpoints: [http://127.0.0.1:2] }} }}\n\
+             consumers: [{{ name: a, api_keys: [0123456789abcdef], plan: {consumers} }}]\nplans: {{ {plans} }}\n\
+             policies: {{ api_key: {{}}{policies} }}\nroutes:\n- {{ path: /s, service: s }}\n- {{ path: /t, service: t }}\n\
+             - {{ path: /o, service: s, policies: {{ plan: off }} }}\n"
+        )
+    };
+    let kinds = |text: &str| -> Vec<bool> {
+        let snapshot = snapshot(text);
+        let has = |kind: &str, chain: &policy::Chain| {
+            chain.links().iter().any(|link| link.policy.kind().name == kind)
+        };
+        snapshot.routes.iter().map(|route| has("plan", route.action.chain(0).unwrap())).collect()
+    };
+    let one = "p: { rate_limit: 1/s, services: { t: { rate_limit: 1/min } } }";
+    assert_eq!(kinds(&text("p", one, "")), [true, true, false]);
+    assert_eq!(kinds(&text("p", one, ", plan: off")), [false, false, false]);
+    finds(&text("q", one, ""), &["error unknown-plan 3:60", "warning unused-setting 4:10"]);
+    finds(&text("p", "p: {}", ""), &["warning unused-setting 4:10"]);
+    finds(
+        &text("p", "p: { rate_limit: 1/s, services: { u: { rate_limit: 1/s } } }", ""),
+        &["error unknown-service 4:44"],
+    );
+    finds(
+        &text("p", "p: { rate_limit: { limit: 1/s, cost: { response_header: x-cost } } }", ""),
+        &["error invalid-value 4:27"],
+    );
+    finds(&text("p", "p: { rate_limit: many }", ""), &["error invalid-value 4:27"]);
+    finds(&text("p", one, ", plan: {}"), &["error invalid-value 5:32"]);
+}
+
+#[test]
 fn all_mistakes_are_said_at_once_and_none_that_only_follows() {
     // The service `s` is there, but broken: that the route names it is no second mistake.
     finds(

@@ -21,9 +21,8 @@ section! {
         hmac: Option<OneOrMany<Signer>>,
         /// Its certificates.
         mtls: Option<OneOrMany<CertificateOf>>,
-    }
-    not_built {
-        "plan" => "what a consumer may use",
+        /// What it may use: the name of one of `plans`. Without it nothing limits it but the policies.
+        plan: Option<Spanned<String>>,
     }
     check check_consumer
 }

@@ -22,6 +22,7 @@ mod load;
 mod merge;
 mod model;
 mod overload;
+mod plans;
 mod policies;
 mod request_key;
 mod route;
@@ -43,6 +44,7 @@ pub use listen::{HttpVersion, Listen, ListenLimits, ListenTimeouts, RedirectHttp
 pub use load::{Loaded, load, load_text};
 pub use model::{Config, Dns, Listeners, Shutdown, Workers};
 pub use overload::{CircuitBreaker, Concurrency, ConcurrencyLimit, Importance, Overload};
+pub use plans::{Plan, PlanOfService};
 pub use policies::{Policies, PolicySetting, PolicyShapes};
 pub use request_key::RequestKey;
 pub use route::{Condition, MirrorTo, Redirect, Respond, Route, Share};

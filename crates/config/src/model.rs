@@ -13,6 +13,7 @@ use crate::admin::AdminSetting;
 use crate::consumers::Consumer;
 use crate::listen::Listen;
 use crate::overload::Overload;
+use crate::plans::Plan;
 use crate::policies::Policies;
 use crate::route::Route;
 use crate::service::Service;
@@ -39,6 +40,8 @@ section! {
         services: Map<Service> = "{}",
         /// Who is calling: names, and how each is recognised.
         consumers: Vec<Consumer> = "[]",
+        /// What a consumer may use, by the name of the plan.
+        plans: Map<Plan> = "{}",
         /// Policies that hold for every route. A service or a route may set a kind again, or switch it `off`.
         policies: Option<Policies>,
         /// What matches a request, and what is done with it.
@@ -56,7 +59,6 @@ section! {
         include: Vec<String> = "[]",
     }
     not_built {
-        "plans" => "what a consumer may use",
         "state" => "state that several gateways share",
         "tests" => "tests of the configuration",
     }

@@ -170,6 +170,8 @@ codes! {
         "The name is looked for under `consumers`. Consumers are matched by their exact names.";
     DuplicateCredential = "GW0412", "duplicate-credential", "Two consumers have the same credential.",
         "Whoever shows it could be either of them. Give each consumer its own.";
+    UnknownPlan = "GW0413", "unknown-plan", "A plan is named that does not exist.",
+        "The name is looked for under `plans`. Plans are matched by their exact names.";
 
     // ── GW05xx: most likely not meant ──
     UnusedService = "GW0501", "unused-service", "No route leads to a service.",

@@ -30,6 +30,12 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    pub(crate) fn burst(&self) -> u32 {
+        self.burst
+    }
+}
+
 impl Method for Bucket {
     type State = Due;
 

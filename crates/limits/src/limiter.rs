@@ -68,6 +68,14 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// How much can be spent at once by whoever has spent nothing.
+    pub fn full(&self) -> u32 {
+        match self {
+            Limit::Bucket(bucket) => bucket.burst(),
+            Limit::Window(window) => window.limit(),
+        }
+    }
+
     /// An empty table for limits that count like this, for at most so many keys.
     pub fn table(&self, keys: usize) -> Limiter {
         let counts = match self {

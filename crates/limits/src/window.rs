@@ -57,6 +57,10 @@ impl Window {
         Window { limit: rate.limit(), part: rate.period().div_ceil(PARTS) }
     }
 
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// How long until `room` requests fit, in nanoseconds; `u64::MAX` if they never do.
     fn until(&self, counts: &Counts, room: u32, now: u64) -> u64 {
         let mut counts = *counts;

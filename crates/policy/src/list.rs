@@ -157,6 +157,7 @@ policies! {
         csrf: Csrf,
         size_limit: SizeLimit,
         rate_limit: RateLimit,
+        plan: Plan,
         auth: Auth,
         authorize: Authorize,
         forward_auth: ForwardAuth,

@@ -56,6 +56,7 @@ fn a_small_file_has_all_defaults() {
         "shutdown": { "drain": "30s", "delay": "0s" },
         "trusted_proxies": [],
         "consumers": [],
+        "plans": {},
         "services": { "a": {
             "endpoints": [{ "url": "http://a", "weight": 1 }],
             "protocol": "http1",

@@ -28,7 +28,7 @@ pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
     let rules: Vec<Rule> =
         raw.rules.iter().enumerate().filter_map(|(at, rule)| prepare(rule, at, cx)).collect();
     let epoch = cx.providers.epoch();
-    (cx.diagnostics.errors() == before).then(|| Ready { rules: rules.into(), epoch })
+    (cx.diagnostics.errors() == before).then(|| Ready { rules: rules.into(), epoch, place: cx.place.clone() })
 }
 
 fn prepare(raw: &Written, at: usize, cx: &mut Compiling<'_>) -> Option<Rule> {

@@ -7,9 +7,11 @@ mod subject;
 #[cfg(test)]
 mod tests;
 mod told;
+mod view;
 
 pub use compile::compile;
 pub use config::Raw;
 pub(crate) use run::Owed;
 pub use run::{DRY_RUN, Ready};
 pub(crate) use told::Level;
+pub use view::LimitView;

@@ -37,7 +37,14 @@ pub struct Ready {
     pub(crate) rules: Box<[Rule]>,
     /// From when on times are counted.
     pub(crate) epoch: Instant,
+    /// Where it is written; empty for the gateway.
+    pub(crate) place: String,
 }
+
+/// What a request was charged to: a bit for each limit.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub(crate) struct Charged(u8);
 
 /// A request whose cost is said by the answer.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +61,20 @@ impl Ready {
     /// That is what it is for.
     pub const CAN_REFUSE: bool = true;
 
-    /// Lets the request pass if there is room in all limits, and charges it to all of them or to none.
+    /// Lets the request pass if there is room in all limits.
     pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
         if cx.state.is_explained() {
             return Flow::Continue;
         }
-        let now = u64::try_from(cx.at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX);
+        match self.charge(KIND, cx) {
+            Ok(_) => Flow::Continue,
+            Err(reply) => Flow::Reply(reply),
+        }
+    }
+
+    /// Charges the request to all limits, or to none: then with the answer of a policy of this kind.
+    pub(crate) fn charge(&self, kind: &'static str, cx: &mut RequestCx<'_>) -> Result<Charged, Reply> {
+        let now = self.now(cx);
         // Bit by bit, by the position among all limits: those that were charged.
         let (mut charged, mut position) = (0_u8, 0_u32);
         for (rule_at, rule) in self.rules.iter().enumerate() {
@@ -68,13 +83,13 @@ impl Ready {
                 let key = rule.key(counted, cx);
                 let judged = counted.used.take(&counted.limit, key, cost, now);
                 if !judged.allowed && !rule.dry_run {
-                    self.give_back(charged, cx, now);
-                    return refuse(rule, counted, judged, cx);
+                    self.give_back(Charged(charged), cx);
+                    return Err(refuse(kind, rule, counted, judged, cx));
                 }
                 if judged.allowed {
                     charged |= 1_u8.checked_shl(position).unwrap_or(0);
                 } else {
-                    cx.state.stopped_by.get_or_insert((KIND, DRY_RUN));
+                    cx.state.stopped_by.get_or_insert((kind, DRY_RUN));
                 }
                 position += 1;
                 if rule.headers && !rule.dry_run {
@@ -86,11 +101,26 @@ impl Ready {
                 }
             }
         }
-        Flow::Continue
+        Ok(Charged(charged))
+    }
+
+    /// Whether some cost is said by the answers of services.
+    pub fn is_told_costs(&self) -> bool {
+        self.rules.iter().any(|rule| rule.cost.is_err())
+    }
+
+    /// In nanoseconds.
+    fn now(&self, cx: &RequestCx<'_>) -> u64 {
+        self.nanoseconds(cx.at)
+    }
+
+    pub(super) fn nanoseconds(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Takes back what was charged before another limit has refused.
-    fn give_back(&self, charged: u8, cx: &mut RequestCx<'_>, now: u64) {
+    pub(crate) fn give_back(&self, Charged(charged): Charged, cx: &mut RequestCx<'_>) {
+        let now = self.now(cx);
         cx.state.owed.clear();
         let all = self.rules.iter().flat_map(|rule| rule.counted.iter().map(move |counted| (rule, counted)));
         for (rule, counted) in (0..8).zip(all).filter(|(bit, _)| charged >> bit & 1 == 1).map(|(_, of)| of) {
@@ -142,12 +172,18 @@ impl Counted {
     }
 }
 
-fn refuse(rule: &Rule, counted: &Counted, judged: Judged, cx: &mut RequestCx<'_>) -> Flow {
-    cx.state.stopped_by = Some((KIND, "limited"));
+fn refuse(
+    kind: &'static str,
+    rule: &Rule,
+    counted: &Counted,
+    judged: Judged,
+    cx: &mut RequestCx<'_>,
+) -> Reply {
+    cx.state.stopped_by = Some((kind, "limited"));
     cx.state.limit = rule.headers.then(|| counted.level(judged));
     let detail = "Too many requests. Wait for as long as Retry-After says, in seconds.";
     let reply = Reply::problem(429, "rate-limited", detail, "client", true, cx.request_id());
     // Whatever can never fit is not worth trying again soon.
     let seconds = judged.retry.clamp(1, 366 * 86_400);
-    Flow::Reply(reply.header("retry-after", seconds.to_string()).header("cache-control", "no-store"))
+    reply.header("retry-after", seconds.to_string()).header("cache-control", "no-store")
 }

@@ -4,6 +4,7 @@
 //! who leave a header out would let one of them starve the others, and none would be no limit. What goes in is told apart
 //! by kind and length, so that no header can look like a consumer. Entry point: [`Subject::write`].
 
+use std::fmt;
 use std::hash::Hasher;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -78,6 +79,43 @@ impl Subject {
         if !written {
             put_address(out, cx.client);
         }
+    }
+}
+
+impl Subject {
+    /// The same as for a request that has this value.
+    pub(crate) fn write_value(&self, value: &str, out: &mut dyn Hasher) {
+        let kind = match self {
+            Subject::Consumer => Kind::Name,
+            Subject::ClientIp => Kind::Address,
+            Subject::Route => Kind::Route,
+            Subject::Header(_) => Kind::Header,
+            Subject::Query(_) => Kind::Query,
+            Subject::Cookie(_) => Kind::Cookie,
+            Subject::Claim(_) => Kind::Claim,
+            Subject::Expression(_) => Kind::Expression,
+        };
+        // Whoever has no such value is known by an address.
+        match value.parse::<IpAddr>() {
+            Ok(address) => put_address(out, address),
+            Err(_) => _ = put(out, kind, Some(value.as_bytes())),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = match self {
+            Subject::Consumer => return out.write_str("consumer"),
+            Subject::ClientIp => return out.write_str("client_ip"),
+            Subject::Route => return out.write_str("route"),
+            Subject::Claim(path) => return write!(out, "claim:{path}"),
+            Subject::Expression(_) => return out.write_str("cel"),
+            Subject::Header(name) => ("header", name),
+            Subject::Query(name) => ("query", name),
+            Subject::Cookie(name) => ("cookie", name),
+        };
+        write!(out, "{kind}:{}", String::from_utf8_lossy(name))
     }
 }
 

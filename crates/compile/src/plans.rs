@@ -1,0 +1,97 @@
+//! Plans, and who has which.
+
+use std::sync::Arc;
+
+use config::{Config, PlanOfService};
+use diagnostics::{Code, Diagnostic, Span, Spanned};
+use document::Node;
+use policy::{Compiling, NewPlan, Plans, Policy};
+
+/// The plans, and where they are written; `None` where there are none.
+pub(crate) fn compile(config: &Config, cx: &mut Compiling<'_>) -> Option<(Arc<Plans>, Span)> {
+    let mut list = Vec::new();
+    for (name, raw) in config.plans.iter() {
+        let limits = |node: &Node, what: &str, cx: &mut Compiling<'_>| {
+            cx.place = format!("plan {}{what}", name.value);
+            policy::compile("rate_limit", node, cx)
+        };
+        let everywhere = raw.rate_limit.as_ref().and_then(|node| limits(node, "", cx));
+        check_costs(everywhere.as_ref(), raw.rate_limit.as_ref(), cx);
+        let mut services = Vec::new();
+        for (service, raw) in raw.services.iter() {
+            check_service(config, service, raw, cx);
+            let Some(node) = &raw.rate_limit else { continue };
+            let Some(policy) = limits(node, &format!(" service {}", service.value), cx) else { continue };
+            check_costs(Some(&policy), Some(node), cx);
+            services.push((service.as_str().into(), policy));
+        }
+        if raw.rate_limit.is_none() && raw.services.is_empty() {
+            cx.diagnostics.push(
+                Diagnostic::warning(
+                    Code::UnusedSetting,
+                    name.span,
+                    format!("the plan `{}` limits nothing", name.value),
+                )
+                .help("write what it allows: `rate_limit: 60/min`"),
+            );
+        }
+        list.push(NewPlan { everywhere, services });
+    }
+    let of = config.consumers.iter().map(|consumer| {
+        let name = consumer.plan.as_ref()?;
+        let found = config.plans.iter().position(|(plan, _)| plan.value == name.value);
+        if found.is_none() {
+            let known = config.plans.iter().map(|(plan, _)| plan.value.as_str());
+            cx.diagnostics.push(
+                Diagnostic::error(Code::UnknownPlan, name.span, format!("there is no plan `{}`", name.value))
+                    .help("name one of `plans`")
+                    .did_you_mean(&name.value, known),
+            );
+        }
+        found.and_then(|at| u32::try_from(at).ok())
+    });
+    let of: Vec<Option<u32>> = of.collect();
+    for (at, (name, _)) in (0..).zip(config.plans.iter()) {
+        if !of.contains(&Some(at)) {
+            let message = format!("no consumer has the plan `{}`", name.value);
+            cx.diagnostics.push(
+                Diagnostic::warning(Code::UnusedSetting, name.span, message)
+                    .help("give it to one: `consumers: [{ name: …, plan: … }]`, or remove it"),
+            );
+        }
+    }
+    let (first, _) = config.plans.iter().next()?;
+    Some((Plans::new(list, of), first.span))
+}
+
+fn check_service(config: &Config, name: &Spanned<String>, raw: &PlanOfService, cx: &mut Compiling<'_>) {
+    if config.services.get(&name.value).is_none() {
+        let known = config.services.iter().map(|(known, _)| known.value.as_str());
+        cx.diagnostics.push(
+            Diagnostic::error(
+                Code::UnknownService,
+                name.span,
+                format!("there is no service `{}`", name.value),
+            )
+            .help("name one of `services`")
+            .did_you_mean(&name.value, known),
+        );
+    }
+    if raw.rate_limit.is_none() {
+        cx.diagnostics.push(
+            Diagnostic::warning(Code::UnusedSetting, name.span, "the plan says nothing about this service")
+                .help("write `rate_limit: 5/min`, or remove it"),
+        );
+    }
+}
+
+/// What a service says afterwards is charged by the policy of a route, and not by a plan.
+fn check_costs(policy: Option<&Policy>, node: Option<&Node>, cx: &mut Compiling<'_>) {
+    let (Some(Policy::RateLimit(limits)), Some(node)) = (policy, node) else { return };
+    if limits.is_told_costs() {
+        cx.diagnostics.push(
+            Diagnostic::error(Code::InvalidValue, node.span, "in a plan the cost of a request is a number")
+                .help("use the policy `rate_limit` for costs that a service says"),
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! Lets a consumer use what its plan allows.
+
+use std::sync::Arc;
+
+use super::plans::Plans;
+use crate::{Flow, RequestCx, ResponseCx, Stage};
+
+const KIND: &str = "plan";
+
+/// Ready to run.
+#[derive(Debug)]
+pub struct Ready {
+    pub(crate) plans: Arc<Plans>,
+    /// The service that requests go to, where a plan says something about it.
+    pub(crate) service: Option<Box<str>>,
+}
+
+impl Ready {
+    /// When it is known who is calling and that they may.
+    pub const STAGE: Stage = Stage::Limit;
+    /// That is what it is for.
+    pub const CAN_REFUSE: bool = true;
+
+    /// The limits of all plans, which it shares with the others of its kind.
+    pub fn plans(&self) -> &Arc<Plans> {
+        &self.plans
+    }
+
+    /// Charges the plan of the consumer who is calling. Whoever is none, or has no plan, is not concerned.
+    pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
+        let Some(plan) = cx.state.caller().consumer().and_then(|consumer| self.plans.of(consumer)) else {
+            return Flow::Continue;
+        };
+        if cx.state.is_explained() {
+            return Flow::Continue;
+        }
+        let of_service = plan.of_service(self.service.as_deref());
+        let mut charged = None;
+        if let Some(limits) = &plan.everywhere {
+            match limits.charge(KIND, cx) {
+                Ok(what) => charged = Some((limits, what)),
+                Err(reply) => return Flow::Reply(reply),
+            }
+        }
+        match of_service.map(|limits| limits.charge(KIND, cx)) {
+            None | Some(Ok(_)) => Flow::Continue,
+            Some(Err(reply)) => {
+                // To both or to none.
+                if let Some((limits, what)) = charged {
+                    limits.give_back(what, cx);
+                }
+                Flow::Reply(reply)
+            }
+        }
+    }
+
+    /// Tells the client how its limit stands.
+    pub fn on_response(&self, cx: &mut ResponseCx<'_>) {
+        if let Some(level) = &cx.state.limit {
+            level.tell(cx.headers);
+        }
+    }
+}
