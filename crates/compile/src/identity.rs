@@ -1,9 +1,10 @@
 //! Whether what routes demand of callers fits together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use config::Config;
 use diagnostics::{Code, Diagnostic, Diagnostics, Span};
+use policy::authorize::Never;
 use policy::{Chain, Policy, Reserved};
 use snapshot::Route;
 
@@ -28,6 +29,71 @@ pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnos
                     diagnostics.push(diagnostic);
                 }
             }
+        }
+    }
+    look_at_conditions(routes, diagnostics);
+}
+
+/// What the routes on which an `authorize` holds say of its conditions.
+#[derive(Default)]
+struct Judged<'r> {
+    /// On how many chains it holds.
+    chains: usize,
+    /// Conditions that hold for nobody, and on how many chains.
+    never: BTreeMap<Span, (Option<Never>, usize)>,
+    /// Routes that nobody gets through to, with the conditions because of which.
+    closed: Vec<(&'r Route, Vec<Never>)>,
+}
+
+/// Warns of conditions that hold for nobody: on no route at all, or on one that nobody gets through to because of that.
+/// One of several alternatives may well hold elsewhere only.
+fn look_at_conditions(routes: &[Route], diagnostics: &mut Diagnostics) {
+    let mut all: BTreeMap<Span, Judged<'_>> = BTreeMap::new();
+    for route in routes {
+        for chain in chains(route).filter(|chain| !chain.authenticators().is_empty()) {
+            for link in chain.links() {
+                let Policy::Authorize(authorize) = &*link.policy else { continue };
+                let judged = all.entry(link.source).or_default();
+                judged.chains += 1;
+                let (never, is_closed) = authorize.never(chain, &route.consumers);
+                for one in &never {
+                    let (first, times) = judged.never.entry(one.place).or_default();
+                    first.get_or_insert_with(|| one.clone());
+                    *times += 1;
+                }
+                if is_closed {
+                    judged.closed.push((route, never));
+                }
+            }
+        }
+    }
+    for (source, Judged { chains, never, closed }) in all {
+        let is_dead = |one: &Never| never.get(&one.place).is_some_and(|(_, times)| *times == chains);
+        for one in never.values().filter_map(|(one, _)| one.as_ref()).filter(|one| is_dead(one)) {
+            diagnostics.push(
+                Diagnostic::warning(
+                    Code::UnusedSetting,
+                    one.place,
+                    format!("`{}` holds for nobody: {}", one.condition, one.why),
+                )
+                .help("correct it, or add what tells it: tokens (`jwt`, `introspection`, `oidc`) have scopes, claims and groups, consumers have `groups`"),
+            );
+        }
+        let here =
+            closed.iter().find_map(|(route, never)| Some((route, never.iter().find(|one| !is_dead(one))?)));
+        if let Some((route, one)) = here {
+            diagnostics.push(
+                Diagnostic::warning(
+                    Code::UnusedSetting,
+                    source,
+                    format!(
+                        "nobody gets through to the route `{}`: `{}` holds for nobody there, because {}",
+                        route.name, one.condition, one.why
+                    ),
+                )
+                .related(route.source, "this route")
+                .help("set another `authorize` on that route, or a policy that tells what it asks for"),
+            );
         }
     }
 }

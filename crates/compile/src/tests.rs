@@ -414,3 +414,57 @@ fn the_admin_listener_leaves_its_default_address_to_a_listener() {
     assert_eq!(admin("0.0.0.0:9901", "admin: 127.0.0.1:9902\n"), Some("127.0.0.1:9902".to_owned()));
     assert_eq!(admin("127.0.0.1:0", "admin: off\n"), None);
 }
+
+#[test]
+fn conditions_that_hold_for_nobody_are_told() {
+    let head = "listen: 127.0.0.1:0\nservices: { s: { endpoints: [http://127.0.0.1:1] } }\n\
+        consumers: [{ name: keyed, groups: [apps], api_keys: [0123456789abcdef-key] }, { name: tok, groups: [people], jwt: { subject: \"1\" } }]\n";
+    let jwt = "jwt: { audience: a, keys: { secret: 0123456789abcdef0123456789abcdef } }";
+    for (routes, wanted, said) in [
+        (
+            "routes: [{ path: /, service: s, policies: { api_key: {}, authorize: { any: [{ group: apps }, { scope: x }] } } }]",
+            &["warning unused-setting 4:94"][..],
+            "`scope x` holds for nobody: `api_key` tells no scopes",
+        ),
+        (
+            "routes: [{ path: /, service: s, policies: { api_key: {}, authorize: { all: { claim: x, value: y } } } }]",
+            &["warning unused-setting 4:76"],
+            "`claim x y` holds for nobody: `api_key` tells no claims",
+        ),
+        (
+            "routes: [{ path: /, service: s, policies: { api_key: {}, authorize: { any: { group: aps } } } }]",
+            &["warning unused-setting 4:76"],
+            "`group aps` holds for nobody: no consumer is in it",
+        ),
+        (
+            "routes: [{ path: /, service: s, policies: { api_key: {}, authorize: { any: [{ group: people }, { consumer: tok }] } } }]",
+            &["warning unused-setting 4:77", "warning unused-setting 4:96"],
+            "`consumer tok` holds for nobody: it has no credential for `api_key`",
+        ),
+        // It holds elsewhere, and somebody gets through here all the same.
+        (
+            "policies: { api_key: {}, JWT, authorize: { any: [{ group: apps }, { scope: x }] } }\n\
+             routes: [{ path: /a, service: s }, { path: /b, service: s, policies: { jwt: off } }]",
+            &[],
+            "",
+        ),
+        // It holds elsewhere, and nobody gets through here.
+        (
+            "policies: { api_key: {}, JWT, authorize: { all: [{ scope: x }] } }\n\
+             routes: [{ path: /a, service: s }, { path: /b, service: s, policies: { jwt: off } }]",
+            &["warning unused-setting 4:100"],
+            "nobody gets through to the route `/b`: `scope x` holds for nobody there, because `api_key` tells no scopes",
+        ),
+        (
+            "policies: { JWT }\n\
+             routes: [{ path: /, service: s, policies: { authorize: { any: [{ scope: x }, { claim: y }, { group: z }] } } }]",
+            &[],
+            "",
+        ),
+    ] {
+        let text = format!("{head}{}", routes.replace("JWT", jwt));
+        let compiled = compile_text(&text);
+        assert_eq!(compiled.found, wanted, "{text}\n{}", compiled.rendered);
+        assert!(compiled.rendered.contains(said), "{}", compiled.rendered);
+    }
+}

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use message::{Encryption, Fault, ForwardingInfo, Reply, RequestHead, ResponseHead};
-use policy::{Caller, Chain, Halt, Refusal, Verified};
+use policy::{Chain, Halt, Refusal, RequestCx, Saw, Verified};
 use router::{Candidate, RouteIndex};
 use snapshot::{Action, Listener, Route, Service, Snapshot};
 use wire::{HeadLimits, HeadScan, Kind};
@@ -177,6 +177,19 @@ pub struct Answer {
     pub generated: Option<String>,
 }
 
+impl Answer {
+    /// Whether it is what the request was to get: that of a route, of the gateway about itself, or of a policy that has
+    /// done what was asked, such as a preflight.
+    pub fn is_meant(&self) -> bool {
+        self.fault.is_none()
+            && match self.by {
+                Decider::Route | Decider::Gateway | Decider::Listener => true,
+                Decider::Policy(_) => (200..300).contains(&self.status),
+                Decider::Reading | Decider::Normalizing | Decider::Routing | Decider::Preparing => false,
+            }
+    }
+}
+
 /// Who decides that the gateway answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decider {
@@ -317,20 +330,33 @@ fn way<'s>(
     let mut steps: Vec<Step<'s>> = chain.links().iter().map(Step::new).collect();
     let mut limit = request.state.body_limit;
     request.state.explain();
-    if let Some(index) = question.supposed {
-        request.state.suppose(Caller::Consumer(index, "supposed"));
+    if let Some(consumer) = question.supposed {
+        request.state.suppose(consumer);
     }
     let mut verified = Verified::default();
-    let local = Local { rng: &mut rng, verified: &mut verified, now: question.now, answer: None };
     let mut last = None;
-    let next = decide::permit(&mut request, info, route, chain, local, |at, saw, cx| {
+    let mut watch = |at: usize, saw: Saw<'_>, cx: &RequestCx<'_>| {
         trail.note(Some(Cause::Policy(at)), &cx.head.headers);
         let Some(step) = steps.get_mut(at) else { return };
         step.see(saw, cx);
-        step.body_limit = cx.state.body_limit.filter(|now| limit != Some(*now));
+        step.body_limit = cx.state.body_limit.filter(|now| limit != Some(*now)).or(step.body_limit);
         limit = cx.state.body_limit;
         last = Some(at);
-    });
+    };
+    let mut answer = None;
+    let next = loop {
+        let local =
+            Local { rng: &mut rng, verified: &mut verified, now: question.now, answer: answer.take() };
+        let next = decide::permit(&mut request, info, route, chain, local, &mut watch);
+        answer = at_hand(&next);
+        if answer.is_none() {
+            break next;
+        }
+    };
+    let stopper = stopper(&request, chain).or(last);
+    if let Some(step) = stopper.and_then(|at| steps.get_mut(at)) {
+        step.give_reason(&request.state);
+    }
     steps.iter_mut().enumerate().for_each(|(at, step)| step.changes = trail.changes_by(Cause::Policy(at)));
     let end = match (next, service) {
         (Ok(Onward::Forward(_)), Some(service)) => End::Forward(upstream(&request, service, trail)),
@@ -341,7 +367,7 @@ fn way<'s>(
         (Ok(Onward::Reply(reply)), _) => End::Answer(compose(&request, chain, &reply, Decider::Route)),
         (Err(Halt::Ask(..)), _) => End::Unknown,
         (Err(Halt::Refused(refusal)), _) => {
-            let stopper = last.filter(|at| {
+            let stopper = stopper.filter(|at| {
                 let said = steps.get(*at).and_then(|step| step.said);
                 !matches!(said, None | Some(Said::Continue | Said::Known))
             });
@@ -351,6 +377,19 @@ fn way<'s>(
     };
     let is_unverified = request.state.is_unverified;
     Some(Way { service, share: share(route, number), steps, end, is_unverified })
+}
+
+/// The answer to what a policy has asked, where nobody has to be asked for it: whether a password is that of a hash.
+fn at_hand(next: &Result<Onward<'_>, Halt>) -> Option<policy::Answer> {
+    let Err(Halt::Ask(_, asked)) = next else { return None };
+    let policy::Question::Password { password, hash } = &**asked else { return None };
+    Some(policy::Answer::Password(policy::verify_password(password, hash)))
+}
+
+/// The place of the policy that has answered, as the access log names it.
+fn stopper(request: &Request, chain: &Chain) -> Option<usize> {
+    let (kind, _) = request.state.stopped_by?;
+    chain.links().iter().position(|link| link.policy.kind().name == kind)
 }
 
 fn share(route: &Route, number: usize) -> (u32, u64) {

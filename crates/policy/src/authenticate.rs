@@ -10,7 +10,8 @@ use std::rc::Rc;
 use message::{Fault, Reply};
 
 use crate::chain::{Halt, Link, Refusal, Saw};
-use crate::{Caller, Consumers, Identity, RequestCx, Verdict};
+use crate::supposed::suppose;
+use crate::{Caller, Consumers, Identity, Policy, RequestCx, Verdict};
 
 /// The realm that challenges name.
 pub(crate) const REALM: &str = "gateward";
@@ -64,8 +65,6 @@ pub(crate) struct Found {
     refused: Option<(&'static str, Refused)>,
     /// The policy that could not tell, and why.
     fault: Option<(&'static str, Fault)>,
-    /// The first policy that was shown nothing.
-    missing: Option<usize>,
 }
 
 /// Where in a chain it is settled who is calling, and how.
@@ -96,21 +95,18 @@ impl Gate {
         cx: &mut RequestCx<'_>,
         watch: &mut impl FnMut(usize, Saw<'_>, &RequestCx<'_>),
     ) -> Result<(), Halt> {
-        if let Some(caller) = cx.state.progress.supposed.take() {
-            self.settle(links, &[], caller, cx);
-            watch(at, Saw::Settled, cx);
-            return Ok(());
-        }
-        if at == self.from && cx.head.headers.values(b"authorization").nth(1).is_some() {
+        let supposed = cx.state.progress.supposed;
+        if supposed.is_none() && at == self.from && cx.head.headers.values(b"authorization").nth(1).is_some()
+        {
             // Services could go by another one of them (RFC 9110 §11.6.2: there is one).
             let refused = Refused::new("malformed", "The request has several Authorization fields.");
-            let kind = links.get(at).map_or("auth", |link| link.policy.kind().name);
-            cx.state.stopped_by = Some((kind, refused.reason));
-            let reply = refusal(self.asked(links), Some((kind, &refused)), cx);
-            return Err(Halt::Refused(Refusal::Reply(reply)));
+            return Err(self.refuse(links, at, refused, cx, watch));
         }
         while let Some(link) = links.get(at).filter(|_| at < self.to) {
-            let verdict = link.policy.authenticate(cx);
+            let verdict = match supposed {
+                None => link.policy.authenticate(cx),
+                Some(consumer) => suppose(&link.policy, consumer, cx),
+            };
             // What it did not need is nobody else's.
             cx.answer = None;
             if let (Verdict::Known(caller), false) = (&verdict, self.all) {
@@ -121,12 +117,9 @@ impl Gate {
             watch(at, Saw::Verdict(&verdict), cx);
             match verdict {
                 Verdict::Known(caller) => cx.state.progress.found.callers.push((at, caller)),
-                Verdict::Missing => {
-                    cx.state.progress.found.missing.get_or_insert(at);
-                    if self.all && !self.anonymous {
-                        break;
-                    }
-                }
+                // Who supposes something is told all that is missing.
+                Verdict::Missing if self.all && !self.anonymous && supposed.is_none() => break,
+                Verdict::Missing => {}
                 Verdict::Refused(refused) => {
                     cx.state.progress.found.refused.get_or_insert((link.policy.kind().name, refused));
                     if self.all {
@@ -151,13 +144,19 @@ impl Gate {
             at += 1;
         }
         let found = std::mem::take(&mut cx.state.progress.found);
-        self.conclude(links, found, cx)?;
+        self.conclude(links, found, cx, watch)?;
         watch(self.to.saturating_sub(1), Saw::Settled, cx);
         Ok(())
     }
 
     /// What follows when all were asked.
-    fn conclude(&self, links: &[Link], found: Found, cx: &mut RequestCx<'_>) -> Result<(), Halt> {
+    fn conclude(
+        &self,
+        links: &[Link],
+        found: Found,
+        cx: &mut RequestCx<'_>,
+        watch: &mut impl FnMut(usize, Saw<'_>, &RequestCx<'_>),
+    ) -> Result<(), Halt> {
         if let Some((kind, refused)) = found.refused {
             cx.state.stopped_by = Some((kind, refused.reason));
             let reply = refusal(self.asked(links), Some((kind, &refused)), cx);
@@ -177,9 +176,8 @@ impl Gate {
                 None => {
                     let refused =
                         Refused::new("different_callers", "The credentials belong to different callers.");
-                    cx.state.stopped_by = Some(("auth", refused.reason));
-                    let reply = refusal(self.asked(links), Some(("auth", &refused)), cx);
-                    Err(Halt::Refused(Refusal::Reply(reply)))
+                    let auth = links.iter().position(|link| matches!(&*link.policy, Policy::Auth(_)));
+                    Err(self.refuse(links, auth.unwrap_or(self.from), refused, cx, watch))
                 }
             };
         }
@@ -189,16 +187,19 @@ impl Gate {
         }
         // Where all are needed, it is the one that was shown nothing who has to say what is missing: a login would not
         // bring an API key.
-        let lacking = found.missing.filter(|_| self.all);
-        let kind = links.get(lacking.unwrap_or(self.from)).map_or("auth", |link| link.policy.kind().name);
+        let has_said = |at: &usize| found.callers.iter().any(|(by, _)| by == at);
+        let lacking = (self.from..self.to).find(|at| !has_said(at)).unwrap_or(self.from);
+        let kind = links.get(lacking).map_or("auth", |link| link.policy.kind().name);
         cx.state.stopped_by = Some((kind, "missing"));
-        Err(Halt::Refused(Refusal::Reply(self.demand(links, lacking, cx))))
+        Err(Halt::Refused(Refusal::Reply(self.demand(links, self.all.then_some(lacking), cx))))
     }
 
     /// The answer to a request of which it has to be known who is calling: where to say so, or what could be shown.
     /// `lacking` is the policy that needs something besides.
     pub(crate) fn demand(&self, links: &[Link], lacking: Option<usize>, cx: &mut RequestCx<'_>) -> Reply {
         let inviting = match lacking {
+            // A login is for whoever has shown nothing, and of whom nothing is supposed.
+            _ if cx.state.progress.supposed.is_some() => &[],
             Some(at) => links.get(at..=at).unwrap_or_default(),
             None => self.asked(links),
         };
@@ -211,12 +212,30 @@ impl Gate {
         refusal(self.asked(links), None, cx)
     }
 
+    /// What the policy at a place refuses for all of those that know callers.
+    fn refuse(
+        &self,
+        links: &[Link],
+        at: usize,
+        refused: Refused,
+        cx: &mut RequestCx<'_>,
+        watch: &mut impl FnMut(usize, Saw<'_>, &RequestCx<'_>),
+    ) -> Halt {
+        let kind = links.get(at).map_or("auth", |link| link.policy.kind().name);
+        cx.state.stopped_by = Some((kind, refused.reason));
+        let reply = refusal(self.asked(links), Some((kind, &refused)), cx);
+        watch(at, Saw::Verdict(&Verdict::Refused(refused)), cx);
+        Halt::Refused(Refusal::Reply(reply))
+    }
+
     fn asked<'l>(&self, links: &'l [Link]) -> &'l [Link] {
         links.get(self.from..self.to).unwrap_or_default()
     }
 
     /// Takes note of who it is, whom the policies at these places have recognised.
     fn settle(&self, links: &[Link], by: &[usize], caller: Caller, cx: &mut RequestCx<'_>) {
+        // What is shown was not looked at where it is supposed who is calling.
+        let by = if cx.state.progress.supposed.is_none() { by } else { &[] };
         for (link, at) in self.asked(links).iter().zip(self.from..) {
             link.policy.hide(cx.head, by.contains(&at));
         }

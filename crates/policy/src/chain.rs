@@ -6,7 +6,7 @@ use diagnostics::Span;
 use message::{Fault, Reply};
 
 use crate::authenticate::{Found, Gate};
-use crate::{Caller, Flow, Policy, Question, RequestCx, ResponseCx, Stage, Verdict};
+use crate::{Consumers, Flow, Policy, Question, RequestCx, ResponseCx, Stage, Verdict};
 
 /// One policy of a chain and where in the configuration it comes from.
 #[derive(Debug, Clone)]
@@ -74,8 +74,8 @@ pub(crate) struct Progress {
     pub(crate) link: usize,
     /// What those before it have found out about the caller.
     pub(crate) found: Found,
-    /// Who is calling, as far as somebody wants to know what would be then.
-    pub(crate) supposed: Option<Caller>,
+    /// The consumer that is calling, as far as somebody wants to know what would be then.
+    pub(crate) supposed: Option<u32>,
 }
 
 impl Chain {
@@ -124,6 +124,17 @@ impl Chain {
     /// Whether all policies that know callers have to recognise one, and not any.
     pub fn demands_all(&self) -> bool {
         self.gate.all
+    }
+
+    /// Whether a consumer has what this chain asks of callers: a credential for one of the policies that know callers, or
+    /// for each of them.
+    pub fn could_know(&self, consumer: u32, consumers: &Consumers) -> bool {
+        let has = |link: &Link| link.policy.lacks(consumer, consumers, None).is_none();
+        if self.gate.all {
+            self.authenticators().iter().all(has)
+        } else {
+            self.authenticators().iter().any(has)
+        }
     }
 
     /// Whether two chains are of the same policies.

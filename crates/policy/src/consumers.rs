@@ -183,6 +183,11 @@ impl Consumers {
         self.names.get(name).copied()
     }
 
+    /// All of them, in the order of the configuration.
+    pub fn identities(&self) -> &[Identity] {
+        &self.identities
+    }
+
     /// The names of all, in the order of the configuration.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.identities.iter().map(|identity| identity.name())
@@ -220,6 +225,33 @@ impl Consumers {
     /// A key, as logs have it: `mobile/2026-11`.
     pub fn label(&self, label: u32) -> Option<&str> {
         self.labels.get(label as usize).map(|label| &**label)
+    }
+
+    /// When the last of the API keys of a consumer ends, in seconds since 1970; `None` for one without a key. All are
+    /// looked at: this is to explain and to check, and not for requests.
+    pub fn last_api_key(&self, consumer: u32) -> Option<u64> {
+        self.api_keys.values().filter(|owner| owner.consumer == consumer).map(|owner| owner.expires).max()
+    }
+
+    /// Whether a consumer has a password. All are looked at, likewise.
+    pub fn has_user(&self, consumer: u32) -> bool {
+        self.users.values().any(|user| user.consumer == consumer)
+    }
+
+    /// Whether a consumer has tokens of an issuer of which this holds. All are looked at, likewise.
+    pub fn has_token(&self, consumer: u32, is_issuer: impl Fn(&str) -> bool) -> bool {
+        self.subjects.values().any(|owner| *owner == consumer)
+            || self.tokens.iter().any(|((issuer, _), owner)| *owner == consumer && is_issuer(issuer))
+    }
+
+    /// Whether a consumer signs. All are looked at, likewise.
+    pub fn has_signer(&self, consumer: u32) -> bool {
+        self.signers.values().any(|(owner, _)| *owner == consumer)
+    }
+
+    /// Whether a consumer has certificates. All are looked at, likewise.
+    pub fn has_certificate(&self, consumer: u32) -> bool {
+        self.certificates.values().any(|owner| *owner == consumer)
     }
 
     /// How many API keys there are.

@@ -24,6 +24,7 @@ mod rule;
 #[cfg(test)]
 mod scene;
 mod state;
+mod supposed;
 mod told;
 mod userpass;
 mod verified;

@@ -7,7 +7,8 @@ use message::{Reply, RequestHead};
 
 use crate::authenticate::Refused;
 use crate::compiling::{Compiling, fingerprint};
-use crate::{Flow, RequestCx, ResponseCx, Stage, Verdict};
+use crate::supposed::Recognises;
+use crate::{Consumers, Flow, RequestCx, ResponseCx, Stage, Verdict};
 
 macro_rules! policies {
     (
@@ -28,6 +29,7 @@ macro_rules! policies {
                 stage: crate::$step::Ready::STAGE,
                 can_refuse: crate::$step::Ready::CAN_REFUSE,
                 knows_callers: false,
+                tells_more: false,
                 doc: include_str!(concat!(stringify!($step), "/doc.md")),
                 section: crate::$step::Raw::info,
                 shape: <crate::$step::Raw as document::Decode>::shape,
@@ -37,6 +39,7 @@ macro_rules! policies {
                 stage: Stage::Authenticate,
                 can_refuse: true,
                 knows_callers: true,
+                tells_more: <crate::$auth::Ready as Recognises>::TELLS_MORE,
                 doc: include_str!(concat!(stringify!($auth), "/doc.md")),
                 section: crate::$auth::Raw::info,
                 shape: <crate::$auth::Raw as document::Decode>::shape,
@@ -94,6 +97,21 @@ macro_rules! policies {
                 match self {
                     $(Policy::$authenticator(ready) => ready.invite(cx),)*
                     $(Policy::$variant(_) => None,)*
+                }
+            }
+
+            /// What a consumer lacks to be recognised by this policy, as words behind `has`; `None` if it lacks nothing.
+            /// With a request, what does not hold at its time or on its connection is lacking too.
+            pub fn lacks(
+                &self,
+                consumer: u32,
+                consumers: &Consumers,
+                on: Option<&RequestCx<'_>>,
+            ) -> Option<&'static str> {
+                match self {
+                    $(Policy::$authenticator(ready) => ready.lacks(consumer, consumers, on),)*
+                    // Nobody shows these anything.
+                    $(Policy::$variant(_) => Some("nothing that it looks at"),)*
                 }
             }
 
@@ -178,6 +196,8 @@ pub struct Kind {
     pub can_refuse: bool,
     /// Whether it says who is calling.
     pub knows_callers: bool,
+    /// Whether it says more of callers than the configuration does: groups, scopes, claims.
+    pub tells_more: bool,
     /// Its page, Markdown.
     pub doc: &'static str,
     /// The keys that the user writes.
@@ -259,6 +279,49 @@ mod tests {
             assert!(kind.doc.contains(kind.stage.as_str()), "{}/doc.md does not name its stage", kind.name);
             assert!(!NOT_BUILT.iter().any(|(name, _)| *name == kind.name), "{} is built", kind.name);
         }
+    }
+
+    /// The words of a source that reach the access log as reasons.
+    fn reasons(source: &str, arms: bool) -> Vec<String> {
+        let plain = source.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(");
+        let begins = ["Refused::new(\"", "refused(\"", "Some((KIND, \"", "Some((kind, \"", "=> \""];
+        let begins = begins.iter().take(if arms { 5 } else { 4 });
+        let found = begins.flat_map(|begin| plain.split(begin).skip(1));
+        let words = found.filter_map(|rest| rest.split('"').next());
+        let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        words.filter(is_word).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_reason_is_documented() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let page = std::fs::read_to_string(root.join("../../docs/operations.md")).unwrap();
+        let list = page.split("### Reasons").nth(1).unwrap().split("\n### ").next().unwrap();
+        let mut sources = vec![
+            ("jose", root.join("../jose/src/refusal.rs"), true),
+            ("gate", root.join("src/authenticate.rs"), false),
+        ];
+        for kind in KINDS {
+            let folder = root.join("src").join(kind.name);
+            for file in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                // These have words of their own that end up in the log.
+                let arms = matches!(kind.name, "hmac" | "authorize" | "csrf") && file.file_name() == "run.rs";
+                if file.path().is_file() && file.file_name() != "tests.rs" {
+                    sources.push((kind.name, file.path(), arms));
+                }
+            }
+        }
+        let mut count = 0;
+        for (name, path, arms) in sources {
+            for reason in reasons(&std::fs::read_to_string(path).unwrap(), arms) {
+                count += 1;
+                assert!(
+                    list.contains(&format!("`{reason}`")),
+                    "{name}: `{reason}` is not in docs/operations.md"
+                );
+            }
+        }
+        assert!(count > 60, "{count}");
     }
 
     #[test]

@@ -39,9 +39,14 @@ impl Decode for Rule {
 }
 
 impl Rule {
+    /// As it was written.
+    pub(crate) fn text(&self) -> &str {
+        self.0.text().unwrap_or_default()
+    }
+
     /// Checks the condition; every mistake is reported at its part of the text.
     pub fn compile(&self, diagnostics: &mut Diagnostics) -> Option<Program> {
-        compile_part(&self.0, 0, self.0.text().unwrap_or_default(), &Type::Bool, diagnostics)
+        compile_part(&self.0, 0, self.text(), &Type::Bool, diagnostics)
     }
 }
 

@@ -113,8 +113,8 @@ pub struct RequestState {
     /// How often the policy that asked has waited for what another request does.
     pub(crate) waits: u8,
     caller: Caller,
-    /// Only what would become of the request is asked.
-    is_explained: bool,
+    /// What policies say to whoever asks what would become of the request; `None` where it is served.
+    remarks: Option<Vec<(&'static str, String)>>,
     /// Somebody was taken for who a token says without a look at its signature. Never so where requests are served.
     pub is_unverified: bool,
 }
@@ -138,21 +138,36 @@ impl RequestState {
         &self.caller
     }
 
-    /// Supposes that this is who is calling, whatever the request shows: to explain what would become of it. Requests
-    /// that are served never suppose anything.
-    pub fn suppose(&mut self, caller: Caller) {
-        self.progress.supposed = Some(caller);
+    /// Supposes that this consumer is calling and shows all its credentials, whatever the request shows: to explain what
+    /// would become of it. Requests that are served never suppose anything.
+    pub fn suppose(&mut self, consumer: u32) {
+        self.progress.supposed = Some(consumer);
     }
 
     /// Says that only what would become of the request is asked: a token whose keys are not at hand is taken for genuine
     /// then. Requests that are served never say so.
     pub fn explain(&mut self) {
-        self.is_explained = true;
+        self.remarks.get_or_insert_default();
     }
 
     /// Whether only what would become of the request is asked.
     pub(crate) fn is_explained(&self) -> bool {
-        self.is_explained
+        self.remarks.is_some()
+    }
+
+    /// Says in words why a policy of this kind says what it says. Nobody listens where requests are served, and then
+    /// no words are made.
+    #[inline]
+    pub(crate) fn remark(&mut self, kind: &'static str, words: impl FnOnce() -> String) {
+        if let Some(remarks) = &mut self.remarks {
+            remarks.push((kind, words()));
+        }
+    }
+
+    /// What a policy of this kind has said last of why. It may hold what the configuration has from outside.
+    pub fn remark_of(&self, kind: &str) -> Option<&str> {
+        let mut said = self.remarks.iter().flatten().rev();
+        said.find(|(by, _)| *by == kind).map(|(_, words)| words.as_str())
     }
 
     /// It is known who is calling. What it takes can be had only from those who verify it.
@@ -178,7 +193,7 @@ impl RequestState {
         self.kept_answer = None;
         self.waits = 0;
         self.caller = Caller::Unknown;
-        self.is_explained = false;
+        self.remarks = None;
         self.is_unverified = false;
     }
 }

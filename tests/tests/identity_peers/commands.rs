@@ -131,7 +131,7 @@ fn explain_says_whether_a_consumer_may() {
         &[
             "Forwarded to service orders by route /orders/*",
             "authenticate api_key gateward.yaml:11 knows the caller: consumer batch, groups internal\n",
-            "authorize authorize gateward.yaml:17 lets it pass\n",
+            "authorize authorize gateward.yaml:17 lets it pass: any[0]: group internal; rule: !request.path.endsWith(\"/secret\")\n",
             "added x-consumer: batch by api_key (gateward.yaml:11)\n",
         ],
     );
@@ -159,7 +159,62 @@ fn explain_says_whether_a_consumer_may() {
     has(&["/maybe/1", "--client", "10.0.0.1"], 0, &["Forwarded to service orders"]);
     has(&["/maybe/1", "--client", "10.0.0.1", "-H", "X-Api-Key: wrong"], 1, &["401 Unauthorized"]);
     has(&["/maybe/1", "--client", "192.0.2.1", "--as", "batch"], 1, &["403 Forbidden by policy ip"]);
+    has(&["/ping", "--as", "batch"], 0, &["Nothing asks who is calling on this route"]);
     has(&["/split/1", "--as", "batch"], 0, &["Requests with the same consumer go to the same service.\n"]);
+}
+
+/// It is asked what the consumer has, and not what can be imagined.
+#[test]
+fn explain_says_what_a_consumer_lacks() {
+    let folder = laid_out();
+    let has = |arguments: &[&str], code: i32, lines: &[&str]| {
+        let (ended, text) = explain(&folder, arguments);
+        assert!(lines.iter().all(|line| text.contains(line)), "{lines:?}: {text}");
+        assert_eq!(ended, Some(code), "{text}");
+    };
+    has(
+        &["/orders/1", "--as", "partner"],
+        1,
+        &[
+            "Answered with 401 Unauthorized by policy api_key (gateward.yaml:11): partner has no credential that this route accepts (api_key or jwt).\n",
+            "authenticate api_key gateward.yaml:11 partner has no API key\n",
+            "authenticate jwt gateward.yaml:12 partner has no token\n",
+        ],
+    );
+    has(
+        &["/both/1", "--as", "batch"],
+        1,
+        &[
+            "401 Unauthorized by policy jwt (gateward.yaml:12): batch has no credential for jwt, which this route demands besides.\n",
+            "api_key gateward.yaml:11 knows the caller: consumer batch, groups internal\n",
+        ],
+    );
+    has(
+        &["/both/1", "--as", "mobile"],
+        0,
+        &["x-consumer: mobile", "are not supposed: what is shown tells them (--bearer, -H).\n"],
+    );
+    has(
+        &["/both/1", "-H", "X-Api-Key: 0123456789abcdef-batch"],
+        1,
+        &[
+            "401 Unauthorized by policy jwt",
+            "api_key gateward.yaml:11 knows the caller: consumer batch, groups internal\n",
+            "jwt gateward.yaml:12 finds no credentials\n",
+        ],
+    );
+    has(
+        &["/maybe/1", "--client", "10.0.0.1", "--as", "ops"],
+        0,
+        &["ops has no credential that this route accepts (api_key), and goes on without a name.\n"],
+    );
+    has(&["/signed/1", "--as", "partner"], 0, &["hmac", "knows the caller: consumer partner\n"]);
+    // A password is compared: nobody has to be asked for that.
+    has(
+        &["/signed/1", "-H", "Authorization: Basic b3BzOndyb25n"],
+        1,
+        &["401 Unauthorized by policy basic", "refuses what is shown: wrong\n"],
+    );
 }
 
 #[test]
@@ -179,7 +234,7 @@ fn explain_says_whom_a_token_names_and_what_it_may() {
             &[
                 "Forwarded to service orders by route /orders/*",
                 "jwt gateward.yaml:12 knows the caller: consumer mobile, groups apps, scopes orders:read orders:write",
-                "authorize gateward.yaml:17 lets it pass\n",
+                "authorize gateward.yaml:17 lets it pass: any[1]: scope orders:read; rule: !request.path",
                 "added x-consumer: mobile by jwt (gateward.yaml:12)\n",
                 "removed authorization: Bearer ",
             ][..],
@@ -217,9 +272,70 @@ fn explain_says_whom_a_token_names_and_what_it_may() {
 #[test]
 fn explain_says_which_condition_refuses() {
     let folder = laid_out();
-    for (target, consumer, reason) in [("/orders/1", "mobile", "any"), ("/orders/secret", "batch", "rule")] {
+    for (target, consumer, reason) in [
+        ("/orders/1", "mobile", "refuses: any: none of group internal, scope orders:read"),
+        ("/orders/secret", "batch", "refuses: rule: !request.path.endsWith(\"/secret\")"),
+    ] {
         let (_, text) = explain(&folder, &[target, "--as", consumer]);
         let line = text.lines().find(|line| line.contains("authorize gateward.yaml:17 refuses"));
         assert!(line.is_some_and(|line| line.ends_with(reason)), "{reason}: {text}");
     }
+}
+
+/// What keeps requests out at the edge says which entry, and an answer that is meant is none of it.
+#[test]
+fn rules_at_the_edge_say_why() {
+    let folder = Folder::new();
+    folder.write(
+        "gateward.yaml",
+        "listen: 127.0.0.1:8080
+services: { s: { endpoints: [http://127.0.0.1:1] } }
+policies:
+  ip: { allow: [10.0.0.0/8, 127.0.0.1], deny: [10.9.0.0/16] }
+  bots: { deny: [curl/] }
+  cors: { origins: [https://app.test] }
+  csrf: {}
+routes: [{ path: /*, service: s }]
+",
+    );
+    let preflight =
+        |origin: &'static str| ["OPTIONS", "/", "-H", origin, "-H", "Access-Control-Request-Method: PUT"];
+    for (arguments, code, parts) in [
+        (
+            &["/", "--client", "10.9.0.1"][..],
+            1,
+            ["by policy ip", "refuses: 10.9.0.1 is in 10.9.0.0/16 of deny"],
+        ),
+        (&["/", "--client", "192.0.2.1"], 1, ["by policy ip", "refuses: 192.0.2.1 is not in allow"]),
+        (
+            &["/", "-H", "User-Agent: curl/8"],
+            1,
+            ["by policy bots", "refuses: user-agent curl/8 has curl/ of deny"],
+        ),
+        (
+            &["POST", "/", "-H", "Origin: http://x.test"],
+            1,
+            ["by policy csrf", "refuses: origin http://x.test"],
+        ),
+        (
+            &preflight("Origin: https://x.test"),
+            1,
+            ["by policy cors", "refuses: origin https://x.test is not in origins"],
+        ),
+        (
+            &preflight("Origin: https://app.test"),
+            0,
+            ["Answered with 204 No Content by policy cors", "answers the preflight"],
+        ),
+    ] {
+        let (ended, text) = explain(&folder, arguments);
+        assert_eq!(ended, Some(code), "{text}");
+        parts.iter().for_each(|part| assert!(text.contains(part), "{part}: {text}"));
+    }
+    let mut all = preflight("Origin: https://app.test").to_vec();
+    all.extend(["--format", "json"]);
+    let report: Value = serde_json::from_str(&explain(&folder, &all).1).unwrap();
+    let cors = &report["ways"][0]["policies"][2];
+    assert_eq!((&report["ok"], &report["outcome"]), (&true.into(), &"reply".into()), "{report:#}");
+    assert_eq!((&cors["verdict"], &cors["reason"]), (&"answer".into(), &"preflight".into()), "{report:#}");
 }

@@ -2,7 +2,7 @@
 //!
 //! Entry point: [`Step::see`].
 
-use policy::{Flow, Link, RequestCx, Saw, Verdict};
+use policy::{Flow, Identity, Link, RequestCx, RequestState, Saw, Verdict};
 
 use super::Change;
 
@@ -19,6 +19,8 @@ pub struct Step<'s> {
     pub body_limit: Option<u64>,
     /// Who it has found to be calling, if it is one that knows callers.
     pub caller: Option<Known>,
+    /// Why it said that, in words. What the configuration has from outside may be among them.
+    pub detail: Option<String>,
 }
 
 /// Somebody who is calling.
@@ -38,13 +40,7 @@ pub struct Known {
 
 impl<'s> Step<'s> {
     pub(super) fn new(link: &'s Link) -> Step<'s> {
-        Step { link, said: None, changes: Vec::new(), body_limit: None, caller: None }
-    }
-
-    /// Why it has stopped the request.
-    fn reason(&self, cx: &RequestCx<'_>) -> &'static str {
-        let by = cx.state.stopped_by.filter(|(kind, _)| *kind == self.link.policy.kind().name);
-        by.map_or("", |(_, reason)| reason)
+        Step { link, said: None, changes: Vec::new(), body_limit: None, caller: None, detail: None }
     }
 
     /// Takes down what the policy said.
@@ -52,21 +48,42 @@ impl<'s> Step<'s> {
         self.said = Some(match saw {
             Saw::Flow(Flow::Continue) => Said::Continue,
             Saw::Flow(Flow::Ask(_)) | Saw::Verdict(Verdict::Ask(_)) => Said::Asks,
+            Saw::Flow(Flow::Reply(reply)) | Saw::Verdict(Verdict::Reply(reply))
+                if (200..300).contains(&reply.status) =>
+            {
+                Said::Answer("")
+            }
             Saw::Flow(Flow::Reply(_) | Flow::Unauthenticated | Flow::Fault(_))
-            | Saw::Verdict(Verdict::Reply(_) | Verdict::Fault(_)) => Said::Stop(self.reason(cx)),
-            Saw::Verdict(Verdict::Known(_)) => Said::Known,
+            | Saw::Verdict(Verdict::Reply(_) | Verdict::Fault(_)) => Said::Stop(""),
+            Saw::Verdict(Verdict::Known(caller)) => {
+                self.caller = caller.identity(cx.consumers).map(Known::of);
+                Said::Known
+            }
             Saw::Verdict(Verdict::Missing) => Said::Missing,
             Saw::Verdict(Verdict::Refused(refused)) => Said::Refused(refused.reason),
-            Saw::Settled => self.said.unwrap_or(Said::Known),
+            // What each has said is taken down already.
+            Saw::Settled => return,
         });
-        if !matches!(saw, Saw::Flow(_)) {
-            self.caller = cx.identity().map(|identity| Known {
-                name: identity.name().to_owned(),
-                is_consumer: identity.consumer.is_some(),
-                groups: identity.groups.iter().map(|group| group.to_string()).collect(),
-                scopes: identity.scopes.iter().map(|scope| scope.to_string()).collect(),
-                claims: serde_json::Value::Object(identity.claims.clone()).to_string(),
-            });
+        self.detail = cx.state.remark_of(self.link.policy.kind().name).map(str::to_owned);
+    }
+
+    /// Takes down why it has stopped the request, as logs have it.
+    pub(super) fn give_reason(&mut self, state: &RequestState) {
+        let by = state.stopped_by.filter(|(kind, _)| *kind == self.link.policy.kind().name);
+        if let (Some(Said::Stop(own) | Said::Answer(own)), Some((_, reason))) = (&mut self.said, by) {
+            *own = reason;
+        }
+    }
+}
+
+impl Known {
+    fn of(identity: &Identity) -> Known {
+        Known {
+            name: identity.name().to_owned(),
+            is_consumer: identity.consumer.is_some(),
+            groups: identity.groups.iter().map(|group| group.to_string()).collect(),
+            scopes: identity.scopes.iter().map(|scope| scope.to_string()).collect(),
+            claims: serde_json::Value::Object(identity.claims.clone()).to_string(),
         }
     }
 }
@@ -78,6 +95,8 @@ pub enum Said {
     Continue,
     /// It may not: the reason in a word, or nothing where there is only one.
     Stop(&'static str),
+    /// It gets from the policy what it wants: what that is in a word, or nothing where there is only one.
+    Answer(&'static str),
     /// It knows who is calling.
     Known,
     /// The request shows nothing that it could judge.

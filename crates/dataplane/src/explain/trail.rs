@@ -83,11 +83,14 @@ impl Trail {
 
     /// What one step has changed.
     pub(super) fn changes_by(&self, cause: Cause) -> Vec<Change> {
-        let step = self.stages.windows(2).find_map(|pair| match pair {
+        // A policy that has asked something is seen twice, and so is the last of those that know callers.
+        let mut own = self.stages.windows(2).filter_map(|pair| match pair {
             [(_, before), (by, after)] if *by == Some(cause) => Some((before, after)),
             _ => None,
         });
-        step.map_or_else(Vec::new, |(before, after)| compare(before, after, |_| (cause, None)))
+        let Some((before, first)) = own.next() else { return Vec::new() };
+        let after = own.next_back().map_or(first, |(_, after)| after);
+        compare(before, after, |_| (cause, None))
     }
 
     /// What is different in the end.

@@ -54,10 +54,7 @@ fn end(end: &End) -> &'static str {
 }
 
 fn of_answer(answer: &Answer) -> &'static str {
-    match (answer.fault, answer.by) {
-        (None, Decider::Route | Decider::Gateway | Decider::Listener) => "reply",
-        _ => "refuse",
-    }
+    if answer.is_meant() { "reply" } else { "refuse" }
 }
 
 fn place(report: &Report<'_>, span: Span) -> Value {
@@ -86,6 +83,7 @@ fn request(report: &Report<'_>) -> Value {
         "target": report.ask.target(),
         "peer": report.ask.peer.to_canonical().to_string(),
         "server_name": report.server_name,
+        "supposed": report.supposed,
         "understood": understood.map(|understood| json!({
             "host": understood.host,
             "path": understood.path,
@@ -169,6 +167,7 @@ fn policy(report: &Report<'_>, way: &Way<'_>, step: &Step<'_>) -> Value {
         "verdict": match step.said {
             Some(Said::Continue) => "continue",
             Some(Said::Stop(_)) => "stop",
+            Some(Said::Answer(_)) => "answer",
             Some(Said::Known) => "known",
             Some(Said::Missing) => "missing",
             Some(Said::Refused(_)) => "refused",
@@ -176,9 +175,10 @@ fn policy(report: &Report<'_>, way: &Way<'_>, step: &Step<'_>) -> Value {
             None => "not_asked",
         },
         "reason": match step.said {
-            Some(Said::Refused(reason) | Said::Stop(reason)) => Some(reason).filter(|reason| !reason.is_empty()),
+            Some(Said::Refused(reason) | Said::Stop(reason) | Said::Answer(reason)) => Some(reason).filter(|reason| !reason.is_empty()),
             _ => None,
         },
+        "detail": report.detail(step),
         "caller": step.caller.as_ref().map(|known| json!({
             "name": known.name,
             "consumer": known.is_consumer,

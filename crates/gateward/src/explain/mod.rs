@@ -13,6 +13,7 @@ mod mask;
 mod page;
 mod report;
 mod routes;
+mod supposed;
 mod text;
 
 use std::process::ExitCode;
@@ -66,6 +67,7 @@ pub(crate) fn explain(options: &ExplainOptions) -> ExitCode {
     let explanation = dataplane::explain(&question, snapshot);
     let mask = Mask::of(outcome.tree.as_ref(), options.bearer.as_deref());
     let sources = &outcome.sources;
+    let name = options.supposed.as_deref();
     let report = Report {
         ask: &ask,
         listener,
@@ -74,6 +76,8 @@ pub(crate) fn explain(options: &ExplainOptions) -> ExitCode {
         explanation: &explanation,
         server_name,
         note,
+        whose: name.and_then(|name| supposed::note(name, &explanation)),
+        supposed: name,
         mask: &mask,
     };
     match options.format {

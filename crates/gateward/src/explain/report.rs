@@ -30,6 +30,10 @@ pub(crate) struct Report<'a> {
     pub(crate) server_name: Option<&'a str>,
     /// What has to be said of how the listener was chosen.
     pub(crate) note: Option<&'a str>,
+    /// What has to be said of who is supposed to be calling.
+    pub(crate) whose: Option<String>,
+    /// The consumer that is supposed to be calling.
+    pub(crate) supposed: Option<&'a str>,
     /// What is not shown.
     pub(crate) mask: &'a Mask,
 }
@@ -37,7 +41,7 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     /// What was done to the request that its author may not expect.
     pub(crate) fn notes(&self) -> impl Iterator<Item = &str> {
-        self.ask.notes.iter().map(String::as_str).chain(self.note)
+        self.ask.notes.iter().map(String::as_str).chain(self.note).chain(self.whose.as_deref())
     }
 
     /// File and line.
@@ -73,17 +77,13 @@ impl<'a> Report<'a> {
 
     /// Whether the request gets where it is meant to get, whatever way it goes.
     pub(crate) fn is_fine(&self) -> bool {
-        let is_meant = |answer: &Answer| {
-            answer.fault.is_none()
-                && matches!(answer.by, Decider::Route | Decider::Gateway | Decider::Listener)
-        };
         let arrives = |way: &&Way<'_>| match &way.end {
             End::Forward(_) => true,
-            End::Answer(answer) => is_meant(answer),
+            End::Answer(answer) => answer.is_meant(),
             End::Unknown => false,
         };
         match self.answer() {
-            Some(answer) => is_meant(answer),
+            Some(answer) => answer.is_meant(),
             None => !self.ways().is_empty() && self.ways().iter().all(arrives),
         }
     }
@@ -114,6 +114,13 @@ impl<'a> Report<'a> {
     /// A policy with its place.
     pub(crate) fn policy(&self, step: &Step<'_>) -> String {
         format!("policy {} ({})", kind(step), self.place(step.link.source))
+    }
+
+    /// Why a policy said what it said, on one line.
+    pub(crate) fn detail(&self, step: &Step<'_>) -> Option<String> {
+        // Hidden first: what is hidden may have line breaks.
+        let words = self.mask.hide(step.detail.as_deref()?);
+        Some(words.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|words| !words.is_empty())
     }
 
     /// Why an alternative does not match; `None` if it does.

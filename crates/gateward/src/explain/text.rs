@@ -9,7 +9,7 @@ use snapshot::{Protocol, Service};
 use super::limits;
 use super::page::{Page, row};
 use super::report::{Report, algorithm, endpoints, kind, request_key, scheme, share, size};
-use super::{fields, routes};
+use super::{fields, routes, supposed};
 
 /// Longer bodies are shown by their beginning, in characters.
 const SHOWN_BODY: usize = 60;
@@ -54,7 +54,7 @@ fn headline(report: &Report<'_>, page: &mut Page) {
                 page.line(&format!("Forwarded to service {}{by_route}.", service.name));
             }
             (End::Forward(_), None) => {}
-            (End::Answer(answer), _) => page.line(&format!("{}.", answered(report, answer, &way.steps))),
+            (End::Answer(answer), _) => page.line(&format!("{}.", refused(report, answer, way))),
             (End::Unknown, _) => page.line(&format!("{}.", asks(&way.steps))),
         },
         ref ways => {
@@ -63,7 +63,7 @@ fn headline(report: &Report<'_>, page: &mut Page) {
                 let name = way.service.map_or("", |service| &service.name);
                 match &way.end {
                     End::Forward(_) => row![share(way), name, ""],
-                    End::Answer(answer) => row![share(way), name, answered(report, answer, &way.steps)],
+                    End::Answer(answer) => row![share(way), name, refused(report, answer, way)],
                     End::Unknown => row![share(way), name, asks(&way.steps)],
                 }
             });
@@ -76,6 +76,15 @@ fn headline(report: &Report<'_>, page: &mut Page) {
 fn asks(steps: &[Step<'_>]) -> String {
     let asker = steps.iter().find(|step| step.said == Some(Said::Asks)).map_or("", kind);
     format!("Policy {asker} would ask somebody before it could tell, and nobody is asked to explain")
+}
+
+/// `Answered with 401 Unauthorized by policy jwt (gateward.yaml:9): mobile has no credential that this route accepts (jwt)`
+fn refused(report: &Report<'_>, answer: &Answer, way: &Way<'_>) -> String {
+    let answered = answered(report, answer, &way.steps);
+    match report.supposed.and_then(|name| supposed::why(name, way)) {
+        Some(why) => format!("{answered}: {why}"),
+        None => answered,
+    }
 }
 
 /// `Refused with 413 Content Too Large (body-too-large) by policy size_limit (gateward.yaml:9)`
@@ -161,16 +170,21 @@ fn policies(report: &Report<'_>, way: &Way<'_>, page: &mut Page) -> bool {
         let says = match step.said {
             // It draws, and what it has drawn here says nothing of the next request.
             Some(_) if kind(step) == "fault" => "delays or aborts a share of the requests".to_owned(),
-            Some(Said::Stop("")) => "refuses".to_owned(),
-            Some(Said::Stop(reason)) => format!("refuses: {reason}"),
+            Some(Said::Stop(reason)) => match report.detail(step) {
+                Some(detail) => format!("refuses: {detail}"),
+                None if reason.is_empty() => "refuses".to_owned(),
+                None => format!("refuses: {reason}"),
+            },
+            Some(Said::Answer("preflight")) => "answers the preflight".to_owned(),
+            Some(Said::Answer(_)) => "answers".to_owned(),
             Some(Said::Known) => {
                 format!("knows the caller: {}", step.caller.as_ref().map_or_else(String::new, caller))
             }
-            Some(Said::Missing) => "finds no credentials".to_owned(),
+            Some(Said::Missing) => report.detail(step).unwrap_or_else(|| "finds no credentials".to_owned()),
             Some(Said::Refused(reason)) => format!("refuses what is shown: {reason}"),
             Some(Said::Asks) => "would ask somebody".to_owned(),
             None => "not asked any more".to_owned(),
-            Some(Said::Continue) => passes(step),
+            Some(Said::Continue) => passes(report, step),
         };
         row![step.link.policy.stage().as_str(), kind(step), report.place(step.link.source), says]
     });
@@ -197,11 +211,15 @@ fn caller(known: &Known) -> String {
 }
 
 /// What a policy does to a request that it lets pass.
-fn passes(step: &Step<'_>) -> String {
+fn passes(report: &Report<'_>, step: &Step<'_>) -> String {
     let limit = step.body_limit.map(|limit| format!("allows bodies up to {}", size(limit)));
     let edits = Some(fields::summary(&step.changes)).filter(|edits| !edits.is_empty());
     let parts: Vec<String> = limit.into_iter().chain(edits).collect();
-    if parts.is_empty() { "lets it pass".to_owned() } else { parts.join(", ") }
+    match report.detail(step) {
+        Some(detail) => format!("lets it pass: {detail}"),
+        None if parts.is_empty() => "lets it pass".to_owned(),
+        None => parts.join(", "),
+    }
 }
 
 /// The service of a way, or the answer.

@@ -4,7 +4,7 @@ use diagnostics::{Code, Diagnostic};
 use document::OneOrMany;
 
 use super::config::{Condition, Raw};
-use super::run::{Ready, Test};
+use super::run::{Demand, Ready, Test, Written};
 use crate::Compiling;
 
 /// The policy, ready to run.
@@ -12,18 +12,16 @@ pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
     let before = cx.diagnostics.errors();
     let any = tests(raw.any.as_ref(), cx);
     let all = tests(raw.all.as_ref(), cx);
-    let rule = raw.rule.as_ref().map(|rule| rule.compile(cx.diagnostics));
-    let rule = match rule {
-        Some(None) => return None,
-        Some(Some(program)) => Some(program),
+    let rule = match &raw.rule {
+        Some(rule) => Some(Written { program: rule.compile(cx.diagnostics)?, text: rule.text().into() }),
         None => None,
     };
     (cx.diagnostics.errors() == before).then_some(Ready { any, all, rule })
 }
 
-fn tests(raw: Option<&OneOrMany<Condition>>, cx: &mut Compiling<'_>) -> Option<Box<[Test]>> {
-    let raw = raw?;
-    Some(raw.iter().filter_map(|condition| test(condition, cx)).collect())
+fn tests(raw: Option<&OneOrMany<Condition>>, cx: &mut Compiling<'_>) -> Option<Box<[Demand]>> {
+    let demand = |condition: &Condition| Some(Demand { test: test(condition, cx)?, place: condition.span });
+    Some(raw?.iter().filter_map(demand).collect())
 }
 
 fn test(raw: &Condition, cx: &mut Compiling<'_>) -> Option<Test> {

@@ -8,4 +8,4 @@ mod tests;
 
 pub use compile::compile;
 pub use config::Raw;
-pub use run::Ready;
+pub use run::{Never, Ready};

@@ -124,3 +124,36 @@ fn mistakes_are_reported() {
         assert!(found, "{settings}: {mistakes:?}");
     }
 }
+
+#[test]
+fn operators_are_told_which_condition_has_decided() {
+    let consumers = consumers();
+    for (settings, key, want) in [
+        ("{ any: [{ group: x }, { consumer: mobile }] }", "mobile", "any[1]: consumer mobile"),
+        (
+            "{ any: [{ group: apps }, { scope: x }, { claim: y, value: z }] }",
+            "batch",
+            "any: none of group apps, scope x, claim y z",
+        ),
+        ("{ all: [{ group: apps }, { consumer: batch }] }", "mobile", "all[1]: consumer batch"),
+        ("{ all: [{ group: apps }, { consumer: mobile }] }", "mobile", "all: group apps, consumer mobile"),
+        (
+            "{ any: { group: apps }, rule: 'request.path == \"/a\"' }",
+            "mobile",
+            "any[0]: group apps; rule: request.path == \"/a\"",
+        ),
+        ("{ rule: 'request.path == \"/b\"' }", "mobile", "rule: request.path == \"/b\""),
+        (
+            "{ rule: 'identity.claims.level > 3' }",
+            "mobile",
+            "rule has no value, as there is no such key or element in identity.claims.level: identity.claims.level > 3",
+        ),
+    ] {
+        let chain = chain(&[("api_key", "{}"), ("authorize", settings)], &consumers);
+        let mut scene =
+            Scene { consumers: Arc::clone(&consumers), ..Scene::get("/a", &[("x-api-key", key)]) };
+        scene.state.explain();
+        scene.run(&chain, || -> Answer { panic!("nobody is asked") });
+        assert_eq!(scene.state.remark_of("authorize"), Some(want), "{settings}");
+    }
+}

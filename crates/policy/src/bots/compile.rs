@@ -149,15 +149,18 @@ fn syntax_config() -> syntax::Config {
 fn automaton(entries: &[Entry<'_>]) -> Result<Programs, Box<dense::BuildError>> {
     let mut plain = String::new();
     let mut patterns = Vec::new();
+    let mut parts: Vec<Box<str>> = Vec::new();
     for entry in entries {
         match entry {
             Entry::Plain(texts) => texts.iter().for_each(|text| {
                 plain.push_str(if plain.is_empty() { "(?-i)" } else { "|" });
                 escape(text, &mut plain);
+                parts.push((*text).into());
             }),
             Entry::Regex(source) => patterns.push(*source),
         }
     }
+    let regexes = patterns.iter().map(|source| (*source).into()).collect();
     patterns.extend((!plain.is_empty()).then_some(plain.as_str()));
     let config = dense::Config::new()
         .match_kind(MatchKind::All)
@@ -169,7 +172,7 @@ fn automaton(entries: &[Entry<'_>]) -> Result<Programs, Box<dense::BuildError>> 
         .syntax(syntax_config())
         .thompson(thompson::Config::new().utf8(false).nfa_size_limit(Some(MAX_AUTOMATON)))
         .build_many(&patterns)?;
-    Ok(Programs(Box::new(automaton)))
+    Ok(Programs { automaton: Box::new(automaton), regexes, plain: parts.into() })
 }
 
 /// Appends a regular expression for a text in lower case.

@@ -166,3 +166,22 @@ fn mistakes_are_named() {
         );
     }
 }
+
+#[test]
+fn a_refusal_has_a_reason() {
+    let ready = ready("{ deny: [ai_crawlers, \"~^wget/\", Curl/], allow: [curl/9], empty: refuse }").unwrap();
+    for (agent, want) in [
+        ("curl/9.1", None),
+        ("CURL/8", Some(("user_agent", "user-agent CURL/8 has Curl/ of deny"))),
+        ("Wget/1", Some(("user_agent", "user-agent Wget/1 has ~^wget/ of deny"))),
+        ("x gptbot/1", Some(("user_agent", "user-agent x gptbot/1 has GPTBot of deny"))),
+        ("", Some(("no_user_agent", "it has no user-agent"))),
+    ] {
+        let (mut head, mut state) = (RequestHead::default(), RequestState::default());
+        head.headers.push(b"User-Agent", agent.as_bytes());
+        state.explain();
+        see(&mut head, &mut state, IpAddr::V4(Ipv4Addr::LOCALHOST), |cx| ready.on_request(cx));
+        let said = state.stopped_by.map(|(_, reason)| (reason, state.remark_of("bots").unwrap_or_default()));
+        assert_eq!(said, want, "{agent}");
+    }
+}

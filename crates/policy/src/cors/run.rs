@@ -5,6 +5,8 @@ use message::{Headers, Method, Reply};
 use super::origin::{Origins, single};
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
+/// The kind, as logs have it.
+const KIND: &str = "cors";
 /// The stable name of a refused preflight, in its problem document.
 const CODE: &str = "cors-origin";
 /// What a developer who looks at it is told.
@@ -71,6 +73,14 @@ impl Ready {
             Some(_) => cx.state.cors.origin().map(|origin| String::from_utf8_lossy(origin).into_owned()),
         };
         cx.state.cors.answer_preflight();
+        cx.state.stopped_by = Some((KIND, if allowed.is_some() { "preflight" } else { "origin" }));
+        if allowed.is_none() {
+            let RequestCx { head, state, .. } = &mut *cx;
+            state.remark(KIND, || {
+                let origin = head.headers.values(b"origin").next().unwrap_or_default();
+                format!("origin {} is not in origins", String::from_utf8_lossy(origin))
+            });
+        }
         Flow::Reply(match allowed {
             Some(origin) => self.preflight(origin, &cx.head.headers),
             None => Reply::problem(403, CODE, DETAIL, "client", false, cx.request_id())

@@ -294,3 +294,23 @@ fn mistakes_are_named() {
         assert!(said.len() == 1 && said[0].0 == code && said[0].1.contains(words), "{written}: {said:?}");
     }
 }
+
+#[test]
+fn a_preflight_has_a_reason_in_the_log() {
+    let ready = ready("{ origins: [https://app.test] }").unwrap();
+    for (method, origin, want) in [
+        ("OPTIONS", APP, Some("preflight")),
+        ("OPTIONS", "https://evil.test", Some("origin")),
+        ("GET", "https://evil.test", None),
+    ] {
+        let (mut head, mut state) = (RequestHead::default(), RequestState::default());
+        head.method = Method::of(method.as_bytes());
+        head.headers.push(b"Origin", origin.as_bytes());
+        head.headers.push(b"Access-Control-Request-Method", b"PUT");
+        state.explain();
+        see(&mut head, &mut state, IpAddr::V4(Ipv4Addr::LOCALHOST), |cx| ready.on_request(cx));
+        assert_eq!(state.stopped_by.map(|(_, reason)| reason), want, "{method} {origin}");
+        let words = (want == Some("origin")).then_some("origin https://evil.test is not in origins");
+        assert_eq!(state.remark_of("cors"), words, "{method} {origin}");
+    }
+}

@@ -7,6 +7,8 @@ use super::config::WithoutOrigin;
 use crate::cors::origin::{Origins, single};
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
+/// The kind, as logs have it.
+const KIND: &str = "csrf";
 /// The stable name of a refusal, in its problem document.
 const CODE: &str = "cross-origin";
 /// What a reader of the refusal is told.
@@ -30,9 +32,13 @@ impl Ready {
     /// Lets pass what only reads, and what a page of this origin has sent.
     pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
         let is_safe = matches!(cx.head.method, Method::Get | Method::Head | Method::Options);
-        if (is_safe && !opens_websocket(&cx.head.headers)) || self.permits(cx.head, cx.state.https) {
+        if is_safe && !opens_websocket(&cx.head.headers) {
             return Flow::Continue;
         }
+        let Some(objection) = self.objection(cx.head, cx.state.https) else { return Flow::Continue };
+        cx.state.stopped_by = Some((KIND, objection.word()));
+        let RequestCx { head, state, .. } = &mut *cx;
+        state.remark(KIND, || objection.words(&head.headers));
         Flow::Reply(
             Reply::problem(403, CODE, DETAIL, "client", false, cx.request_id())
                 .header("cache-control", "no-store"),
@@ -42,33 +48,86 @@ impl Ready {
     /// Nothing to do on the way back.
     pub fn on_response(&self, _: &mut ResponseCx<'_>) {}
 
-    fn permits(&self, head: &RequestHead, https: bool) -> bool {
+    /// What there is against a request that changes something; `None` if it may pass.
+    fn objection(&self, head: &RequestHead, https: bool) -> Option<Objection> {
         let headers = &head.headers;
+        let is_listed =
+            || matches!(single(headers, b"origin"), Ok(Some(origin)) if self.origins.contains(origin));
         match single(headers, b"sec-fetch-site") {
             // `none`: the user has done it, and no page.
-            Ok(Some(b"same-origin" | b"none")) => true,
-            Ok(Some(b"same-site")) if self.same_site => true,
-            Ok(None) => self.permits_by_origin(head, https),
-            // Another one, or several, of which nobody can say which counts.
-            Ok(Some(_)) | Err(()) => {
-                matches!(single(headers, b"origin"), Ok(Some(origin)) if self.origins.contains(origin))
-            }
+            Ok(Some(b"same-origin" | b"none")) => None,
+            Ok(Some(b"same-site")) if self.same_site => None,
+            Ok(None) => self.objection_by_origin(head, https),
+            Ok(Some(_)) => (!is_listed()).then_some(Objection::FetchSite),
+            // Of several nobody can say which counts.
+            Err(()) => (!is_listed()).then_some(Objection::Repeated("sec-fetch-site")),
         }
     }
 
     /// For browsers that do not send Sec-Fetch-Site: older ones, and all over plain connections.
-    fn permits_by_origin(&self, head: &RequestHead, https: bool) -> bool {
+    fn objection_by_origin(&self, head: &RequestHead, https: bool) -> Option<Objection> {
         let headers = &head.headers;
-        let known = |origin: &[u8]| is_own(origin, head, https) || self.origins.contains(origin);
+        let is_foreign = |origin: &[u8]| !is_own(origin, head, https) && !self.origins.contains(origin);
         match (single(headers, b"origin"), single(headers, b"referer")) {
-            (Ok(Some(origin)), _) => known(origin),
-            (Ok(None), Ok(Some(page))) => known(origin_of(page)),
-            (Ok(None), Ok(None)) => match self.without_origin {
-                WithoutOrigin::Allow => true,
-                WithoutOrigin::Refuse => false,
-                WithoutOrigin::AllowWithoutCookies => headers.values(b"cookie").next().is_none(),
-            },
-            (Err(()), _) | (_, Err(())) => false,
+            (Ok(Some(origin)), _) => is_foreign(origin).then_some(Objection::Origin),
+            (Ok(None), Ok(Some(page))) => is_foreign(origin_of(page)).then_some(Objection::Referer),
+            (Ok(None), Ok(None)) => {
+                let is_refused = match self.without_origin {
+                    WithoutOrigin::Allow => false,
+                    WithoutOrigin::Refuse => true,
+                    WithoutOrigin::AllowWithoutCookies => headers.values(b"cookie").next().is_some(),
+                };
+                is_refused.then_some(Objection::NoOrigin)
+            }
+            (Err(()), _) => Some(Objection::Repeated("origin")),
+            (_, Err(())) => Some(Objection::Repeated("referer")),
+        }
+    }
+}
+
+/// What there is against a request.
+#[derive(Clone, Copy)]
+enum Objection {
+    /// The browser says that the page is of another site, and the origin is not listed.
+    FetchSite,
+    /// It is of another origin, which is not listed.
+    Origin,
+    /// Its page is of another origin, which is not listed.
+    Referer,
+    /// It says nothing of where it comes from.
+    NoOrigin,
+    /// This field comes twice.
+    Repeated(&'static str),
+}
+
+impl Objection {
+    /// In a word, for logs.
+    fn word(self) -> &'static str {
+        match self {
+            Objection::FetchSite => "fetch_site",
+            Objection::Origin => "origin",
+            Objection::Referer => "referer",
+            Objection::NoOrigin => "no_origin",
+            Objection::Repeated(_) => "malformed",
+        }
+    }
+
+    /// For people.
+    fn words(self, headers: &Headers) -> String {
+        let value = |name: &str| {
+            let value = headers.values(name.as_bytes()).next().unwrap_or_default();
+            String::from_utf8_lossy(value).into_owned()
+        };
+        match self {
+            Objection::FetchSite => {
+                format!("sec-fetch-site is {}, and no origin of origins is named", value("sec-fetch-site"))
+            }
+            Objection::Origin => format!("origin {} is another one, and not in origins", value("origin")),
+            Objection::Referer => {
+                format!("referer {} is of another origin, which is not in origins", value("referer"))
+            }
+            Objection::NoOrigin => "it does not say which page it comes from".to_owned(),
+            Objection::Repeated(name) => format!("{name} comes twice"),
         }
     }
 }

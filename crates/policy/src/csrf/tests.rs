@@ -193,3 +193,37 @@ fn mistakes_are_named() {
         assert!(said.len() == 1 && said[0].0 == code && said[0].1.contains(words), "{written}: {said:?}");
     }
 }
+
+#[test]
+fn a_refusal_has_a_reason() {
+    let ready = ready("{ origins: [https://ok.test] }").unwrap();
+    for (fields, want) in [
+        (&[("origin", "https://ok.test"), ("sec-fetch-site", "cross-site")][..], None),
+        (
+            &[("origin", "https://evil.test"), ("sec-fetch-site", "cross-site")],
+            Some(("fetch_site", "sec-fetch-site is cross-site, and no origin of origins is named")),
+        ),
+        (
+            &[("origin", "https://evil.test")],
+            Some(("origin", "origin https://evil.test is another one, and not in origins")),
+        ),
+        (
+            &[("referer", "https://evil.test/x")],
+            Some(("referer", "referer https://evil.test/x is of another origin, which is not in origins")),
+        ),
+        (&[("cookie", "a=b")], Some(("no_origin", "it does not say which page it comes from"))),
+        (&[("origin", "null"), ("origin", "null")], Some(("malformed", "origin comes twice"))),
+    ] {
+        let mut head = RequestHead::default();
+        head.method = Method::of(b"POST");
+        head.target = head.headers.append_text(b"/");
+        head.headers.push(b"Host", b"shop.test");
+        fields.iter().for_each(|(name, value)| head.headers.push(name.as_bytes(), value.as_bytes()));
+        head.normalize().unwrap();
+        let mut state = RequestState::default();
+        state.explain();
+        see(&mut head, &mut state, IpAddr::V4(Ipv4Addr::LOCALHOST), |cx| ready.on_request(cx));
+        let said = state.stopped_by.map(|(_, reason)| (reason, state.remark_of("csrf").unwrap_or_default()));
+        assert_eq!(said, want, "{fields:?}");
+    }
+}

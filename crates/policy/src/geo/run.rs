@@ -9,10 +9,14 @@ use message::Reply;
 use super::country::{Countries, Country};
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
+/// The kind, as logs have it.
+const KIND: &str = "geo";
 /// The stable name of a refusal, in its problem document.
 const CODE: &str = "geo-refused";
 /// What a reader of the refusal is told.
 const DETAIL: &str = "Requests from this country are not served here.";
+/// Why somebody is refused whose country is denied.
+const DENIED: &str = "denied";
 /// Where the country stands in a record.
 const COUNTRY: [PathElement<'static>; 2] = [PathElement::Key("country"), PathElement::Key("iso_code")];
 
@@ -59,14 +63,14 @@ impl Ready {
     /// Looks the country up, once.
     pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
         let country = self.database.country(cx.client);
-        let is_refused = match country {
-            None => self.refuse_unknown,
-            Some(country) => {
-                self.deny.contains(country)
-                    || self.allow.as_ref().is_some_and(|allow| !allow.contains(country))
-            }
-        };
-        if is_refused {
+        if let Some(reason) = self.objection(country) {
+            cx.state.stopped_by = Some((KIND, reason));
+            let client = cx.client.to_canonical();
+            cx.state.remark(KIND, || match country {
+                None => format!("the country of {client} is not known"),
+                Some(country) if reason == DENIED => format!("{client} is in {country}, which is in deny"),
+                Some(country) => format!("{client} is in {country}, which is not in allow"),
+            });
             return Flow::Reply(
                 Reply::problem(403, CODE, DETAIL, "client", false, cx.request_id())
                     .header("cache-control", "no-store"),
@@ -79,6 +83,16 @@ impl Ready {
             }
         }
         Flow::Continue
+    }
+
+    /// Why somebody from there may not come, in a word.
+    fn objection(&self, country: Option<Country>) -> Option<&'static str> {
+        let is_not_allowed = |country| self.allow.as_ref().is_some_and(|allow| !allow.contains(country));
+        match country {
+            None => self.refuse_unknown.then_some("unknown_country"),
+            Some(country) if self.deny.contains(country) => Some(DENIED),
+            Some(country) => is_not_allowed(country).then_some("not_allowed"),
+        }
     }
 
     /// The field that tells services of countries, if there is one.

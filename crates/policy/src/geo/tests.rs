@@ -202,3 +202,20 @@ fn mistakes_are_named() {
     // `NO` is Norway here, and not `false`.
     assert!(ready(&with(", deny: [NO, se]"), Some(countries())).is_ok());
 }
+
+#[test]
+fn a_refusal_has_a_reason() {
+    let ready = ready("{ database: c.mmdb, allow: [DE], deny: [US] }", Some(countries())).unwrap();
+    for (client, want) in [
+        ("10.1.2.3", None),
+        ("11.0.0.1", Some(("not_allowed", "11.0.0.1 is in FR, which is not in allow"))),
+        ("2001:db8::1", Some(("denied", "2001:db8::1 is in US, which is in deny"))),
+        ("13.0.0.1", Some(("unknown_country", "the country of 13.0.0.1 is not known"))),
+    ] {
+        let (mut head, mut state) = (RequestHead::default(), RequestState::default());
+        state.explain();
+        see(&mut head, &mut state, client.parse().unwrap(), |cx| ready.on_request(cx));
+        let said = state.stopped_by.map(|(_, reason)| (reason, state.remark_of("geo").unwrap_or_default()));
+        assert_eq!(said, want, "{client}");
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! It must not know what follows from being in it. Entry point: [`Ranges`].
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use document::Cidr;
 
@@ -38,6 +39,21 @@ impl Ranges {
             IpAddr::V4(address) => is_within(&self.v4, (address.to_bits(), address.to_bits())),
             IpAddr::V6(address) => is_within(&self.v6, (address.to_bits(), address.to_bits())),
         }
+    }
+
+    /// The range that an address is in, for people. Networks that touch are one range.
+    pub(crate) fn place_of(&self, address: IpAddr) -> Option<impl fmt::Display> {
+        let (first, last) = match address.to_canonical() {
+            IpAddr::V4(address) => {
+                let (first, last) = range_of(&self.v4, (address.to_bits(), address.to_bits()))?;
+                (Ipv4Addr::from_bits(first).into(), Ipv4Addr::from_bits(last).into())
+            }
+            IpAddr::V6(address) => {
+                let (first, last) = range_of(&self.v6, (address.to_bits(), address.to_bits()))?;
+                (IpAddr::from(Ipv6Addr::from_bits(first)), IpAddr::from(Ipv6Addr::from_bits(last)))
+            }
+        };
+        Some(Extent { first, last })
     }
 
     /// Whether every address of a network is in it.
@@ -80,9 +96,35 @@ fn merged<T: Copy + Ord>(mut ranges: Vec<Range<T>>, next: impl Fn(T) -> Option<T
 }
 
 /// Whether one of the ranges holds all of another one: only the last that begins before it can.
-fn is_within<T: Copy + Ord>(ranges: &[Range<T>], (first, last): Range<T>) -> bool {
+fn is_within<T: Copy + Ord>(ranges: &[Range<T>], range: Range<T>) -> bool {
+    range_of(ranges, range).is_some()
+}
+
+/// The range that holds all of another one.
+fn range_of<T: Copy + Ord>(ranges: &[Range<T>], (first, last): Range<T>) -> Option<Range<T>> {
     let after = ranges.partition_point(|range| range.0 <= first);
-    after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| last <= range.1)
+    after.checked_sub(1).and_then(|at| ranges.get(at)).filter(|range| last <= range.1).copied()
+}
+
+/// A range for people: an address, a network, or from where to where.
+struct Extent {
+    first: IpAddr,
+    last: IpAddr,
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = (bits(self.first), bits(self.last));
+        let all = if self.first.is_ipv4() { 32 } else { 128 };
+        // Of one address or network, the bits that differ are the last ones, and all of them do.
+        let differ = first ^ last;
+        let is_network = differ & differ.wrapping_add(1) == 0 && first & differ == 0;
+        match 128 - differ.leading_zeros() {
+            0 => write!(f, "{}", self.first),
+            free if is_network => write!(f, "{}/{}", self.first, all - free.min(all)),
+            _ => write!(f, "{} to {}", self.first, self.last),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -129,13 +171,34 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_named_as_it_is_written() {
+        let some =
+            ranges(&["10.0.0.0/8", "192.0.2.1", "192.0.2.4/31", "192.0.2.6", "2001:db8::/32", "8000::/1"]);
+        for (address, want) in [
+            ("10.1.2.3", Some("10.0.0.0/8")),
+            ("::ffff:10.1.2.3", Some("10.0.0.0/8")),
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("192.0.2.5", Some("192.0.2.4 to 192.0.2.6")),
+            ("192.0.2.2", None),
+            ("2001:db8::7", Some("2001:db8::/32")),
+            ("ffff::", Some("8000::/1")),
+        ] {
+            let place = some.place_of(address.parse().unwrap()).map(|place| place.to_string());
+            assert_eq!(place.as_deref(), want, "{address}");
+        }
+        let all = ranges(&["0.0.0.0/0", "::/0"]);
+        let of = |text: &str| all.place_of(text.parse().unwrap()).unwrap().to_string();
+        assert_eq!((&*of("10.0.0.1"), &*of("::1")), ("0.0.0.0/0", "::/0"));
+    }
+
+    #[test]
     fn a_hundred_thousand_networks_are_those_that_were_given() {
         let mut rng = fastrand::Rng::with_seed(3);
         let networks: Vec<Cidr> = (0..100_000)
             .map(|_| {
                 let (bits, prefix) = (rng.u32(..), rng.u8(16..=32));
                 let first = bits & (u32::MAX << (32 - prefix));
-                cidr(&format!("{}/{prefix}", std::net::Ipv4Addr::from_bits(first)))
+                cidr(&format!("{}/{prefix}", Ipv4Addr::from_bits(first)))
             })
             .collect();
         let some = Ranges::new(networks.iter().copied());

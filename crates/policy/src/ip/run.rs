@@ -5,6 +5,8 @@ use message::Reply;
 use super::ranges::Ranges;
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
+/// The kind, as logs have it.
+const KIND: &str = "ip";
 /// The stable name of a refusal, in its problem document.
 const CODE: &str = "ip-refused";
 /// What a reader of the refusal is told: nothing of the rule, by which others could find a way around it.
@@ -27,10 +29,19 @@ impl Ready {
 
     /// What is denied is refused, and with `allow` all that it does not name.
     pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
-        let is_allowed = || self.allow.as_ref().is_none_or(|allow| allow.contains(cx.client));
-        if !self.deny.contains(cx.client) && is_allowed() {
+        let reason = if self.deny.contains(cx.client) {
+            "denied"
+        } else if self.allow.as_ref().is_some_and(|allow| !allow.contains(cx.client)) {
+            "not_allowed"
+        } else {
             return Flow::Continue;
-        }
+        };
+        cx.state.stopped_by = Some((KIND, reason));
+        let client = cx.client.to_canonical();
+        cx.state.remark(KIND, || match self.deny.place_of(client) {
+            Some(range) => format!("{client} is in {range} of deny"),
+            None => format!("{client} is not in allow"),
+        });
         Flow::Reply(
             Reply::problem(self.status, CODE, DETAIL, "client", false, cx.request_id())
                 .header("cache-control", "no-store"),

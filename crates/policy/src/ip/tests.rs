@@ -40,6 +40,34 @@ fn refusal(ready: &Ready, client: &str) -> Option<Reply> {
     }
 }
 
+/// Why a request is refused, for logs and for people.
+fn reason(ready: &Ready, client: &str) -> Option<(&'static str, String)> {
+    let (mut head, mut state) = (RequestHead::default(), RequestState::default());
+    state.explain();
+    see(&mut head, &mut state, client.parse::<IpAddr>().unwrap(), |cx| ready.on_request(cx));
+    let (_, reason) = state.stopped_by?;
+    Some((reason, state.remark_of("ip").unwrap_or_default().to_owned()))
+}
+
+#[test]
+fn a_refusal_has_a_reason() {
+    let ready = compiled(
+        "{ allow: [10.0.0.0/8, \"2001:db8::/32\"], deny: [10.9.0.0/16, \"2001:db8:9::/48\", 192.0.2.1] }",
+    )
+    .0
+    .unwrap();
+    for (client, want) in [
+        ("10.1.2.3", None),
+        ("::ffff:10.9.1.1", Some(("denied", "10.9.1.1 is in 10.9.0.0/16 of deny"))),
+        ("192.0.2.1", Some(("denied", "192.0.2.1 is in 192.0.2.1 of deny"))),
+        ("2001:db8:9::1", Some(("denied", "2001:db8:9::1 is in 2001:db8:9::/48 of deny"))),
+        ("11.0.0.1", Some(("not_allowed", "11.0.0.1 is not in allow"))),
+    ] {
+        let want = want.map(|(reason, words)| (reason, words.to_owned()));
+        assert_eq!(reason(&ready, client), want, "{client}");
+    }
+}
+
 #[test]
 fn deny_wins_and_allow_keeps_all_others_out() {
     let allow = "{ allow: [10.0.0.0/8, \"2001:db8::/32\"] }";

@@ -246,9 +246,33 @@ fn written(raw: &KeyOf, cx: &mut Compiling<'_>) -> Option<Vec<Key>> {
     }
 }
 
+/// With none of the algorithms that are allowed, the keys verify nothing. What is misspelt was told before.
+fn warn_of_useless_algorithms(raw: &Raw, keys: &KeySet, cx: &mut Compiling<'_>) {
+    let mut names = raw.algorithms.iter().flatten().peekable();
+    let Some(first) = names.peek().map(|name| name.span) else { return };
+    let has = |algorithm: Algorithm| {
+        keys.keys().iter().any(|key| key.algorithms().iter().any(|own| own == algorithm))
+    };
+    if names.all(|name| Algorithm::parse(name).is_some_and(|algorithm| !has(algorithm))) {
+        let possible = Algorithm::ALL.into_iter().filter(|algorithm| has(*algorithm));
+        let possible: Vec<&str> = possible.map(Algorithm::as_str).collect();
+        cx.diagnostics.push(
+            Diagnostic::warning(
+                Code::NoCredentials,
+                first,
+                "none of the keys can be used with these algorithms, so no token gets anybody in",
+            )
+            .help(format!("the keys are for {}", possible.join(", "))),
+        );
+    }
+}
+
 fn set(keys: Vec<Key>, raw: &Raw, cx: &mut Compiling<'_>) -> Option<Keys> {
     match KeySet::from_keys(keys) {
-        Ok(keys) => Some(Keys::Written(keys)),
+        Ok(keys) => {
+            warn_of_useless_algorithms(raw, &keys, cx);
+            Some(Keys::Written(keys))
+        }
         Err(error) => {
             cx.diagnostics.push(
                 Diagnostic::error(Code::InvalidKey, raw.span, format!("these keys cannot be used: {error}"))

@@ -181,10 +181,18 @@ fn mistakes_are_reported() {
             "",
         ),
         ("{ jwks: 'https://a.test/x' }", Code::OpenRoute, "no `audience`"),
+        (
+            "{ audience: api, algorithms: [RS256, ES256], keys: { secret: 0123456789abcdef0123456789abcdef } }",
+            Code::NoCredentials,
+            "none of the keys can be used with these algorithms",
+        ),
     ] {
         let mistakes = policy("jwt", settings, &consumers()).unwrap_err();
         let found = mistakes.iter().any(|(own, message)| *own == code && message.contains(want));
         assert!(found, "{settings}: {mistakes:?}");
     }
+    let one_of_two =
+        "{ audience: api, algorithms: [RS256, HS256], keys: { secret: 0123456789abcdef0123456789abcdef } }";
+    assert!(policy("jwt", one_of_two, &consumers()).is_ok());
     assert!(policy("jwt", "{ audience: api, jwks: 'http://127.0.0.1:1/x' }", &consumers()).is_ok());
 }

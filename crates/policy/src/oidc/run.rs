@@ -145,6 +145,11 @@ impl Ready {
         self.begin(cx)
     }
 
+    /// The provider, as it writes itself.
+    pub(crate) fn issuer_name(&self) -> &str {
+        &self.client.settings().issuer
+    }
+
     /// The name of the cookies of sessions, without prefix and number.
     pub(crate) fn cookie(&self) -> &str {
         &self.client.settings().cookie
