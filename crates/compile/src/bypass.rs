@@ -1,164 +1,237 @@
-//! Ways around a route that demands to know who is calling.
+//! Ways around what a route demands.
 //!
-//! Routes are matched by more than a path: a route that is for one host, for some methods or for a header leaves all
-//! other requests to others. If one of those leads to the same service without asking who is calling, the rule protects
-//! nothing. What is tried are requests as somebody would send who wants to get around it, and the router itself says
-//! what becomes of them. Entry point: [`warn`].
+//! Routes are matched by more than a path, and each has policies of its own. If a request that one of them would refuse
+//! gets to the same service by another one with less in front of it, the rule protects nothing. The router finds such
+//! requests; here it is said which routes have less, and what was found is put into words. Where somebody has switched
+//! off what is missing, with `off` on the open route, it is meant. Entry point: [`warn`].
+//!
+//! A fixed answer or a redirect leads to no service, so it is no way around anything; and a connection that CONNECT
+//! opens has no paths.
 
-use std::collections::BTreeSet;
+use std::collections::{HashMap, HashSet};
 
-use config::{PolicySetting, Route as Raw};
-use diagnostics::{Code, Diagnostic, Diagnostics};
-use policy::Chain;
-use router::{Captures, Router, Subject};
-use snapshot::{Action, Route, ServiceIndex};
+use config::{Config, PolicySetting, Route as Raw};
+use diagnostics::{Code, Diagnostic, Diagnostics, counted};
+use policy::{Chain, Policy};
+use router::reachability::{Example, How, Road, Way, Written, around};
+use router::{RouteIndex, Router};
+use snapshot::{Action, Piece, Route};
 
-/// Methods that are tried.
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// Routes that are told of; more are counted.
+use crate::guards::{Guards, Lack};
+use crate::reachability::hidden;
+
+/// Ways that are told of; more are counted.
 const MOST_TOLD: usize = 20;
 
 /// Warns of routes that lead around others. `raws` are the routes as they were written, at the same positions.
-pub(crate) fn warn(router: &Router, routes: &[Route], raws: &[&Raw], diagnostics: &mut Diagnostics) {
-    let mut told: BTreeSet<usize> = BTreeSet::new();
-    for (route, raw) in routes.iter().zip(raws) {
-        let guarded = guarded_services(route);
-        if guarded.is_empty() {
-            continue;
-        }
-        for probe in probes(raw) {
-            let Some(found) = router.find(&probe, &mut Captures::default()) else { continue };
-            let position = found.0 as usize;
-            let (Some(other), Some(other_raw)) = (routes.get(position), raws.get(position)) else { continue };
-            if std::ptr::eq(other, route) || told.contains(&position) || says_so(other_raw) {
-                continue;
-            }
-            let around = open_services(other).into_iter().any(|service| guarded.contains(&service));
-            if !around || told.len() >= MOST_TOLD {
-                continue;
-            }
-            told.insert(position);
-            diagnostics.push(
-                Diagnostic::warning(
-                    Code::OpenRoute,
-                    other.source,
-                    format!(
-                        "the route `{}` leads to the same service as `{}`, and does not ask who is calling",
-                        other.name, route.name
-                    ),
-                )
-                .label("by this one")
-                .related(route.source, "this one asks")
-                .help(format!(
-                    "`gateward explain {probe}` shows a request that gets around it; give both the same policies, or \
-                     write the policy with `off` on the open one if that is meant"
-                )),
-            );
-        }
-    }
-}
-
-/// Services that a route leads to only for callers that are known.
-fn guarded_services(route: &Route) -> BTreeSet<ServiceIndex> {
-    services(route, |chain| chain.demands_identity())
-}
-
-/// Services that a route leads to for anybody.
-fn open_services(route: &Route) -> BTreeSet<ServiceIndex> {
-    services(route, |chain| !chain.demands_identity())
-}
-
-fn services(route: &Route, of: impl Fn(&Chain) -> bool) -> BTreeSet<ServiceIndex> {
-    let Action::Forward { split, .. } = &route.action else { return BTreeSet::new() };
-    split.targets().iter().filter(|target| of(&target.chain)).map(|target| target.service).collect()
-}
-
-/// Whether somebody has switched off what would ask.
-fn says_so(raw: &Raw) -> bool {
-    let mut settings = raw.policies.iter().flat_map(|policies| policies.iter());
-    let knows_callers =
-        |kind: &str| policy::KINDS.iter().any(|known| known.name == kind && known.knows_callers);
-    settings.any(|(kind, setting)| matches!(setting, PolicySetting::Off) && knows_callers(&kind.value))
-}
-
-/// A request that somebody would try.
-struct Probe {
-    method: &'static str,
-    host: Option<String>,
-    path: Vec<u8>,
-}
-
-impl std::fmt::Display for Probe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let path = String::from_utf8_lossy(&self.path);
-        match &self.host {
-            Some(host) => write!(f, "{} http://{host}{path}", self.method),
-            None => write!(f, "{} {path}", self.method),
-        }
-    }
-}
-
-impl Subject for Probe {
-    fn host(&self) -> Option<&str> {
-        self.host.as_deref()
-    }
-
-    fn path(&self) -> &[u8] {
-        &self.path
-    }
-
-    fn method(&self) -> &[u8] {
-        self.method.as_bytes()
-    }
-
-    fn header(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        false
-    }
-
-    fn query(&self) -> Option<&[u8]> {
-        None
-    }
-}
-
-/// Requests for what a route is for, by other hosts, without any (HTTP/1.0), by other methods, without headers.
-fn probes(raw: &Raw) -> Vec<Probe> {
-    let Some(path) = raw.path.as_ref().map_or(Some(b"/".to_vec()), |path| example(path)) else {
-        return Vec::new();
-    };
-    let own = raw.hosts.iter().flatten().next().map(|host| host.value.replace('*', "x").to_ascii_lowercase());
-    let hosts = [own, Some("other.invalid".to_owned()), None];
-    let narrow = raw.methods.is_some() || raw.headers.is_some() || raw.query.is_some();
-    let methods = if narrow { &METHODS[..] } else { &METHODS[..1] };
-    let each = |host: &Option<String>| {
-        methods
-            .iter()
-            .map(|method| Probe { method, host: host.clone(), path: path.clone() })
-            .collect::<Vec<_>>()
-    };
-    hosts.iter().flat_map(each).collect()
-}
-
-/// A path that a pattern matches; `None` for a regular expression, which may match anything.
-fn example(pattern: &str) -> Option<Vec<u8>> {
-    if pattern.starts_with('~') {
-        return None;
-    }
-    let segments = pattern.split('/').map(|segment| {
-        if segment == "*" || (segment.starts_with('{') && segment.ends_with('}')) { "x" } else { segment }
+pub(crate) fn warn(
+    config: &Config,
+    router: &Router,
+    routes: &[Route],
+    raws: &[&Raw],
+    diagnostics: &mut Diagnostics,
+) {
+    let known = Known { config, routes, raws, ends: routes.iter().map(ends).collect(), hidden: hidden(raws) };
+    let found = around(router, &known.roads(), MOST_TOLD, |protected, by, service| {
+        known.lack(protected, by, service).map(|lack| lack.weaker())
     });
-    Some(segments.collect::<Vec<_>>().join("/").into_bytes())
+    for diagnostic in found.ways.iter().filter_map(|way| known.way(way, None)) {
+        diagnostics.push(diagnostic);
+    }
+    if found.more > 0 {
+        let least = if found.is_complete { "" } else { "at least " };
+        let message = format!("{least}{} around routes that are protected", counted(found.more, "more way"));
+        diagnostics.push(
+            Diagnostic::warning(Code::OpenRoute, None, message)
+                .help("they are shown when those that are shown now are mended"),
+        );
+    }
+    if let Some(diagnostic) = found.letters.and_then(|way| known.way(&way, Some(found.more_letters))) {
+        diagnostics.push(diagnostic);
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Where one of the ways of a route ends.
+struct End {
+    /// The service; `None` where the gateway answers by itself.
+    service: Option<u32>,
+    guards: Guards,
+}
 
-    #[test]
-    fn patterns_have_an_example() {
-        let example = |pattern| example(pattern).map(|path| String::from_utf8(path).unwrap());
-        assert_eq!(example("/a/*").as_deref(), Some("/a/x"));
-        assert_eq!(example("/a/{id}/b/{rest...}").as_deref(), Some("/a/x/b/x"));
-        assert_eq!(example("/a").as_deref(), Some("/a"));
-        assert_eq!(example("~^/a"), None);
+fn ends(route: &Route) -> Vec<End> {
+    // What passes on a connection of the client's own is no request to the gateway.
+    let ways = if route.connect { 0 } else { route.action.ways() };
+    let end = |way| {
+        let service = route.action.service(way).map(|service| service.0 as u32);
+        Some(End { service, guards: Guards::of(route.action.chain(way)?) })
+    };
+    (0..ways).filter_map(end).collect()
+}
+
+fn chains(route: &Route) -> impl Iterator<Item = &Chain> {
+    (0..route.action.ways()).filter_map(|way| route.action.chain(way))
+}
+
+/// What is known of all routes.
+struct Known<'a> {
+    config: &'a Config,
+    routes: &'a [Route],
+    raws: &'a [&'a Raw],
+    ends: Vec<Vec<End>>,
+    /// Values that are never shown.
+    hidden: HashSet<&'a [u8]>,
+}
+
+impl Known<'_> {
+    fn roads(&self) -> Vec<Road> {
+        let mut protections: HashMap<Vec<(Option<u32>, Guards)>, u32> = HashMap::new();
+        let mut road = |(route, ends): (&Route, &Vec<End>)| {
+            let protection: Vec<_> = ends.iter().map(|end| (end.service, end.guards)).collect();
+            let is_protected = ends.iter().any(|end| !end.guards.is_empty());
+            let next = protections.len() as u32;
+            Road {
+                services: ends.iter().filter_map(|end| end.service).collect(),
+                rewrite: rewrite(route),
+                protection: is_protected.then(|| *protections.entry(protection).or_insert(next)),
+            }
+        };
+        self.routes.iter().zip(&self.ends).map(&mut road).collect()
     }
+
+    /// What the route `by` lacks that `protected` has, on the way to a service or to any, and nobody has said that it is
+    /// meant. `None` for nothing.
+    fn lack(&self, protected: RouteIndex, by: RouteIndex, service: Option<u32>) -> Option<Lack> {
+        let is_meant = |end: &&End| service.is_none_or(|service| end.service == Some(service));
+        let [mine, theirs] = [protected, by].map(|route| self.ends.get(route.0 as usize));
+        let theirs = theirs?.iter().filter(|end| end.service.is_some()).filter(is_meant);
+        let mine: Vec<&End> = mine?.iter().filter(is_meant).collect();
+        theirs
+            .filter_map(|end| {
+                // It has to lack something whichever way the other request would have gone.
+                let lacks =
+                    mine.iter().map(|mine| self.unless_meant(mine.guards.lacked_by(end.guards), by, service));
+                lacks.min_by_key(|lack| !lack.is_empty())
+            })
+            .find(|lack| !lack.is_empty())
+    }
+
+    /// Leaves out what was switched off on purpose: on the route, or on all services of it where it is about another one.
+    fn unless_meant(&self, lack: Lack, by: RouteIndex, service: Option<u32>) -> Lack {
+        let Some((raw, route)) = self.raws.get(by.0 as usize).zip(self.routes.get(by.0 as usize)) else {
+            return lack;
+        };
+        if lack.is_empty() {
+            return lack;
+        }
+        let is_off = |kind: &str| {
+            let of = |policies: &config::Policies| matches!(policies.get(kind), Some(PolicySetting::Off));
+            let split = raw.split.iter().flat_map(|split| split.value.iter().map(|(name, _)| name));
+            let mut services = raw.service.iter().chain(split);
+            let by_service = |name: &str| {
+                let service = self.config.services.get(name);
+                service.and_then(|service| service.policies.as_ref()).is_some_and(of)
+            };
+            raw.policies.as_ref().is_some_and(of)
+                || (service.is_none() && services.all(|name| by_service(&name.value)))
+        };
+        let sets_auth = raw.policies.as_ref().is_some_and(|policies| policies.get("auth").is_some());
+        let lets_anybody = |chain: &Chain| {
+            chain
+                .links()
+                .iter()
+                .any(|link| matches!(&*link.policy, Policy::Auth(auth) if auth.allows_anonymous()))
+        };
+        let is_asking_off =
+            lack.asking.names().into_iter().any(is_off) || (sets_auth && chains(route).any(lets_anybody));
+        let is_all_off = is_off("auth") || lack.all.names().into_iter().any(is_off);
+        Lack {
+            asking: lack.asking.filter(|_| !is_asking_off),
+            all: lack.all.filter(|_| !is_all_off),
+            rules: lack.rules.filter(|kind| !is_off(kind)),
+            is_guarded: lack.is_guarded,
+        }
+    }
+
+    /// A way around a route. One that exists only because other letters make another path, which a wider route takes,
+    /// stands for so many more.
+    fn way(&self, way: &Way, letters: Option<usize>) -> Option<Diagnostic> {
+        let service = match way.how {
+            How::SamePath(service) | How::OtherLetters(service) => Some(service),
+            How::InPlace => None,
+        };
+        let (by, protected) = (self.route(way.by)?, self.route(way.protected)?);
+        let lack = self.lack(way.protected, way.by, service)?;
+        let what = match way.how {
+            How::SamePath(_) => format!("leads to the same service as `{}`", protected.name),
+            How::OtherLetters(_) => {
+                format!("leads to the same service as `{}`, for its paths in other letters", protected.name)
+            }
+            How::InPlace => format!("takes requests that are for `{}`", protected.name),
+        };
+        let more = letters
+            .filter(|more| *more > 0)
+            .map_or_else(String::new, |more| format!(" (and {} of routes)", counted(more, "more pair")));
+        let message = format!("the route `{}` {what}, {}{more}", by.name, missing(lack));
+        let mend = match letters {
+            Some(_) => {
+                "if the service takes both for the same, protect every spelling with a regular expression that begins with `(?i)`"
+            }
+            None => "give both the same policies",
+        };
+        Some(
+            Diagnostic::warning(Code::OpenRoute, by.source, message)
+                .label("by this one")
+                .related(protected.source, "this one is protected")
+                .help(format!(
+                    "`gateward explain {}` shows a request that gets around it; {mend}, or write {} on the open one if \
+                     that is meant",
+                    self.shown(&way.example),
+                    switches(lack)
+                )),
+        )
+    }
+
+    fn route(&self, index: RouteIndex) -> Option<&Route> {
+        self.routes.get(index.0 as usize)
+    }
+
+    fn shown(&self, example: &Example) -> Example {
+        example.clone().hiding(|value| self.hidden.contains(value))
+    }
+}
+
+/// The path that a route hands on, where it writes it anew.
+fn rewrite(route: &Route) -> Option<Vec<Written>> {
+    let Action::Forward { rewrite: Some(template), .. } = &route.action else { return None };
+    let piece = |piece: &Piece| match piece {
+        Piece::Literal(text) => Written::Literal(text.clone()),
+        Piece::Capture(index) => Written::Capture(*index),
+    };
+    Some(template.pieces.iter().map(piece).collect())
+}
+
+/// `without its `ip`, and does not ask who is calling`
+fn missing(lack: Lack) -> String {
+    let quoted = |names: Vec<&str>, between: &str| {
+        names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(between)
+    };
+    let mut parts = Vec::new();
+    if !lack.rules.is_empty() {
+        parts.push(format!("without its {}", quoted(lack.rules.names(), " and ")));
+    }
+    if !lack.asking.is_empty() {
+        parts.push("and does not ask who is calling".to_owned());
+    }
+    if !lack.all.is_empty() {
+        parts.push(format!("and is content with less than all of {}", quoted(lack.all.names(), ", ")));
+    }
+    parts.join(", ")
+}
+
+/// What would say that it is meant.
+fn switches(lack: Lack) -> String {
+    let asking = lack.asking.names();
+    let all = if lack.all.is_empty() { None } else { Some("auth") };
+    let kinds = asking.first().copied().into_iter().chain(all).chain(lack.rules.names());
+    kinds.map(|kind| format!("`{kind}: off`")).collect::<Vec<_>>().join(" and ")
 }

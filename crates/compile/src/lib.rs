@@ -6,10 +6,13 @@
 mod acme;
 mod admin;
 mod bypass;
+#[cfg(test)]
+mod bypass_tests;
 mod canary;
 mod certificates;
 mod consumers;
 mod forward;
+mod guards;
 mod health;
 mod identity;
 mod listeners;

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use config::{Config, HttpVersion, Listen, RedirectHttps};
+use config::{ClientAuthMode, Config, HttpVersion, Listen, RedirectHttps};
 use diagnostics::{Code, Diagnostic, Diagnostics, Span};
-use snapshot::{Listener, ListenerLimits, ListenerTimeouts, Protocols};
+use snapshot::{ClientCertificates, Listener, ListenerLimits, ListenerTimeouts, Protocols};
 
 use crate::outside::Outside;
 
@@ -104,16 +104,18 @@ fn listener(listen: &Listen, config: &Config, outside: &Outside, diagnostics: &m
         http3: speaks(HttpVersion::Http3),
     };
     let (tls, acme) = crate::tls::listener(listen, protocols, config, outside, diagnostics);
+    let client_auth = listen.tls.as_ref().and_then(|tls| tls.client_auth.as_ref());
     let (limits, timeouts) = (&listen.limits, &listen.timeouts);
     Listener {
         address: listen.address.value.0,
         protocols,
         tls,
-        forwards_certificates: listen
-            .tls
-            .as_ref()
-            .and_then(|tls| tls.client_auth.as_ref())
-            .is_some_and(|client_auth| client_auth.forward.value),
+        client_certificates: match client_auth.map(|client_auth| client_auth.mode.value) {
+            None => ClientCertificates::Unasked,
+            Some(ClientAuthMode::Optional) => ClientCertificates::Optional,
+            Some(ClientAuthMode::Required) => ClientCertificates::Required,
+        },
+        forwards_certificates: client_auth.is_some_and(|client_auth| client_auth.forward.value),
         acme,
         proxy_protocol: listen.proxy_protocol.value,
         redirect_https: match listen.redirect_https.value {

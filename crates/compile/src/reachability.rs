@@ -53,7 +53,7 @@ struct Pair<'a> {
 }
 
 /// Values of conditions that came from outside, and are never shown.
-fn hidden<'a>(raws: &[&'a Raw]) -> HashSet<&'a [u8]> {
+pub(crate) fn hidden<'a>(raws: &[&'a Raw]) -> HashSet<&'a [u8]> {
     let conditions =
         raws.iter().flat_map(|raw| raw.headers.iter().chain(&raw.query).flat_map(|all| all.iter()));
     let values = conditions.filter_map(|(_, condition)| match condition {

@@ -98,7 +98,7 @@ pub(crate) fn compile(
     let router = builder.build();
     if complete {
         reachability::warn(&router, &routes, &raws, diagnostics);
-        bypass::warn(&router, &routes, &raws, diagnostics);
+        bypass::warn(config, &router, &routes, &raws, diagnostics);
         logins::warn(&router, &routes, &raws, diagnostics);
     }
     Routes { router, routes, used }

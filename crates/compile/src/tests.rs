@@ -13,14 +13,14 @@ fn outside() -> Outside {
     Outside::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000))
 }
 
-struct Compiled {
-    snapshot: Option<Snapshot>,
+pub(crate) struct Compiled {
+    pub(crate) snapshot: Option<Snapshot>,
     /// `error unknown-service 5:20`
     found: Vec<String>,
-    rendered: String,
+    pub(crate) rendered: String,
 }
 
-fn compile_text(text: &str) -> Compiled {
+pub(crate) fn compile_text(text: &str) -> Compiled {
     let loaded = load_text("gateward.yaml", text, &MemoryEnvironment::new());
     let mut diagnostics = loaded.diagnostics;
     let snapshot = loaded.config.and_then(|config| crate::compile(&config, &outside(), &mut diagnostics));

@@ -144,6 +144,7 @@ mod tests {
             tls: None,
             acme: None,
             proxy_protocol: false,
+            client_certificates: snapshot::ClientCertificates::Unasked,
             forwards_certificates: false,
             redirect_https: None,
             limits: ListenerLimits {

@@ -115,6 +115,7 @@ fn snapshot(service: SocketAddr, policies: &[(&str, &str)]) -> Snapshot {
             tls: None,
             acme: None,
             proxy_protocol: false,
+            client_certificates: snapshot::ClientCertificates::Unasked,
             forwards_certificates: false,
             redirect_https: None,
             limits: limits(),

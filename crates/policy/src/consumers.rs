@@ -3,7 +3,7 @@
 //! One table for all policies. It is made when a configuration is compiled and never changes. Looking somebody up costs
 //! the same however many there are, and allocates nothing. It verifies nothing: it says who would be meant.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
@@ -303,6 +303,23 @@ impl Consumers {
     /// How many subjects and names of certificates are known.
     pub fn certificates(&self) -> usize {
         self.certificates.len()
+    }
+
+    /// How many have something that a policy of this kind could recognise them by. Of tokens it is not known here who
+    /// has to have issued them, and of a directory not whom it knows.
+    pub fn recognised_by(&self, kind: &str) -> usize {
+        let owners: HashSet<u32> = match kind {
+            "api_key" => self.api_keys.values().map(|owner| owner.consumer).collect(),
+            "basic" => self.users.values().map(|user| user.consumer).collect(),
+            "hmac" => self.signers.values().map(|(consumer, _)| *consumer).collect(),
+            "mtls" => self.certificates.values().copied().collect(),
+            "jwt" | "introspection" | "oidc" => {
+                self.tokens.values().chain(self.subjects.values()).copied().collect()
+            }
+            "ldap" => return self.len(),
+            _ => return 0,
+        };
+        owners.len()
     }
 
     /// Another one for tables in which a verified token would mean somebody else.

@@ -28,6 +28,7 @@ mod supposed;
 mod told;
 mod userpass;
 mod verified;
+mod whom;
 
 pub mod api_key;
 pub mod auth;
@@ -70,3 +71,4 @@ pub use reserved::Reserved;
 pub use rule::{Rule, holds};
 pub use state::{RequestId, RequestState};
 pub use verified::{Finding, Shown, Verified};
+pub use whom::Whom;

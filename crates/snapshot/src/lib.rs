@@ -97,6 +97,8 @@ pub struct Listener {
     pub protocols: Protocols,
     /// Encryption; `None` for none.
     pub tls: Option<tls::Server>,
+    /// Whether its clients have certificates.
+    pub client_certificates: ClientCertificates,
     /// Whether services are told of the certificates that its clients show.
     pub forwards_certificates: bool,
     /// Certificates that are ordered for it.
@@ -109,6 +111,18 @@ pub struct Listener {
     pub limits: ListenerLimits,
     /// How long a client may take.
     pub timeouts: ListenerTimeouts,
+}
+
+/// Whether clients have to show certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientCertificates {
+    /// They are not asked.
+    #[default]
+    Unasked,
+    /// They are asked, and connect without one too.
+    Optional,
+    /// Nobody connects without one.
+    Required,
 }
 
 /// The versions of HTTP that a listener speaks.

@@ -28,6 +28,7 @@ routes:
   - { path: /maybe/*, service: orders, policies: { jwt: off, auth: { anonymous: allow }, ip: { allow: [10.0.0.0/8] } } }
   - { path: /judged/*, service: orders, policies: { jwt: off, api_key: off, forward_auth: { url: "http://127.0.0.1:9/verify" } } }
   - { path: /signed/*, service: orders, policies: { jwt: off, api_key: off, hmac: {}, mtls: {}, basic: {} } }
+  - { path: /machines/*, service: orders, policies: { jwt: off, api_key: off, mtls: { consumer: optional } } }
   - { path: /split/*, split: { orders: 90, next: 10 }, split_by: consumer }
   - { path: /old, redirect: { to: /orders/ }, policies: { jwt: off, api_key: off } }
   - { path: /ping, respond: { status: 200, body: pong }, policies: { jwt: off, api_key: off } }
@@ -52,21 +53,22 @@ fn exposure_says_who_reaches_what() {
     let text = plain(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(
-        text.contains("Every route can be reached by http://127.0.0.1:8080, https://127.0.0.1:8443."),
+        text.contains("Every route can be reached by http://127.0.0.1:8080, https://127.0.0.1:8443 (only clients with a certificate)."),
         "{text}"
     );
-    let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("ROUTE")).take(10).collect();
+    let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("ROUTE")).take(11).collect();
     assert_eq!(
         lines,
         [
             "ROUTE WHO GUARDS TO",
-            "/orders/* known by api_key or jwt cors, authorize service orders",
-            "/both/* known by api_key and jwt - service orders",
-            "/maybe/* anybody; known by api_key ip service orders",
-            "/judged/* anybody forward_auth service orders",
-            "/signed/* known by mtls or hmac or basic - service orders",
-            "/split/* known by api_key or jwt - service orders",
-            "/split/* known by api_key or jwt - service next",
+            "/orders/* consumers with an API key (2), or anybody with a token cors, authorize (group internal or scope orders:read; a rule) service orders",
+            "/both/* consumers with an API key and a token (at most 2) - service orders",
+            "/maybe/* anybody; recognises consumers with an API key (2) ip (10.0.0.0/8) service orders",
+            "/judged/* whoever `forward_auth` lets pass forward_auth service orders",
+            "/signed/* consumers with a certificate (1) or a key to sign with (1) or a password (1) - service orders",
+            "/machines/* anybody with a certificate; not by http://127.0.0.1:8080 - service orders",
+            "/split/* consumers with an API key (2), or anybody with a token - service orders",
+            "/split/* consumers with an API key (2), or anybody with a token - service next",
             "/old anybody - redirect",
             "/ping anybody - fixed answer",
         ],
@@ -76,14 +78,19 @@ fn exposure_says_who_reaches_what() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let exposure = &report["exposure"];
     assert_eq!((&report["ok"], output.status.code()), (&json!(true), Some(0)), "{report:#}");
-    assert_eq!(exposure["listeners"], json!(["http://127.0.0.1:8080", "https://127.0.0.1:8443"]));
+    assert_eq!(
+        exposure["listeners"],
+        json!(["http://127.0.0.1:8080", "https://127.0.0.1:8443 (only clients with a certificate)"])
+    );
     let routes = exposure["routes"].as_array().unwrap();
-    assert_eq!(routes.len(), 9);
+    assert_eq!(routes.len(), 10);
     let both = json!({ "route": "/both/*", "known_by": ["api_key", "jwt"], "all": true, "anonymous": false,
-                       "guards": [], "to": "service orders" });
+                       "who": "consumers with an API key and a token (at most 2)", "guards": [], "terms": {},
+                       "to": "service orders" });
     assert_eq!(routes[1], both);
     let maybe = json!({ "route": "/maybe/*", "known_by": ["api_key"], "all": false, "anonymous": true,
-                        "guards": ["ip"], "to": "service orders" });
+                        "who": "anybody; recognises consumers with an API key (2)", "guards": ["ip"],
+                        "terms": { "ip": "10.0.0.0/8" }, "to": "service orders" });
     assert_eq!(routes[2], maybe);
     assert_eq!((&routes[3]["known_by"], &routes[3]["guards"]), (&json!([]), &json!(["forward_auth"])));
     // A configuration that cannot be served exposes nothing.

@@ -26,6 +26,7 @@ fn listener() -> Listener {
         tls: None,
         acme: None,
         proxy_protocol: false,
+        client_certificates: snapshot::ClientCertificates::Unasked,
         forwards_certificates: false,
         redirect_https: None,
         limits: ListenerLimits {

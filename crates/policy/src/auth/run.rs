@@ -22,6 +22,11 @@ impl Ready {
         &self.demanded
     }
 
+    /// Whether a request that shows nothing may go on.
+    pub fn allows_anonymous(&self) -> bool {
+        self.anonymous
+    }
+
     /// Nothing to do.
     pub fn on_request(&self, _: &mut RequestCx<'_>) -> Flow {
         Flow::Continue

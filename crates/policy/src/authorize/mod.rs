@@ -8,4 +8,5 @@ mod tests;
 
 pub use compile::compile;
 pub use config::Raw;
+pub(crate) use run::{Demand, Test};
 pub use run::{Never, Ready};

@@ -87,6 +87,10 @@ impl Countries {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0 == [0; 11]
+    }
+
     pub(crate) fn contains(&self, country: Country) -> bool {
         self.0.get(country.number() / 64).is_some_and(|word| word >> (country.number() % 64) & 1 == 1)
     }

@@ -60,6 +60,11 @@ impl Ready {
     /// It refuses requests.
     pub const CAN_REFUSE: bool = true;
 
+    /// Whether it keeps anybody out, and does not only tell the service.
+    pub fn refuses(&self) -> bool {
+        self.allow.is_some() || self.refuse_unknown || !self.deny.is_empty()
+    }
+
     /// Looks the country up, once.
     pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
         let country = self.database.country(cx.client);

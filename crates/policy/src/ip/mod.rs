@@ -9,4 +9,5 @@ mod tests;
 
 pub use compile::compile;
 pub use config::Raw;
+pub(crate) use ranges::Ranges;
 pub use run::Ready;

@@ -33,6 +33,19 @@ impl Ranges {
         }
     }
 
+    /// Each range, in order, those of IPv4 first.
+    pub(crate) fn extents(&self) -> impl Iterator<Item = Extent> {
+        let v4 = self.v4.iter().map(|range| Extent {
+            first: Ipv4Addr::from_bits(range.0).into(),
+            last: Ipv4Addr::from_bits(range.1).into(),
+        });
+        let v6 = self.v6.iter().map(|range| Extent {
+            first: Ipv6Addr::from_bits(range.0).into(),
+            last: Ipv6Addr::from_bits(range.1).into(),
+        });
+        v4.chain(v6)
+    }
+
     /// Whether an address is in it.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
@@ -107,7 +120,7 @@ fn range_of<T: Copy + Ord>(ranges: &[Range<T>], (first, last): Range<T>) -> Opti
 }
 
 /// A range for people: an address, a network, or from where to where.
-struct Extent {
+pub(crate) struct Extent {
     first: IpAddr,
     last: IpAddr,
 }

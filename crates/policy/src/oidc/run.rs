@@ -57,6 +57,13 @@ pub(super) struct Heard {
     pub(super) keys_tried: bool,
 }
 
+impl Ready {
+    /// Whether somebody who is no consumer is let through too.
+    pub(crate) fn lets_strangers(&self) -> bool {
+        !self.mapping.consumer_required
+    }
+}
+
 impl Heard {
     fn take(cx: &mut RequestCx<'_>) -> Heard {
         let answer = cx.answer.take();

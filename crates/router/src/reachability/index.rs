@@ -45,7 +45,7 @@ pub(super) struct Query<'q, 's> {
 
 /// The alternatives of one host, or of all.
 #[derive(Default)]
-struct Group<'r> {
+pub(super) struct Group<'r> {
     nodes: Vec<Node<'r>>,
     /// Each with what its paths begin with.
     regexes: Vec<(Rank, Rc<[u8]>)>,
@@ -73,7 +73,7 @@ impl<'r> Index<'r> {
             let group = by_host.entry(host).or_default();
             for group in [&mut all, group] {
                 if let Some(regex) = regex(path) {
-                    group.regexes.push((rank as Rank, solver.literal_start(regex)));
+                    group.insert_regex(solver.literal_start(regex), rank as Rank);
                 } else if let Some(shape) = Shape::of(path) {
                     group.insert(&shape, rank as Rank);
                 }
@@ -122,7 +122,8 @@ impl<'r> Index<'r> {
 }
 
 impl<'r> Group<'r> {
-    fn insert(&mut self, shape: &Shape<'r>, rank: Rank) {
+    /// Adds a pattern. Ranks must come in ascending order.
+    pub(super) fn insert(&mut self, shape: &Shape<'r>, rank: Rank) {
         if self.nodes.is_empty() {
             self.add_node(rank);
         }
@@ -157,7 +158,13 @@ impl<'r> Group<'r> {
         at
     }
 
-    fn collect(&self, query: &Query<'_, '_>, found: &mut Vec<Rank>, work: &mut Work) {
+    /// Adds a regex, with what its paths begin with. Ranks must come in ascending order.
+    pub(super) fn insert_regex(&mut self, start: Rc<[u8]>, rank: Rank) {
+        self.regexes.push((rank, start));
+    }
+
+    /// The ranks of the patterns whose paths may be among those asked for; the host is not looked at.
+    pub(super) fn collect(&self, query: &Query<'_, '_>, found: &mut Vec<Rank>, work: &mut Work) {
         let mut take = |ranks: &[Rank], work: &mut Work| {
             let first = ranks.partition_point(|&rank| rank < query.ranks.start);
             let ranks = ranks[first..].iter().copied().take_while(|&rank| rank < query.ranks.end);

@@ -1,6 +1,7 @@
 //! Routes that can never match, and routes that take requests from each other unexpectedly.
 //!
-//! It is for people who check a configuration, never for requests. Entry point: [`examine`].
+//! It is for people who check a configuration, never for requests. Entry points: [`examine`], and [`around()`] for
+//! routes that lead around what protects others.
 //!
 //! # What is said
 //!
@@ -42,6 +43,7 @@
 //! route, and only what needs none is said. `OPTIONS *` is left out: the gateway answers it before routes
 //! are looked for.
 
+mod around;
 mod bytes;
 mod dfa;
 mod escape;
@@ -49,18 +51,22 @@ mod example;
 mod frame;
 mod identity;
 mod index;
+mod onward;
 mod overlap;
 mod region;
 mod report;
 mod search;
 mod shape;
 mod solve;
+mod spelling;
 
 use std::collections::BTreeMap;
 
 use hashbrown::HashSet;
 
+pub use around::{Around, How, Road, Way, Weaker, around};
 pub use example::Example;
+pub use onward::Written;
 pub use report::{Crossing, Finding, Kind, Overlap, Part, Report, Unreachable};
 
 use crate::builder::Entry;

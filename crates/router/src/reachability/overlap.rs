@@ -156,7 +156,8 @@ pub(super) fn takes_all(region: &Region<'_>, of: &Match) -> bool {
     is_open(of) && region.host.is_none() && region.regexes.is_empty() && region.shape == Shape::all()
 }
 
-fn do_methods_meet(one: &[Box<str>], other: &[Box<str>]) -> bool {
+/// Whether a request of some method is for both.
+pub(super) fn do_methods_meet(one: &[Box<str>], other: &[Box<str>]) -> bool {
     let served = |by: &[Box<str>], method: &str| serves_method(by, method.as_bytes());
     one.is_empty()
         || other.is_empty()

@@ -10,7 +10,7 @@ use super::dfa::{DEAD, SURE, State};
 use crate::path::{Form, PathPattern, Segment};
 
 /// A segment of a [`Shape`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Part<'r> {
     /// This one. Empty only as the last one, for a trailing slash.
     Literal(&'r [u8]),
@@ -19,7 +19,7 @@ pub(super) enum Part<'r> {
 }
 
 /// The paths that begin with these segments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape<'r> {
     pub(super) parts: SmallVec<[Part<'r>; 4]>,
     /// Whether anything may follow; else nothing does.

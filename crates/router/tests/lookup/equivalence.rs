@@ -38,7 +38,7 @@ fn path() -> impl Strategy<Value = String> {
         .prop_map(|path| format!(" path={path}"))]
 }
 
-fn route() -> impl Strategy<Value = String> {
+pub(crate) fn route() -> impl Strategy<Value = String> {
     let hosts = &["a.com", "b.a.com", "*.a.com", "*.com", "*.b.a.com", "com"][..];
     let (host, more) = (word("host", hosts), word("host", hosts));
     let method = word("method", &["GET", "HEAD", "POST"]);
@@ -49,7 +49,7 @@ fn route() -> impl Strategy<Value = String> {
         .prop_map(|(a, b, c, d, e, f, g)| [a.as_str(), &b, &c, &d, &e, &f, g].concat())
 }
 
-fn request() -> impl Strategy<Value = Request> {
+pub(crate) fn request() -> impl Strategy<Value = Request> {
     let host = proptest::option::weighted(
         0.9,
         proptest::sample::select(
@@ -72,7 +72,7 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 /// Other paths do not reach the router.
-fn is_canonical(path: &str) -> bool {
+pub(crate) fn is_canonical(path: &str) -> bool {
     path.starts_with('/') && !path.contains("//")
 }
 
@@ -124,7 +124,7 @@ fn alone(of: Match) -> Router {
     builder.build()
 }
 
-fn router(routes: &[String]) -> Router {
+pub(crate) fn router(routes: &[String]) -> Router {
     let mut builder = Builder::new();
     for (route, index) in routes.iter().zip(0..) {
         builder.add(RouteIndex(index), of(route));

@@ -1,5 +1,8 @@
-//! The router as its callers see it: precedence, equivalence with a plain scan, reachability, and scale.
+//! The router as its callers see it: precedence, equivalence with a plain scan, reachability, ways around,
+//! and scale.
 
+#[cfg(test)]
+mod around;
 #[cfg(test)]
 mod equivalence;
 #[cfg(test)]
