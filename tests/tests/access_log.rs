@@ -385,7 +385,7 @@ fn a_trusted_proxy_is_believed_also_where_no_route_is_found() {
 fn the_documentation_names_every_field() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/operations.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let section = page.split("## The access log").nth(1).unwrap().split("### Rotation").next().unwrap();
+    let section = page.split("## The access log").nth(1).unwrap().split("### Reasons").next().unwrap();
     let row = |line: &str| Some(line.strip_prefix("| `")?.split('`').next().unwrap().to_owned());
     let rows: Vec<String> = section.lines().filter_map(row).collect();
     let example = section.split("```json\n").nth(1).unwrap().split("```").next().unwrap();

@@ -106,22 +106,67 @@ fn no_secret_gets_anywhere() {
     assert_clean("what the gateway prints", &gateway.log());
 }
 
+/// Mistakes of all kinds, each with a secret in it: what is written, and what is written in its place.
+const MISTAKES: &[(&str, &str)] = &[
+    // Filled in.
+    ("\"${env:KEY}\"", "{ sha256: \"${env:KEY}\" }"),
+    ("\"${env:KEY}\"", "{ sha256: \"x${env:KEY}\" }"),
+    ("\"${env:KEY}\"", "\"${env:NONE}\", { expires: \"${env:KEY}\", key: a }"),
+    ("\"${env:KEY}\"", "\"${pl4nted}\""),
+    ("\"${env:KEY}\"", "\"${env:pl4nted x}\""),
+    ("\"${env:KEY}\"", "\"${env:KEY:-pl4nted}\", [a]"),
+    ("password: \"${file:hash}\"", "password: \"${env:KEY}\""),
+    ("{ secret: \"${env:JWT}\" }", "{ secret: \"${env:JWT}\", algorithms: \"${env:KEY}\" }"),
+    ("client_id: gw", "client_id: gw, audience: { x: \"${env:KEY}\" }"),
+    ("url: \"http://127.0.0.1:9/introspect\"", "url: \"${env:KEY}\""),
+    ("{ path: /*, service: site }", "{ path: /*, service: \"${env:KEY}\" }"),
+    ("api_key: {", "authorize: { rule: \"${env:KEY}\" }\n  api_key: {"),
+    ("api_key: {", "authorize: { rule: \"caller.id == '${env:KEY}' && nothing\" }\n  api_key: {"),
+    // Written at a wrong place, or in a wrong form.
+    ("api_keys: [\"${env:KEY}\", { key: written-pl4nted-0123456789, name: written }]", "api_keys: pl4nted"),
+    ("{ key: written-pl4nted-0123456789, name: written }", "{ value: pl4nted }"),
+    ("{ key: written-pl4nted-0123456789, name: written }", "{ kye: pl4nted }"),
+    ("{ key: written-pl4nted-0123456789, name: written }", "{ key: pl4nted, key: pl4nted-too }"),
+    (
+        "{ key: written-pl4nted-0123456789, name: written }",
+        "{ key: [pl4nted] }, { key: { pl4nted: pl4nted } }",
+    ),
+    ("{ key: written-pl4nted-0123456789, name: written }", "[pl4nted], { pl4nted: x }, { key: a,pl4nted }"),
+    ("api_keys: [", "api_key: pl4nted\n    api_keys: ["),
+    ("api_keys: [", "apikeys: [pl4nted]\n    api_keys: ["),
+    ("api_keys: [", "apikeys: { key: pl4nted }\n    api_keys: ["),
+    ("api_keys: [", "api_keys: { key: pl4nted }\n    more: ["),
+    ("api_keys: [", "api_keys: [pl4nted]\n    api_keys: ["),
+    ("consumers:", "consumer: [{ api_keys: [pl4nted] }]\nconsumers:"),
+    ("consumers:", "consumers: [{ name: b, api_keys: [pl4nted] }]\nconsumers:"),
+    ("consumers:", "users: [{ name: b, api_keys: [pl4nted] }]\nconsumers:"),
+    ("password: \"${file:hash}\"", "pasword: pl4nted"),
+    ("password: \"${file:hash}\"", "password: pl4nted"),
+    ("password: \"${file:hash}\"", "password: $argon2id$v=19$m=19456,t=2,p=1$cGw0bnRlZHBsNG50ZWQ$cGw0bnRlZ"),
+    ("secret: \"${env:HMAC}\"", "secret: [pl4nted]"),
+    ("secret: \"${env:HMAC}\"", "secert: pl4nted # pl4nted"),
+    ("secret: \"${env:HMAC}\"", "secret: pl4nted: pl4nted"),
+    ("secret: \"${env:HMAC}\"", "secret: \"pl4nted"),
+    ("secret: \"${env:HMAC}\"", "secret: &pl4nted x"),
+    ("{ secret: \"${env:JWT}\" }", "{ secrt: pl4nted }"),
+    ("{ secret: \"${env:JWT}\" }", "pl4nted"),
+    ("keys: { secret: \"${env:JWT}\" }", "secret: pl4nted"),
+    ("client_secret: \"${env:CLIENT}\"", "secret: pl4nted"),
+    ("introspection: {", "introspction: { client_secret: pl4nted }\n  introspection: {"),
+    ("policies:", "polices: { introspection: { client_secret: pl4nted } }\npolicies:"),
+    ("token: \"${env:ADMIN}\"", "tokn: pl4nted"),
+    ("token: \"${env:ADMIN}\"", "token: [pl4nted]"),
+    ("site: { ", "site: { sticky: { cookie: c, secret: [pl4nted], secrets: pl4nted }, secret: pl4nted, "),
+];
+
 #[test]
 fn what_is_wrong_is_said_without_what_it_is() {
     let origin = Origin::saying("fine");
     let good = setup(&origin);
-    for (from, to) in [
-        ("\"${env:KEY}\"", "{ sha256: \"${env:KEY}\" }"),
-        ("password: \"${file:hash}\"", "password: \"${env:KEY}\""),
-        ("{ secret: \"${env:JWT}\" }", "{ secret: \"${env:JWT}\", algorithms: \"${env:KEY}\" }"),
-        ("client_id: gw", "client_id: gw, audience: { x: \"${env:KEY}\" }"),
-        ("url: \"http://127.0.0.1:9/introspect\"", "url: \"${env:KEY}\""),
-        ("{ path: /*, service: site }", "{ path: /*, service: \"${env:KEY}\" }"),
-        ("api_key: {", "authorize: { rule: \"${env:KEY}\" }\n  api_key: {"),
-    ] {
+    for (from, to) in MISTAKES {
         assert!(good.yaml.contains(from), "{from}");
         let setup = Setup {
-            yaml: good.yaml.replace(from, to),
+            yaml: good.yaml.replacen(from, to, 1),
             environment: good.environment.clone(),
             files: good.files.clone(),
             ..Setup::default()
@@ -134,4 +179,21 @@ fn what_is_wrong_is_said_without_what_it_is() {
             assert_clean(to, &text);
         }
     }
+}
+
+/// A gateway that runs is told of a mistake: what it prints and what it shows hold nothing of it.
+#[test]
+fn a_reload_with_a_mistake_says_no_secret() {
+    let origin = Origin::saying("fine");
+    let setup = setup(&origin);
+    let gateway = setup.start();
+    let token = format!("ADMIN-{PLANTED}-0123456789abcdef0123456789abcdef");
+    for (key, to) in [("api_key", "api_key: pl4nted"), ("apikeys", "apikeys: [pl4nted]")] {
+        let mistake = setup.yaml.replace("    api_keys: [", &format!("    {to}\n    api_keys: ["));
+        let seen = gateway.rewrite(&mistake);
+        gateway.wait_for(&format!("unknown key `{key}`"), seen);
+        let ask = format!("GET /config HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+        assert_clean("/config", &format!("{}", Client::connect(gateway.admin()).ask(ask)));
+    }
+    assert_clean("what the gateway prints", &gateway.log());
 }

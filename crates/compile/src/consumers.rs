@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use config::{ApiKey, Config, Consumer};
-use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
+use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned, Words};
 use policy::{Consumers, NewConsumer, NewKey, SignerKey, digest_of};
 
 /// What is shorter can be found by trying, in bytes.
@@ -61,7 +61,9 @@ impl Taken<'_> {
                     place,
                     "this is so short that it can be found by trying",
                 )
-                .help(format!("use at least {SHORT} characters, and better `openssl rand -hex 32`")),
+                .help(Words::fixed(format!(
+                    "use at least {SHORT} characters, and better `openssl rand -hex 32`"
+                ))),
             );
         }
     }
@@ -88,7 +90,7 @@ fn consumer(raw: &Consumer, now: SystemTime, taken: &mut Taken<'_>) -> NewConsum
                 Diagnostic::error(
                     Code::InvalidValue,
                     user.password.span,
-                    format!("this is no hash of a password: {why}"),
+                    Words::fixed(format!("this is no hash of a password: {why}")),
                 )
                 .help("`gateward hash-password` makes one; it begins with `$argon2id$`"),
             );

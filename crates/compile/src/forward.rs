@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use config::Route as Raw;
-use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
+use diagnostics::{Code, Diagnostic, Diagnostics, Spanned, Words};
 use snapshot::{Action, Mirror, ServiceIndex, Split, Target};
 
 use crate::policies::Layer;
@@ -127,9 +127,9 @@ fn check_split_by_consumer(raw: &Raw, targets: &[Option<Target>], diagnostics: &
 fn unknown_service(name: &Spanned<String>, services: &Services) -> Diagnostic {
     let known: Vec<String> = services.names().take(10).map(|name| format!("`{name}`")).collect();
     let help = if known.is_empty() {
-        "add it under `services`: NAME: { endpoints: [http://127.0.0.1:3000] }".to_owned()
+        Words::from("add it under `services`: NAME: { endpoints: [http://127.0.0.1:3000] }")
     } else {
-        format!("name one of {}, or add it under `services`", known.join(", "))
+        Words::fixed(format!("name one of {}, or add it under `services`", known.join(", ")))
     };
     Diagnostic::error(Code::UnknownService, name.span, format!("there is no service `{}`", name.value))
         .help(help)

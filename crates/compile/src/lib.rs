@@ -18,6 +18,8 @@ mod identity;
 mod listeners;
 mod logins;
 mod outside;
+#[cfg(test)]
+mod outside_tests;
 mod plans;
 mod policies;
 mod reachability;

@@ -216,7 +216,7 @@ const CONNECT: &str = "CONNECT";
 fn is_for_connect(raw: &Raw, services: &Services, diagnostics: &mut Diagnostics) -> bool {
     let mut methods = raw.methods.iter().flatten();
     let Some(method) = methods.clone().find(|method| method.value == CONNECT) else { return false };
-    let mut wrong = |what: &str, help: &str| {
+    let mut wrong = |what: &'static str, help: &'static str| {
         diagnostics.push(Diagnostic::error(Code::InvalidMethod, method.span, what).help(help));
     };
     if methods.any(|other| other.value != CONNECT) {

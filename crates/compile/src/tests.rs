@@ -9,7 +9,7 @@ use snapshot::{Action, EndpointHost, Snapshot};
 
 use crate::Outside;
 
-fn outside() -> Outside {
+pub(crate) fn outside() -> Outside {
     Outside::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000))
 }
 
@@ -40,13 +40,13 @@ pub(crate) fn compile_text(text: &str) -> Compiled {
 }
 
 /// A configuration with these routes (from line 4 on) and a service `s`.
-fn with_routes(routes: &str) -> String {
+pub(crate) fn with_routes(routes: &str) -> String {
     format!(
         "listen: 127.0.0.1:0\nservices: {{ s: {{ endpoints: [http://127.0.0.1:1] }} }}\nroutes:\n{routes}"
     )
 }
 
-fn finds(text: &str, wanted: &[&str]) {
+pub(crate) fn finds(text: &str, wanted: &[&str]) {
     let compiled = compile_text(text);
     assert_eq!(compiled.found, wanted, "{text}\n{}", compiled.rendered);
 }
@@ -191,36 +191,6 @@ fn all_mistakes_are_said_at_once_and_none_that_only_follows() {
         ],
     );
     finds("listen: 127.0.0.1:70000\nroutes: []", &["error invalid-address 1:9"]);
-}
-
-#[test]
-fn values_from_outside_are_never_shown_and_never_change_their_meaning() {
-    let environment = MemoryEnvironment::new().with_var("SECRET", "S3CRET").with_var("KEY", "~.*");
-    for place in [
-        "{ path: /, service: \"${env:SECRET}\" }",
-        "{ path: \"${env:SECRET}\", service: s }",
-        "{ path: /, methods: [\"${env:SECRET}x\"], service: s }",
-        "{ path: /, rewrite: \"${env:SECRET}\", service: s }",
-        "{ path: /, redirect: { to: \"${env:SECRET}\" } }",
-        "{ path: /, service: s, timeout: \"${env:SECRET}\" }",
-        "{ path: /, service: s, policies: { headers: { request: { remove: [\"${env:SECRET} x\"] } } } }",
-    ] {
-        let mut loaded = load_text("gateward.yaml", &with_routes(&format!("  - {place}")), &environment);
-        let _ = loaded.config.and_then(|config| crate::compile(&config, &outside(), &mut loaded.diagnostics));
-        loaded.diagnostics.hide(&loaded.secrets);
-        let text = diagnostics::render_text(&loaded.diagnostics, &loaded.sources, false);
-        assert!(loaded.diagnostics.has_errors() && !text.contains("S3CRET"), "{text}");
-    }
-    let text = with_routes("  - { path: /, headers: { x-key: \"${env:KEY}\" }, service: s }");
-    let mut loaded = load_text("gateward.yaml", &text, &environment);
-    let snapshot = loaded
-        .config
-        .and_then(|config| crate::compile(&config, &outside(), &mut loaded.diagnostics))
-        .unwrap();
-    assert!(
-        format!("{:?}", snapshot.router).contains("Exact"),
-        "a key that begins with ~ is no regular expression"
-    );
 }
 
 /// What a build leaves out is said to be so, and is no mistake of the user's; `off` needs nothing.

@@ -1,31 +1,29 @@
-//! Reads the files that values name, and hangs what stands in them on those values. Finds what must not be shown.
+//! Reads the files that values name, and hangs what stands in them on those values.
 //!
-//! What names a file, and what is secret, is found by the shape of the language, so that no key can be forgotten here. It happens
+//! What names a file is found by the shape of the language, so that no key can be forgotten here. It happens
 //! between joining and decoding: then decoding is pure, and a tree is equal to another one only if its files are.
 //! Entry point: [`attach`].
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use document::{Environment, FileBytes, FileText, Files, Node, Shape, Sources, Span, Value};
+use document::{Environment, FileBytes, FileText, Files, Node, Shape, Sources, Value};
 
 use crate::acme::certificate_files;
 use crate::files::tidy;
 use crate::model::Config;
 use crate::policies::PolicyShapes;
 
-/// Reads every file that a value of the tree names, those of policies included. Returns the places of secrets that were
-/// written down instead of being filled in.
+/// Reads every file that a value of the tree names, those of policies included.
 pub(crate) fn attach(
     tree: &mut Node,
     sources: &Sources,
     environment: &dyn Environment,
     policies: PolicyShapes,
-) -> Vec<Span> {
-    let reader = Reader { sources, environment, policies, secrets: RefCell::default() };
+) {
+    let reader = Reader { sources, environment, policies };
     let hosts = acme_hosts(tree);
-    let Value::Map(entries) = &mut tree.value else { return Vec::new() };
+    let Value::Map(entries) = &mut tree.value else { return };
     for entry in entries {
         if entry.key.value == "state_dir" {
             reader.state(&mut entry.node, &hosts);
@@ -45,14 +43,12 @@ pub(crate) fn attach(
             _ => {}
         }
     }
-    reader.secrets.into_inner()
 }
 
 struct Reader<'a> {
     sources: &'a Sources,
     environment: &'a dyn Environment,
     policies: PolicyShapes,
-    secrets: RefCell<Vec<Span>>,
 }
 
 impl Reader<'_> {
@@ -75,12 +71,6 @@ impl Reader<'_> {
     fn walk(&self, node: &mut Node, shape: &Shape) {
         if let (Shape::Text { format: Shape::FILE, .. }, Value::Scalar(_)) = (shape, &node.value) {
             return self.file(node);
-        }
-        if let (Shape::Text { format: Shape::SECRET, .. }, Value::Scalar(scalar)) = (shape, &node.value) {
-            if !scalar.secret && !scalar.text.is_empty() {
-                self.secrets.borrow_mut().push(node.span);
-            }
-            return;
         }
         if let (Shape::Text { format: Shape::WATCHED, .. }, Value::Scalar(_)) = (shape, &node.value) {
             if let Some(path) = self.path(node) {
@@ -142,13 +132,11 @@ fn hang(node: &mut Node, files: Files) {
     }
 }
 
-/// Whether a value of this shape can name a file, or be secret.
+/// Whether a value of this shape can name a file.
 fn matters(shape: &Shape) -> bool {
     fn look(shape: &Shape, seen: &mut Vec<&'static str>) -> bool {
         match shape {
-            Shape::Text { format, .. } => {
-                matches!(*format, Shape::FILE | Shape::WATCHED | Shape::BINARY | Shape::SECRET)
-            }
+            Shape::Text { format, .. } => matches!(*format, Shape::FILE | Shape::WATCHED | Shape::BINARY),
             Shape::List(inner) | Shape::Map(inner) => look(inner, seen),
             Shape::OneOf(shapes) => shapes.iter().any(|shape| look(shape, seen)),
             Shape::Section(info) => {

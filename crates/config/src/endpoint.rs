@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
+use diagnostics::{Code, Diagnostic, Diagnostics, Spanned, Words};
 use document::{Decode, Node, Shape, section};
 
 section! {
@@ -63,11 +63,11 @@ fn parse(node: &Node, text: &str) -> Result<EndpointUrl, Box<Diagnostic>> {
     let (scheme, rest) = text.split_once("://").ok_or_else(|| {
         let scalar_is_shown = node.scalar().is_some_and(|scalar| !scalar.secret);
         let help = if scalar_is_shown && !text.is_empty() && !text.contains([' ', '/']) {
-            format!("write `http://{text}`")
+            Words::from(format!("write `http://{text}`"))
         } else {
-            "write `http://host:port`".to_owned()
+            Words::from("write `http://host:port`")
         };
-        wrong(node, 0, text.len(), "the URL has no scheme", &help)
+        wrong(node, 0, text.len(), "the URL has no scheme", help)
     })?;
     let after = scheme.len() + 3;
     let https = match scheme.to_ascii_lowercase().as_str() {
@@ -130,7 +130,13 @@ fn parse(node: &Node, text: &str) -> Result<EndpointUrl, Box<Diagnostic>> {
     Ok(EndpointUrl { https, host, port })
 }
 
-fn wrong(node: &Node, from: usize, to: usize, message: &str, help: &str) -> Box<Diagnostic> {
+fn wrong(
+    node: &Node,
+    from: usize,
+    to: usize,
+    message: impl Into<Words>,
+    help: impl Into<Words>,
+) -> Box<Diagnostic> {
     Box::new(Diagnostic::error(Code::InvalidUrl, node.part(from, to), message).help(help))
 }
 

@@ -41,7 +41,7 @@ pub use eject::{Eject, Factor};
 pub use endpoint::{Endpoint, EndpointUrl};
 pub use health::{GrpcHealth, Health, StatusRange, Threshold};
 pub use listen::{HttpVersion, Listen, ListenLimits, ListenTimeouts, RedirectHttps};
-pub use load::{Loaded, load, load_text};
+pub use load::{Loaded, Unsaid, load, load_text};
 pub use model::{Config, Dns, Listeners, Shutdown, Workers};
 pub use overload::{CircuitBreaker, Concurrency, ConcurrencyLimit, Importance, Overload};
 pub use plans::{Plan, PlanOfService};

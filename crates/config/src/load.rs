@@ -6,8 +6,10 @@ use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use diagnostics::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned};
-use document::{Decode, Entry, Environment, MAX_FILE, Node, Value, interpolate, parse, reason};
+use diagnostics::{Code, Diagnostic, Diagnostics, Hidden, Sources, Span, Spanned};
+use document::{
+    Concealer, Decode, Draft, Entry, Environment, MAX_FILE, Node, Shape, Value, draft, interpolate, reason,
+};
 
 use crate::attach::attach;
 use crate::files::{expand, of_folder, tidy};
@@ -34,9 +36,42 @@ pub struct Loaded {
     pub tree: Option<Node>,
     /// Everything there is to say.
     pub diagnostics: Diagnostics,
-    /// Where values from the environment and from files stand. They are not to be shown: see
-    /// [`Diagnostics::hide`].
-    pub secrets: Vec<Span>,
+    /// What is not to be said of values from the environment and from files, and of secrets.
+    pub unsaid: Unsaid,
+}
+
+/// What is not to be said.
+#[derive(Debug, Default)]
+pub struct Unsaid {
+    /// Values that are not to be repeated.
+    hidden: Vec<Hidden>,
+    /// Values that could not be filled in.
+    unfilled: Vec<Span>,
+    /// Why they could not. Whatever else is wrong with them follows from that.
+    reasons: Vec<Diagnostic>,
+}
+
+impl Unsaid {
+    /// Takes it out of what was found, also by others who looked at the configuration: whole diagnostics where a
+    /// value could not be filled in, and the value itself where it is not to be repeated.
+    pub fn take_from(&self, diagnostics: &mut Diagnostics) {
+        if !self.unfilled.is_empty() {
+            diagnostics.retain(|one| !self.follows(one));
+        }
+        diagnostics.hide(&self.hidden);
+    }
+
+    /// Whether it is so only because a value could not be filled in.
+    fn follows(&self, one: &Diagnostic) -> bool {
+        // Whoever would have had the value may be the one that is missed elsewhere.
+        let missed = matches!(one.code, Code::NoCredentials | Code::UnknownConsumer);
+        missed || (self.is_unfilled(one) && !self.reasons.contains(one))
+    }
+
+    fn is_unfilled(&self, one: &Diagnostic) -> bool {
+        let mut spans = one.span.iter().chain(one.related.iter().map(|(span, _)| span));
+        spans.any(|span| self.unfilled.iter().any(|place| place.holds(*span)))
+    }
 }
 
 /// Reads a file, or every `*.yaml` and `*.yml` of a folder in the order of their names, with all that they
@@ -53,9 +88,10 @@ pub fn load(path: &Path, environment: &dyn Environment, policies: PolicyShapes) 
     loader.finish()
 }
 
-/// Reads a text as if it were the file `name`; what it includes is read from the environment.
+/// Reads a text as if it were the file `name`; what it includes is read from the environment. Nothing is known of
+/// policies, not even that they could have secrets.
 pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> Loaded {
-    let mut loader = Loader::new(environment);
+    let mut loader = Loader { policies: |_| Some(Shape::TEXT), ..Loader::new(environment) };
     loader.seen.insert(tidy(Path::new(name)));
     loader.take(Path::new(name), text, 0);
     loader.finish()
@@ -72,10 +108,7 @@ struct Loader<'a> {
     whole: Option<Span>,
     /// The first file that says nothing.
     empty: Option<Span>,
-    /// Values that could not be filled in. What is wrong with them follows from that, and is not said.
-    unfilled: HashSet<Span>,
-    /// Values that were filled in.
-    secrets: Vec<Span>,
+    unsaid: Unsaid,
     /// Whether a file lost its structure, so that what is missing says nothing.
     broken: bool,
 }
@@ -91,8 +124,7 @@ impl<'a> Loader<'a> {
             merged: Merged::default(),
             whole: None,
             empty: None,
-            unfilled: HashSet::new(),
-            secrets: Vec::new(),
+            unsaid: Unsaid::default(),
             broken: false,
         }
     }
@@ -104,17 +136,16 @@ impl<'a> Loader<'a> {
         }
         let mut tree = self.whole.filter(|_| !self.broken).map(|span| self.merged.into_node(span));
         if let Some(tree) = &mut tree {
-            let secrets = attach(tree, &self.sources, self.environment, self.policies);
-            secrets.into_iter().for_each(|secret| self.sources.hide(secret));
+            attach(tree, &self.sources, self.environment, self.policies);
         }
-        let config = tree.as_ref().and_then(|tree| {
-            let mut mistakes = Diagnostics::new();
-            let config = Config::decode(tree, &mut mistakes);
-            mistakes.retain(|one| !one.span.is_some_and(|span| self.unfilled.contains(&span)));
-            self.diagnostics.append(mistakes);
-            config
-        });
-        Loaded { sources: self.sources, config, tree, diagnostics: self.diagnostics, secrets: self.secrets }
+        let mut mistakes = Diagnostics::new();
+        let config = tree.as_ref().and_then(|tree| Config::decode(tree, &mut mistakes));
+        let Self { sources, mut diagnostics, mut unsaid, .. } = self;
+        unsaid.take_from(&mut mistakes);
+        diagnostics.hide(&unsaid.hidden);
+        unsaid.reasons = diagnostics.iter().filter(|one| unsaid.is_unfilled(one)).cloned().collect();
+        diagnostics.append(mistakes);
+        Loaded { sources, config, tree, diagnostics, unsaid }
     }
 
     /// Reads one file. `from` is the `include` that names it.
@@ -156,7 +187,14 @@ impl<'a> Loader<'a> {
     /// Takes in the text of one file, and then of all that it includes.
     fn take(&mut self, path: &Path, text: &str, depth: usize) {
         let source = self.sources.add(path.display().to_string(), text);
-        let Some(node) = parse(source, text, &mut self.diagnostics) else {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut draft = draft(source, text, &mut self.diagnostics);
+        self.fill_in(&mut draft, folder);
+        let concealed = Concealer::new(&self.policies).conceal(&mut draft, &Config::shape(), text);
+        concealed.veils.iter().for_each(|veil| self.sources.hide(veil));
+        self.unsaid.hidden.extend(concealed.hidden);
+        collect_filled(&draft.node, &mut self.unsaid.hidden);
+        let Some(node) = draft.finish(&mut self.diagnostics) else {
             self.broken = true;
             return;
         };
@@ -176,23 +214,29 @@ impl<'a> Loader<'a> {
             }
         };
         self.whole.get_or_insert(span);
-        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let mut includes = Vec::new();
-        for mut entry in entries {
+        for entry in entries {
             if entry.key.value == "include" {
                 includes.extend(self.includes(&entry));
-                continue;
+            } else {
+                self.merged.add(entry, &mut self.diagnostics);
             }
-            // What is refused anyway may refer to things that this version does not know.
-            if !is_not_built(&entry.key) {
-                let (environment, diagnostics) = (self.environment, &mut self.diagnostics);
-                self.unfilled.extend(interpolate(&mut entry.node, environment, &folder, diagnostics));
-                collect_secrets(&entry.node, &mut self.secrets);
-            }
-            self.merged.add(entry, &mut self.diagnostics);
         }
         for include in includes {
-            self.include(&include, &folder, depth + 1);
+            self.include(&include, folder, depth + 1);
+        }
+    }
+
+    /// Fills in what is taken from outside, if the text is not broken.
+    fn fill_in(&mut self, draft: &mut Draft, folder: &Path) {
+        let Value::Map(entries) = &mut draft.node.value else { return };
+        for entry in entries.iter_mut().filter(|_| draft.complete) {
+            // What is refused anyway may refer to things that this version does not know. Which files there are, the
+            // files say themselves.
+            if !is_not_built(&entry.key) && entry.key.value != "include" {
+                let failed = interpolate(&mut entry.node, self.environment, folder, &mut self.diagnostics);
+                self.unsaid.unfilled.extend(failed);
+            }
         }
     }
 
@@ -228,14 +272,13 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Where values stand that came from outside.
-fn collect_secrets(node: &Node, secrets: &mut Vec<Span>) {
+/// Values that came from outside, whatever they are.
+fn collect_filled(node: &Node, hidden: &mut Vec<Hidden>) {
     match &node.value {
         Value::Null => {}
-        Value::Scalar(scalar) if scalar.secret => secrets.push(node.span),
-        Value::Scalar(_) => {}
-        Value::List(nodes) => nodes.iter().for_each(|node| collect_secrets(node, secrets)),
-        Value::Map(entries) => entries.iter().for_each(|entry| collect_secrets(&entry.node, secrets)),
+        Value::Scalar(_) => hidden.extend(node.filled()),
+        Value::List(nodes) => nodes.iter().for_each(|node| collect_filled(node, hidden)),
+        Value::Map(entries) => entries.iter().for_each(|entry| collect_filled(&entry.node, hidden)),
     }
 }
 

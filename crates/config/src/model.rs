@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use diagnostics::{Code, Diagnostic, Diagnostics};
+use diagnostics::{Code, Diagnostic, Diagnostics, Words};
 use document::{
     Cidr, Decode, DurationValue, Map, Node, OneOrMany, Shape, SocketAddress, Switch, Value, section,
 };
@@ -167,11 +167,11 @@ impl Decode for Workers {
         let number =
             node.text().and_then(|text| text.parse().ok()).filter(|number| (1..=Self::MOST).contains(number));
         if number.is_none() {
-            let message = format!("expected `auto` or a number of workers, found {}", node.kind());
-            diagnostics.push(
-                Diagnostic::error(Code::InvalidValue, node.span, message)
-                    .help(format!("write `auto` for one per core, or a number from 1 to {}", Self::MOST)),
-            );
+            let message =
+                Words::fixed(format!("expected `auto` or a number of workers, found {}", node.kind()));
+            diagnostics.push(Diagnostic::error(Code::InvalidValue, node.span, message).help(Words::fixed(
+                format!("write `auto` for one per core, or a number from 1 to {}", Self::MOST),
+            )));
         }
         number.map(Self::Number)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use diagnostics::{Code, Diagnostic, Diagnostics};
+use diagnostics::{Code, Diagnostic, Diagnostics, Words};
 use document::{Decode, Node, Percent, Shape, Switch, keywords, section};
 
 use crate::timeout::Timeout;
@@ -52,10 +52,11 @@ impl Decode for ConcurrencyLimit {
         let number = node.text().and_then(|text| text.parse().ok());
         let number = number.filter(|number| (1..=Self::MOST).contains(number));
         if number.is_none() {
-            let message = format!("expected `adaptive` or a number of requests, found {}", node.kind());
+            let message =
+                Words::fixed(format!("expected `adaptive` or a number of requests, found {}", node.kind()));
             diagnostics.push(
                 Diagnostic::error(Code::InvalidValue, node.span, message)
-                    .help(format!("write `adaptive`, or a number from 1 to {}", Self::MOST)),
+                    .help(Words::fixed(format!("write `adaptive`, or a number from 1 to {}", Self::MOST))),
             );
         }
         number.map(Self::Number)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use diagnostics::{Code, Diagnostic, Diagnostics};
+use diagnostics::{Code, Diagnostic, Diagnostics, Words};
 use document::{Decode, Node, Shape};
 
 /// What requests that belong together have in common: `{ header: x-user }`, `{ cookie: sid }`, `{ query: id }`, `path`,
@@ -52,7 +52,7 @@ impl Decode for RequestKey {
             Some(text) => {
                 diagnostics.push(
                     Diagnostic::error(Code::InvalidValue, node.span, format!("`{text}` is nothing to go by"))
-                        .help(format!("possible are {WANTED}: `{{ header: x-user }}`"))
+                        .help(Words::fixed(format!("possible are {WANTED}: `{{ header: x-user }}`")))
                         .did_you_mean(text, ["path", "client_ip", "consumer"]),
                 );
                 return None;
@@ -73,7 +73,7 @@ impl Decode for RequestKey {
             other => {
                 diagnostics.push(
                     Diagnostic::error(Code::UnknownKey, entry.key.span, format!("unknown key `{other}`"))
-                        .help(format!("possible are {WANTED}"))
+                        .help(Words::fixed(format!("possible are {WANTED}")))
                         .did_you_mean(other, ["header", "cookie", "query"]),
                 );
                 return None;

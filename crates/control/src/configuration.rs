@@ -48,10 +48,10 @@ pub(crate) fn reload(path: &Path, before: &Snapshot) -> Outcome {
 
 fn load_with(path: &Path, outside: &Outside) -> Outcome {
     let recorder = Recorder::default();
-    let config::Loaded { sources, config, mut diagnostics, secrets, tree } =
+    let config::Loaded { sources, config, mut diagnostics, unsaid, tree } =
         config::load(path, &recorder, policy::shape);
     let snapshot = config.and_then(|config| compile::compile(&config, outside, &mut diagnostics));
-    diagnostics.hide(&secrets);
+    unsaid.take_from(&mut diagnostics);
     let snapshot = snapshot.filter(|_| !diagnostics.has_errors()).map(Arc::new);
     Outcome { sources, diagnostics, tree, snapshot, watched: recorder.into_watched() }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints. Entry points: [`Diagnostic::error`], [`Diagnostic::warning`], [`Diagnostics::push`].
 
+use crate::hidden::{Hidden, Words, hide};
 use crate::suggest::closest;
 use crate::{Code, Span};
 
@@ -41,34 +42,48 @@ pub struct Diagnostic {
     pub related: Vec<(Span, String)>,
     /// The next step.
     pub help: Option<String>,
+    /// Which of message, label and help repeat nothing of a file.
+    fixed: [bool; 3],
 }
 
 impl Diagnostic {
     /// An error at a place (`Span`, or `None` where there is none).
-    pub fn error(code: Code, span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
+    pub fn error(code: Code, span: impl Into<Option<Span>>, message: impl Into<Words>) -> Self {
         Self::new(Severity::Error, code, span.into(), message.into())
     }
 
     /// A warning at a place (`Span`, or `None` where there is none).
-    pub fn warning(code: Code, span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
+    pub fn warning(code: Code, span: impl Into<Option<Span>>, message: impl Into<Words>) -> Self {
         Self::new(Severity::Warning, code, span.into(), message.into())
     }
 
     /// An error for a word of the language that this version refuses. `what` says what it is for.
     pub fn not_built(span: Span, word: &str, what: &str) -> Self {
-        Self::error(Code::NotBuilt, span, format!("`{word}` is not built yet"))
-            .label(format!("{what}: part of the language, but this version does not have it yet"))
+        let label = format!("{what}: part of the language, but this version does not have it yet");
+        Self::error(Code::NotBuilt, span, Words::fixed(format!("`{word}` is not built yet")))
+            .label(Words::fixed(label))
             .help("remove it to use this version")
     }
 
-    fn new(severity: Severity, code: Code, span: Option<Span>, message: String) -> Self {
-        Self { code, severity, message, span, label: None, related: Vec::new(), help: None }
+    fn new(severity: Severity, code: Code, span: Option<Span>, message: Words) -> Self {
+        let fixed = [message.fixed, true, true];
+        Self {
+            code,
+            severity,
+            message: message.text,
+            span,
+            label: None,
+            related: Vec::new(),
+            help: None,
+            fixed,
+        }
     }
 
     /// Says something at the place itself.
     #[must_use]
-    pub fn label(mut self, text: impl Into<String>) -> Self {
-        self.label = Some(text.into());
+    pub fn label(mut self, text: impl Into<Words>) -> Self {
+        let words = text.into();
+        (self.label, self.fixed[1]) = (Some(words.text), words.fixed);
         self
     }
 
@@ -81,8 +96,9 @@ impl Diagnostic {
 
     /// Says the next step.
     #[must_use]
-    pub fn help(mut self, text: impl Into<String>) -> Self {
-        self.help = Some(text.into());
+    pub fn help(mut self, text: impl Into<Words>) -> Self {
+        let words = text.into();
+        (self.help, self.fixed[2]) = (Some(words.text), words.fixed);
         self
     }
 
@@ -90,9 +106,16 @@ impl Diagnostic {
     #[must_use]
     pub fn did_you_mean<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
         match closest(word, candidates) {
-            Some(candidate) => self.help(format!("did you mean `{candidate}`?")),
+            Some(candidate) => self.help(Words::fixed(format!("did you mean `{candidate}`?"))),
             None => self,
         }
+    }
+
+    /// The texts that may repeat something of a file.
+    pub(crate) fn quoting(&mut self) -> impl Iterator<Item = &mut String> {
+        let own = [Some(&mut self.message), self.label.as_mut(), self.help.as_mut()];
+        let own = own.into_iter().zip(self.fixed).filter_map(|(text, fixed)| text.filter(|_| !fixed));
+        own.chain(self.related.iter_mut().map(|(_, text)| text))
     }
 }
 
@@ -147,17 +170,9 @@ impl Diagnostics {
         });
     }
 
-    /// Takes the words out of those that are about one of these places, because what stands there came from
-    /// outside of the files and is not to be shown. Code and place stay.
-    pub fn hide(&mut self, places: &[Span]) {
-        for one in &mut self.kept {
-            if one.span.is_some_and(|span| places.iter().any(|place| place.holds(span))) {
-                one.message =
-                    format!("the value that was filled in here is not right: {}", one.code.summary());
-                one.label = None;
-                one.help = Some(one.code.explanation().to_owned());
-            }
-        }
+    /// Takes what stands at these places out of all texts. What is wrong, and what to do, is still said.
+    pub fn hide(&mut self, places: &[Hidden]) {
+        self.kept.iter_mut().for_each(|one| hide(one, places));
     }
 
     /// Whether an error was found at this place or inside of it.

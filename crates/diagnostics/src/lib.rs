@@ -9,15 +9,19 @@
 mod clean;
 mod code;
 mod diagnostic;
+mod hidden;
 mod json;
 mod source;
 mod suggest;
 mod text;
+mod veil;
 
 pub use clean::visible;
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, counted};
+pub use hidden::{Hidden, Words};
 pub use json::render_json;
 pub use source::{Position, SourceId, Sources, Span, Spanned};
 pub use suggest::closest;
 pub use text::render_text;
+pub use veil::{Veil, is_harmless_key};

@@ -7,6 +7,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
+use crate::Veil;
+
 /// Names one text of a [`Sources`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u32);
@@ -37,6 +39,12 @@ impl Span {
     /// Whether another place is this one or a part of it.
     pub fn holds(self, other: Self) -> bool {
         self.source == other.source && self.start <= other.start && other.end <= self.end
+    }
+
+    /// Whether another place has a part of this one, or stands inside of it.
+    pub fn touches(self, other: Self) -> bool {
+        let apart = self.end <= other.start || other.end <= self.start;
+        self.source == other.source && (!apart || self.holds(other) || other.holds(self))
     }
 
     /// How many bytes.
@@ -152,12 +160,10 @@ impl Sources {
     }
 
     /// Puts `*` in the place of a part of a text, so that it is never shown. Places stay what they are.
-    pub fn hide(&mut self, span: Span) {
-        let Some(file) = self.files.get_mut(span.source.0 as usize) else { return };
-        let (start, end) = (floor(&file.text, span.start as usize), floor(&file.text, span.end as usize));
-        let Some(part) = file.text.get(start..end.max(start)) else { return };
-        let hidden: String = part.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
-        file.text.replace_range(start..end.max(start), &hidden);
+    pub fn hide(&mut self, veil: &Veil) {
+        if let Some(file) = self.files.get_mut(veil.region.source.0 as usize) {
+            veil.draw(&mut file.text);
+        }
     }
 
     /// The name a text was added under; empty for an id of another `Sources`.

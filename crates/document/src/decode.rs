@@ -3,7 +3,7 @@
 //! A decoder looks at everything below its node even after a mistake, pushes what it finds, and returns what could
 //! be read, or `None` if that is nothing. Nothing here knows a key of the language. Entry point: [`Decode`].
 
-use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
+use diagnostics::{Code, Diagnostic, Diagnostics, Spanned, Words};
 
 use crate::node::{Node, Value};
 use crate::shape::Shape;
@@ -155,7 +155,7 @@ fn integer(node: &Node, min: i128, max: i128, diagnostics: &mut Diagnostics) -> 
     if digits.len() > 1 && digits.starts_with('0') {
         let message = format!("{} begins with a zero", scalar.shown());
         diagnostics.push(
-            Diagnostic::error(Code::InvalidValue, node.span, message)
+            Diagnostic::error(Code::InvalidValue, node.span, Words::fixed(message))
                 .help("write the number without it: some readers take it for an octal number"),
         );
         return None;
@@ -170,7 +170,8 @@ fn integer(node: &Node, min: i128, max: i128, diagnostics: &mut Diagnostics) -> 
             };
             let message = format!("{} is out of range", scalar.shown());
             diagnostics.push(
-                Diagnostic::error(Code::InvalidValue, node.span, message).label(format!("must be {range}")),
+                Diagnostic::error(Code::InvalidValue, node.span, Words::fixed(message))
+                    .label(Words::fixed(format!("must be {range}"))),
             );
             None
         }
@@ -183,8 +184,8 @@ impl<T: Decode> Decode for Vec<T> {
         let Some(nodes) = node.list() else {
             let one = node.wrong_type("a list");
             diagnostics.push(match node.scalar() {
-                Some(scalar) if !scalar.secret => one.help("put it in brackets: `[…]`"),
-                _ => one,
+                Some(_) => one.help("put it in brackets: `[…]`"),
+                None => one,
             });
             return None;
         };

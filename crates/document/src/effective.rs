@@ -149,7 +149,7 @@ enum Fit {
 }
 
 /// The shape that is meant by a value: the first of those that fit best.
-fn best<'a>(shapes: &'a [Shape], node: &Node) -> Option<&'a Shape> {
+pub(crate) fn best<'a>(shapes: &'a [Shape], node: &Node) -> Option<&'a Shape> {
     // Beside a section with a short form stands the shape of the key that it is short for.
     let short = |shape: &&Shape| matches!(shape, Shape::Section(info) if info().short.is_some());
     if node.scalar().is_some()

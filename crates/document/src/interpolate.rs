@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
-use diagnostics::{Code, Diagnostic, Diagnostics, Span};
+use diagnostics::{Code, Diagnostic, Diagnostics, Span, Words};
 
 use crate::environment::{Environment, MAX_SECRET, reason};
-use crate::node::{Node, Scalar, Value, part_of};
+use crate::node::{Node, Scalar, Value};
+use crate::origin::Origin;
 
 /// How much text one call fills in at most, in bytes.
 const BUDGET: usize = 64 << 20;
@@ -57,40 +58,46 @@ impl Interpolator<'_> {
     }
 
     fn scalar(&mut self, scalar: &mut Scalar, span: Span) {
+        let written = scalar.origin(span).into_owned();
         let text = std::mem::take(&mut scalar.text);
-        let mut rest = text.as_str();
-        while let Some(at) = rest.find("${") {
-            if let Some(before) = rest[..at].strip_suffix('$') {
-                scalar.text.push_str(before);
+        let mut origin = Origin::default();
+        let copy = |origin: &mut Origin, scalar: &mut Scalar, from: usize, to: usize| {
+            origin.copy(&written, from, to, scalar.text.len());
+            scalar.text.push_str(&text[from..to]);
+        };
+        let mut from = 0;
+        while let Some(at) = text[from..].find("${").map(|at| from + at) {
+            if let Some(before) = text[from..at].strip_suffix('$') {
+                let to = from + before.len();
+                copy(&mut origin, scalar, from, to);
+                origin.add(scalar.text.len(), 2, written.place(to, at + 2, span), false);
                 scalar.text.push_str("${");
-                rest = &rest[at + 2..];
+                from = at + 2;
                 continue;
             }
-            scalar.text.push_str(&rest[..at]);
-            let from = text.len() - rest.len() + at;
-            let Some(length) = rest[at..].find('}') else {
-                let place = part_of(scalar.plain, &text, span, from, text.len());
-                self.wrong(
-                    Code::InvalidReference,
-                    place,
-                    "`${` has no `}`",
-                    "write `$${` for a literal `${`",
-                );
-                return;
+            copy(&mut origin, scalar, from, at);
+            let Some(length) = text[at..].find('}') else {
+                let place = written.place(at, text.len(), span);
+                let help = "write `$${` for a literal `${`";
+                self.wrong(Code::InvalidReference, place, "`${` has no `}`", help);
+                from = text.len();
+                break;
             };
-            let place = part_of(scalar.plain, &text, span, from, from + length + 1);
-            let value = self.reference(&rest[at + 2..at + length], place).unwrap_or_default();
+            let place = written.place(at, at + length + 1, span);
+            let value = self.reference(&text[at + 2..at + length], place).unwrap_or_default();
+            scalar.secret = true;
+            from = at + length + 1;
             if value.len() > self.left {
                 let message = format!("more than {} MiB are filled in", BUDGET >> 20);
                 self.diagnostics.push(Diagnostic::error(Code::TooLarge, place, message));
-            } else {
-                self.left -= value.len();
-                scalar.text.push_str(&value);
+                continue;
             }
-            scalar.secret = true;
-            rest = &rest[at + length + 1..];
+            self.left -= value.len();
+            origin.add(scalar.text.len(), value.len(), place, true);
+            scalar.text.push_str(&value);
         }
-        scalar.text.push_str(rest);
+        copy(&mut origin, scalar, from, text.len());
+        scalar.origin = Some(Box::new(origin));
     }
 
     /// The value of what stands between `${` and `}`.
@@ -103,7 +110,7 @@ impl Interpolator<'_> {
                 let message = format!("`${{{scheme}…}}` is not known");
                 let help =
                     "write `${env:NAME}`, `${env:NAME:-default}` or `${file:path}`; `$${` is a literal `${`";
-                self.wrong(Code::InvalidReference, place, &message, help);
+                self.wrong(Code::InvalidReference, place, message, help);
                 None
             }
         }
@@ -120,7 +127,7 @@ impl Interpolator<'_> {
             self.wrong(
                 Code::InvalidReference,
                 place,
-                &message,
+                message,
                 "a name has letters, digits and `_`: `${env:API_KEY}`",
             );
             return None;
@@ -130,9 +137,10 @@ impl Interpolator<'_> {
             (Some(value), Some(_)) if !value.is_empty() => Some(value),
             (_, Some(default)) => Some(default.to_owned()),
             (None, None) => {
-                let message = format!("the environment variable `{name}` is not set");
+                // The name is not secret, and the next step begins with it.
+                let message = Words::fixed(format!("the environment variable `{name}` is not set"));
                 let help = format!("set it, or give a value to use in its place: `${{env:{name}:-value}}`");
-                self.wrong(Code::MissingVariable, place, &message, &help);
+                self.wrong(Code::MissingVariable, place, message, Words::fixed(help));
                 None
             }
         }
@@ -162,13 +170,13 @@ impl Interpolator<'_> {
             Err(error) => {
                 let message = format!("the file `{}` cannot be read: {}", path.display(), reason(&error));
                 let help = "the path is relative to the file that names it; at most 1 MiB of UTF-8 text";
-                self.wrong(Code::MissingFile, place, &message, help);
+                self.wrong(Code::MissingFile, place, Words::fixed(message), help);
                 None
             }
         }
     }
 
-    fn wrong(&mut self, code: Code, place: Span, message: &str, help: &str) {
+    fn wrong(&mut self, code: Code, place: Span, message: impl Into<Words>, help: impl Into<Words>) {
         self.diagnostics.push(Diagnostic::error(code, place, message).help(help));
     }
 }
@@ -224,7 +232,8 @@ mod tests {
         for (text, code, part) in [
             ("k: x${env:NONE}y", "GW0305", "${env:NONE}"),
             ("k: \"x${env:NONE}\"", "GW0305", "${env:NONE}"),
-            ("k: \"\\tx${env:NONE}\"", "GW0305", "\"\\tx${env:NONE}\""),
+            ("k: \"\\tx${env:NONE}\"", "GW0305", "${env:NONE}"),
+            ("k: |\n  x\n   y ${env:NONE}\n", "GW0305", "${env:NONE}"),
             ("k: ${file:nope}", "GW0306", "${file:nope}"),
             ("k: ${vault:x}", "GW0307", "${vault:x}"),
             ("k: ${KEY}", "GW0307", "${KEY}"),
@@ -251,6 +260,6 @@ mod tests {
     fn a_filled_in_value_is_not_shown() {
         let (node, _) = filled("k: ${env:KEY}");
         assert!(!format!("{node:?}").contains("s3cret"));
-        assert_eq!(node.get("k").unwrap().kind(), "the interpolated value");
+        assert_eq!(node.get("k").unwrap().kind(), "the hidden value");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Entry points: [`keywords!`](macro@crate::keywords) for an enum, [`decode_keyword`] for the word alone.
 
-use diagnostics::{Code, Diagnostic, Diagnostics};
+use diagnostics::{Code, Diagnostic, Diagnostics, Words};
 
 use crate::node::Node;
 
@@ -102,8 +102,8 @@ pub fn decode_keyword(
             Some((word, what)) => Diagnostic::not_built(node.span, word, what),
             None => {
                 let message = format!("{} is not one of the possible values", scalar.shown());
-                Diagnostic::error(Code::InvalidValue, node.span, message)
-                    .help(format!("possible are {all}"))
+                Diagnostic::error(Code::InvalidValue, node.span, Words::fixed(message))
+                    .help(Words::fixed(format!("possible are {all}")))
                     .did_you_mean(&scalar.text, words.iter().copied())
             }
         });

@@ -7,6 +7,7 @@
 //!
 //! This crate knows nothing of listeners, routes or services: the language itself is declared above it.
 
+mod conceal;
 mod decode;
 mod effective;
 mod environment;
@@ -14,6 +15,7 @@ mod interpolate;
 mod keywords;
 mod node;
 mod number;
+mod origin;
 mod parse;
 mod reference;
 mod schema;
@@ -22,8 +24,9 @@ mod shape;
 mod switch;
 mod value;
 
+pub use conceal::{Concealed, Concealer};
 pub use decode::{Decode, Int, Map, OneOrMany};
-pub use diagnostics::{Code, Diagnostic, Diagnostics, SourceId, Sources, Span, Spanned};
+pub use diagnostics::{Code, Diagnostic, Diagnostics, SourceId, Sources, Span, Spanned, Words};
 pub use effective::effective;
 pub use environment::{
     Environment, MAX_BINARY, MAX_FILE, MAX_SECRET, MemoryEnvironment, SystemEnvironment, reason,
@@ -31,7 +34,8 @@ pub use environment::{
 pub use interpolate::interpolate;
 pub use keywords::decode_keyword;
 pub use node::{Entry, Node, Scalar, Value};
-pub use parse::{MAX_DEPTH, MAX_NODES, parse};
+pub use origin::Origin;
+pub use parse::{Draft, MAX_DEPTH, MAX_NODES, draft, parse};
 pub use reference::reference;
 pub use schema::json_schema;
 pub use section::{Key, SectionReader};

@@ -2,10 +2,12 @@
 //!
 //! It knows nothing of YAML, and nothing of the language. Entry point: [`Node`].
 
+use std::borrow::Cow;
 use std::fmt;
 
-use diagnostics::{Code, Diagnostic, Span, Spanned, visible};
+use diagnostics::{Code, Diagnostic, Hidden, Span, Spanned, Words, visible};
 
+use crate::origin::Origin;
 use crate::value::Files;
 
 /// How much of a value a message repeats, in characters.
@@ -40,8 +42,11 @@ pub struct Scalar {
     pub text: String,
     /// Whether it was written without quotes.
     pub plain: bool,
-    /// Whether a part of it came from the environment or a file, so that it is never shown.
+    /// Whether it is never shown: a part of it came from the environment or a file, or it stands where a secret
+    /// may be.
     pub secret: bool,
+    /// Where its parts stand in the file, where that takes more than counting bytes.
+    pub origin: Option<Box<Origin>>,
     /// What stands in the files that it names, where it names some and they were read.
     pub files: Option<Box<Files>>,
 }
@@ -55,17 +60,33 @@ pub struct Entry {
     pub node: Node,
 }
 
+impl Entry {
+    /// Whether it is a key without a colon, as a part of a value becomes one that has a comma in it and no quotes.
+    pub fn is_cut_off(&self) -> bool {
+        self.node.value == Value::Null
+            && self.node.span.is_empty()
+            && self.node.span.start == self.key.span.end
+    }
+}
+
 impl Scalar {
-    /// The text for a message: in backticks, shortened, and hidden if it came from outside the file.
+    /// The text for a message: in backticks, shortened, and hidden if it is never shown.
     pub fn shown(&self) -> String {
         if self.secret {
-            return "the interpolated value".to_owned();
+            return "the hidden value".to_owned();
         }
         let mut text: String = self.text.chars().take(SHOWN).collect();
         if text.len() < self.text.len() {
             text.push('…');
         }
         format!("`{}`", visible(&text))
+    }
+}
+
+impl Scalar {
+    /// Where its parts stand, if it stands at `span`.
+    pub(crate) fn origin(&self, span: Span) -> Cow<'_, Origin> {
+        Origin::of(self.origin.as_deref(), self.plain, &self.text, span)
     }
 }
 
@@ -80,7 +101,13 @@ impl Node {
     pub fn plain(text: impl Into<String>, span: Span) -> Self {
         Self {
             span,
-            value: Value::Scalar(Scalar { text: text.into(), plain: true, secret: false, files: None }),
+            value: Value::Scalar(Scalar {
+                text: text.into(),
+                plain: true,
+                secret: false,
+                origin: None,
+                files: None,
+            }),
         }
     }
 
@@ -133,32 +160,30 @@ impl Node {
         self.map()?.iter().find(|entry| entry.key.value == key).map(|entry| &entry.node)
     }
 
-    /// The place of the bytes `from..to` of a single value; the whole node where that cannot be told.
+    /// The place of the bytes `from..to` of a single value. Of what was filled in, it is that of the whole `${…}`.
     pub fn part(&self, from: usize, to: usize) -> Span {
-        match self.scalar() {
-            Some(scalar) if !scalar.secret => part_of(scalar.plain, &scalar.text, self.span, from, to),
-            _ => self.span,
-        }
+        let Some(scalar) = self.scalar() else { return self.span };
+        scalar.origin(self.span).place(from, to, self.span)
     }
 
-    /// Says that something else stands here. `wanted` reads on from "expected": `a list of addresses`.
+    /// What came from outside, if anything in this single value did.
+    pub fn filled(&self) -> Option<Hidden> {
+        let scalar = self.scalar()?;
+        let filled = || scalar.origin.iter().flat_map(|origin| origin.pieces()).filter(|piece| piece.filled);
+        let texts = filled().filter_map(|piece| scalar.text.get(piece.at..piece.at + piece.len));
+        let texts: Vec<String> = texts.map(str::to_owned).collect();
+        let parts: Vec<Span> = filled().map(|piece| piece.place).collect();
+        (!parts.is_empty()).then_some(Hidden { span: self.span, parts, texts })
+    }
+
+    /// Says that something else stands here. `wanted` reads on from "expected": `a list of addresses`. It must not
+    /// repeat the value.
     pub fn wrong_type(&self, wanted: &str) -> Diagnostic {
-        let found = self.kind();
-        let one = Diagnostic::error(Code::WrongType, self.span, format!("expected {wanted}, found {found}"));
+        let message = Words::fixed(format!("expected {wanted}, found {}", self.kind()));
+        let one = Diagnostic::error(Code::WrongType, self.span, message);
         match self.value {
             Value::Null => one.label("nothing is here").help("give the key a value, or remove it"),
-            _ => one.label(format!("expected {wanted}")),
+            _ => one.label(Words::fixed(format!("expected {wanted}"))),
         }
-    }
-}
-
-/// The place of a part of a scalar. Where escapes or line breaks move the bytes, it is the whole scalar.
-pub(crate) fn part_of(plain: bool, text: &str, span: Span, from: usize, to: usize) -> Span {
-    if span.len() == text.len() {
-        span.part(from, to)
-    } else if !plain && span.len() == text.len() + 2 {
-        span.part(from + 1, to + 1)
-    } else {
-        span
     }
 }

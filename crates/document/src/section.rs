@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
+use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned, Words};
 
 use crate::decode::Decode;
 use crate::node::{Entry, Node, Value};
@@ -251,7 +251,7 @@ impl<'a> SectionReader<'a> {
         }
         diagnostics.push(
             Diagnostic::error(Code::InvalidValue, self.last, format!("`{number}` is out of range"))
-                .label(format!("must be {} to {}", range.start(), range.end())),
+                .label(Words::fixed(format!("must be {} to {}", range.start(), range.end()))),
         );
         // In its place, so that the rest of the section can be looked at.
         Some(range.into_inner().0)
@@ -272,15 +272,20 @@ impl<'a> SectionReader<'a> {
             return T::decode(&written(default, self.span, diagnostics)?, diagnostics);
         }
         let absent = T::absent();
+        let fixed = |text: String| Words::fixed(text);
         // A key that is not built yet, and was reported, may well be what stands in for the missing one.
         if absent.is_none() && !self.ahead {
             let doc = crate::shape::tidy(key.doc);
             let text = doc.lines().collect::<Vec<_>>().join(" ");
             let summary = text.split_inclusive(". ").next().unwrap_or("").trim_end();
             diagnostics.push(
-                Diagnostic::error(Code::MissingKey, self.span, format!("the key `{}` is missing", key.name))
-                    .label(format!("this section needs `{}`", key.name))
-                    .help(format!("add `{}`: {summary}", key.name)),
+                Diagnostic::error(
+                    Code::MissingKey,
+                    self.span,
+                    fixed(format!("the key `{}` is missing", key.name)),
+                )
+                .label(fixed(format!("this section needs `{}`", key.name)))
+                .help(fixed(format!("add `{}`: {summary}", key.name))),
             );
         }
         absent
@@ -290,10 +295,15 @@ impl<'a> SectionReader<'a> {
 fn unknown_key(entry: &Entry, keys: &[Key]) -> Diagnostic {
     let names = || keys.iter().map(|key| key.name);
     let all: Vec<String> = names().map(|name| format!("`{name}`")).collect();
-    Diagnostic::error(Code::UnknownKey, entry.key.span, format!("unknown key `{}`", entry.key.value))
-        .label("not part of the language here")
-        .help(format!("the keys here are {}", all.join(", ")))
-        .did_you_mean(&entry.key.value, names())
+    let one =
+        Diagnostic::error(Code::UnknownKey, entry.key.span, format!("unknown key `{}`", entry.key.value))
+            .label("not part of the language here");
+    let one = if entry.is_cut_off() {
+        one.help("if it belongs to the value before it, put that in quotes: in `{…}` a value ends at a comma")
+    } else {
+        one.help(Words::fixed(format!("the keys here are {}", all.join(", "))))
+    };
+    one.did_you_mean(&entry.key.value, names())
 }
 
 /// A default as a node, at the place of the section that lacks the key. `None` if it cannot be read.

@@ -101,7 +101,7 @@ pub(crate) fn told_name(
     None
 }
 
-fn refuse_told(written: &Spanned<String>, what: &str, help: &str, diagnostics: &mut Diagnostics) {
+fn refuse_told(written: &Spanned<String>, what: &str, help: &'static str, diagnostics: &mut Diagnostics) {
     let message = format!("`{}` {what}", written.value);
     diagnostics.push(Diagnostic::error(Code::InvalidHeader, written.span, message).help(help));
 }

@@ -239,7 +239,7 @@ fn tree() -> impl Strategy<Value = Node> {
     let word = || select(&PIECES[..28]).prop_map(str::to_owned);
     let scalar = (word(), any::<bool>(), any::<bool>()).prop_map(|(text, plain, secret)| {
         let text = if secret { format!("s3cret{text}") } else { text };
-        Value::Scalar(Scalar { text, plain, secret, files: None })
+        Value::Scalar(Scalar { text, plain, secret, origin: None, files: None })
     });
     let leaf = prop_oneof![1 => Just(Value::Null), 9 => scalar].prop_map(node);
     leaf.prop_recursive(8, 60, 6, move |inner| {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use diagnostics::{Code, Diagnostics};
+use diagnostics::{Code, Diagnostics, Words};
 use ipnet::IpNet;
 
 use crate::decode::Decode;
@@ -35,7 +35,7 @@ impl Decode for Cidr {
                     net.trunc(),
                     net.addr()
                 );
-                refuse(Code::InvalidAddress, node, "the first address of its network", &help, diagnostics)
+                refuse(Code::InvalidAddress, node, "the first address of its network", help, diagnostics)
             }
             _ => {
                 let help = "write an address and a prefix length: `10.0.0.0/8`, or \"fd00::/8\" in quotes";
@@ -74,8 +74,10 @@ impl Decode for SocketAddress {
         let scalar = scalar_of(node, "an address such as `0.0.0.0:8080`", diagnostics)?;
         match scalar.text.parse() {
             Ok(address) => Some(Self(address)),
-            Err(_) if scalar.secret => refuse(Code::InvalidAddress, node, WHAT, &help(""), diagnostics),
-            Err(_) => refuse(Code::InvalidAddress, node, WHAT, &help(&scalar.text), diagnostics),
+            Err(_) if scalar.secret => {
+                refuse(Code::InvalidAddress, node, WHAT, Words::fixed(help("")), diagnostics)
+            }
+            Err(_) => refuse(Code::InvalidAddress, node, WHAT, help(&scalar.text), diagnostics),
         }
     }
 

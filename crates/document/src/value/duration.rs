@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use diagnostics::{Code, Diagnostics};
+use diagnostics::{Code, Diagnostics, Words};
 
 use crate::decode::Decode;
 use crate::node::Node;
@@ -47,7 +47,7 @@ impl Decode for DurationValue {
                 Code::InvalidDuration,
                 node,
                 "a duration",
-                &help(&scalar.text, scalar.secret),
+                Words::fixed(help(&scalar.text, scalar.secret)),
                 diagnostics,
             ),
         }

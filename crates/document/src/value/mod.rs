@@ -19,7 +19,7 @@ pub use percent::Percent;
 pub use secret::Secret;
 pub use size::ByteSize;
 
-use diagnostics::{Code, Diagnostic, Diagnostics};
+use diagnostics::{Code, Diagnostic, Diagnostics, Words};
 
 use crate::node::{Node, Scalar};
 
@@ -33,10 +33,16 @@ fn scalar_of<'a>(node: &'a Node, wanted: &str, diagnostics: &mut Diagnostics) ->
 }
 
 /// Says that a value is not a `what`, and what to do. Returns `None`, for the end of a decoder.
-fn refuse<T>(code: Code, node: &Node, what: &str, help: &str, diagnostics: &mut Diagnostics) -> Option<T> {
-    let message = format!("{} is not {what}", node.kind());
-    diagnostics
-        .push(Diagnostic::error(code, node.span, message).label(format!("expected {what}")).help(help));
+fn refuse<T>(
+    code: Code,
+    node: &Node,
+    what: &str,
+    help: impl Into<Words>,
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
+    let message = Words::fixed(format!("{} is not {what}", node.kind()));
+    let label = Words::fixed(format!("expected {what}"));
+    diagnostics.push(Diagnostic::error(code, node.span, message).label(label).help(help));
     None
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use diagnostics::{Code, Diagnostics};
+use diagnostics::{Code, Diagnostics, Words};
 
 use crate::decode::Decode;
 use crate::node::Node;
@@ -57,7 +57,7 @@ impl Decode for Percent {
                     Ok(number) if !scalar.secret && number <= 100 => format!("write `{number}%`"),
                     _ => "write a number from 0 to 100 and a percent sign: `20%`, `0.5%`".to_owned(),
                 };
-                refuse(Code::InvalidPercent, node, "a share in percent", &help, diagnostics)
+                refuse(Code::InvalidPercent, node, "a share in percent", Words::fixed(help), diagnostics)
             }
         }
     }

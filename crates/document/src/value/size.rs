@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use diagnostics::{Code, Diagnostics};
+use diagnostics::{Code, Diagnostics, Words};
 
 use crate::decode::Decode;
 use crate::node::Node;
@@ -54,7 +54,13 @@ impl Decode for ByteSize {
         let split = number::split(&scalar.text);
         match split.and_then(|(number, unit)| number::scale(number, unit, UNITS)) {
             Some(bytes) => Some(Self(bytes)),
-            None => refuse(Code::InvalidSize, node, "a size", &help(split, scalar.secret), diagnostics),
+            None => refuse(
+                Code::InvalidSize,
+                node,
+                "a size",
+                Words::fixed(help(split, scalar.secret)),
+                diagnostics,
+            ),
         }
     }
 

@@ -163,7 +163,7 @@ fn secrets_are_not_shown() {
         ("[hidden] [hidden]".to_owned(), "hunter2")
     );
 
-    let scalar = Scalar { text: "hunter2".to_owned(), plain: true, secret: true, files: None };
+    let scalar = Scalar { text: "hunter2".to_owned(), plain: true, secret: true, origin: None, files: None };
     let node = Node { span: Span::default(), value: Value::Scalar(scalar) };
     DurationValue::decode(&node, &mut diagnostics);
     ByteSize::decode(&node, &mut diagnostics);

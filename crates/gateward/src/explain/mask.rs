@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     fn secret(text: &str) -> Node {
-        let scalar = Scalar { text: text.to_owned(), plain: true, secret: true, files: None };
+        let scalar = Scalar { text: text.to_owned(), plain: true, secret: true, origin: None, files: None };
         Node { span: Span::default(), value: Value::Scalar(scalar) }
     }
 

@@ -1,6 +1,6 @@
 //! Prepares the policy. Whether what it names holds on a route is looked at where routes are put together.
 
-use diagnostics::{Code, Diagnostic};
+use diagnostics::{Code, Diagnostic, Words};
 
 use super::config::{Anonymous, Raw};
 use super::run::Ready;
@@ -21,7 +21,7 @@ pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
                     name.span,
                     format!("`{}` is no policy that knows callers", name.value),
                 )
-                .help(format!("possible are {}", names.join(", ")))
+                .help(Words::fixed(format!("possible are {}", names.join(", "))))
                 .did_you_mean(&name.value, known()),
             );
             continue;

@@ -16,7 +16,7 @@ const MOST_COST: u32 = 15;
 /// Whether a text is the hash of a password that can be verified at a cost that can be borne.
 ///
 /// # Errors
-/// In words for a message.
+/// In words for a message, which repeat nothing of it but what it costs.
 pub fn check_password_hash(hash: &str) -> Result<(), String> {
     if is_bcrypt(hash) {
         let parts: bcrypt::HashParts =
@@ -28,8 +28,7 @@ pub fn check_password_hash(hash: &str) -> Result<(), String> {
     }
     let parsed = PasswordHash::new(hash)
         .map_err(|_| "expected `$argon2id$v=19$m=…,t=…,p=…$salt$hash` or `$2b$cost$…`".to_owned())?;
-    Algorithm::try_from(parsed.algorithm.as_str())
-        .map_err(|_| format!("`{}` is not known", parsed.algorithm))?;
+    Algorithm::try_from(parsed.algorithm.as_str()).map_err(|_| "it is a hash of another kind".to_owned())?;
     let params = Params::try_from(&parsed).map_err(|_| "its parameters are not valid".to_owned())?;
     if params.m_cost() > MOST_MEMORY || params.t_cost() > MOST_PASSES {
         return Err(format!("it asks for too much; at most m={MOST_MEMORY}, t={MOST_PASSES} can be borne"));

@@ -104,7 +104,7 @@ fn checked<'a>(entry: &'a Spanned<String>, diagnostics: &mut Diagnostics) -> Opt
     if text == AI_CRAWLERS_WORD {
         return Some(Entry::Plain(AI_CRAWLERS.to_vec()));
     }
-    let mut refuse = |code, message: String, help: &str| {
+    let mut refuse = |code, message: String, help: &'static str| {
         diagnostics.push(Diagnostic::error(code, entry.span, message).help(help));
         None
     };

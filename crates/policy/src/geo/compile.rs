@@ -63,7 +63,7 @@ fn warn_of_contradictions(raw: &Raw, diagnostics: &mut Diagnostics) {
 /// Opens the database. One that tells no countries would refuse everybody, or nobody, without a word.
 fn database(file: &BinaryFile, diagnostics: &mut Diagnostics) -> Option<Database> {
     let path = file.path.display();
-    let mut refuse = |message: String, help: &str| {
+    let mut refuse = |message: String, help: &'static str| {
         diagnostics.push(Diagnostic::error(Code::InvalidValue, file.span, message).help(help));
     };
     let reader = match Reader::from_source(file.bytes.clone()) {

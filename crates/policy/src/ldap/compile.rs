@@ -168,7 +168,7 @@ fn place(raw: &Raw, diagnostics: &mut Diagnostics) -> Option<(Box<str>, u16, Sec
 
 /// Settings that weaken encryption, or have nothing to do with it.
 fn look_at_encryption(raw: &Raw, security: Security, diagnostics: &mut Diagnostics) {
-    let mut warn = |code: Code, place: Span, what: &str, help: &str| {
+    let mut warn = |code: Code, place: Span, what: &'static str, help: &'static str| {
         diagnostics.push(Diagnostic::warning(code, place, what).help(help));
     };
     if raw.start_tls && security == Security::Tls {
@@ -194,7 +194,7 @@ fn look_at_encryption(raw: &Raw, security: Security, diagnostics: &mut Diagnosti
     }
 }
 
-fn wrong(text: &Spanned<String>, what: &str, why: &str, help: &str) -> Diagnostic {
+fn wrong(text: &Spanned<String>, what: &str, why: &str, help: &'static str) -> Diagnostic {
     Diagnostic::error(Code::InvalidValue, text.span, format!("`{}` is no {what}: {why}", text.value))
         .help(help)
 }

@@ -1,7 +1,7 @@
 //! Prepares the policy.
 
 use ::oidc::{Client, Keys, Settings, SettingsMistake};
-use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
+use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned, Words};
 use jose::{Algorithm, Family, Rules};
 
 use super::config::{AuthMethod, Raw, SameSite};
@@ -178,7 +178,7 @@ fn keys(raw: &Raw, logins: &Logins, diagnostics: &mut Diagnostics) -> Option<Key
                 secret.span,
                 "who finds this by trying can log in as anybody",
             )
-            .help(format!("use at least {SHORTEST} random characters: `openssl rand -hex 32`")),
+            .help(Words::fixed(format!("use at least {SHORTEST} random characters: `openssl rand -hex 32`"))),
         );
     }
     let masters: Vec<Digest> = secrets.iter().map(|secret| digest_of(secret.expose().as_bytes())).collect();
