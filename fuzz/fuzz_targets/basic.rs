@@ -134,7 +134,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn worker() -> Worker {
     let one = |name: &str, key: &[u8], expires, user: &str| NewConsumer {
         name: name.into(),
-        api_keys: vec![NewKey { digest: digest_of(key), expires }],
+        api_keys: vec![NewKey { digest: digest_of(key), expires, name: None }],
         users: vec![(user.into(), format!("$hash-of-{user}").into())],
         ..NewConsumer::default()
     };
@@ -174,6 +174,8 @@ fn run(worker: &mut Worker, place: usize, head: &mut RequestHead) -> Option<&'st
             state: &mut state,
             rng: &mut rng,
             now: 1_000_000,
+            at: std::time::Instant::now(),
+            route: "r",
             consumers: &worker.consumers,
             verified: &mut worker.verified,
             answer: answer.take(),

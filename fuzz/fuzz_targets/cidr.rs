@@ -150,6 +150,8 @@ fn passes(chain: &Chain, client: IpAddr) -> bool {
             state: &mut state,
             rng: &mut fastrand::Rng::with_seed(1),
             now: 1_000_000,
+            at: std::time::Instant::now(),
+            route: "r",
             consumers: &Consumers::default(),
             verified,
             answer: None,
