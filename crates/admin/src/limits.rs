@@ -1,5 +1,6 @@
 //! `/limits`: the limits in use, and how they stand for somebody; and `POST /limits/reset`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,6 +31,10 @@ impl Asked {
         }
         asked
     }
+
+    fn is_about(&self, limits: &rate_limit::Ready) -> bool {
+        self.place.as_deref().is_none_or(|place| place == limits.place())
+    }
 }
 
 /// All limits; for somebody, if `key` says for whom.
@@ -38,10 +43,10 @@ pub(crate) fn page(view: &View, asked: &Asked) -> Value {
     let now = Instant::now();
     let mut all = Vec::new();
     each(&view.active().snapshot, |kind, limits| {
+        if !asked.is_about(limits) {
+            return;
+        }
         for limit in limits.views(&values, now) {
-            if asked.place.as_ref().is_some_and(|place| *place != limit.place) {
-                continue;
-            }
             all.push(json!({
                 "at": limit.place,
                 "policy": kind,
@@ -66,9 +71,7 @@ pub(crate) fn reset(view: &View, asked: &Asked) -> Result<Value, String> {
     let values: Vec<&str> = asked.values.iter().map(String::as_str).collect();
     let mut count = 0;
     each(&view.active().snapshot, |_, limits| {
-        let is_meant =
-            |limit: &policy::LimitView| asked.place.as_ref().is_none_or(|place| *place == limit.place);
-        if limits.views(&[], Instant::now()).first().is_some_and(is_meant) {
+        if asked.is_about(limits) {
             count += limits.reset(&values);
         }
     });
@@ -80,24 +83,20 @@ pub(crate) fn reset(view: &View, asked: &Asked) -> Result<Value, String> {
 
 /// Looks at each policy once, however many routes have it.
 fn each(snapshot: &Snapshot, mut look: impl FnMut(&'static str, &rate_limit::Ready)) {
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     let routes = snapshot.routes.iter().flat_map(|route| {
         (0..route.action.ways()).filter_map(|way| route.action.chain(way)).flat_map(|chain| chain.links())
     });
     for Link { policy, .. } in snapshot.gateway.links().iter().chain(routes) {
         match &**policy {
             Policy::RateLimit(limits) => {
-                let own = Arc::as_ptr(policy).cast::<()>();
-                if !seen.contains(&own) {
-                    seen.push(own);
+                if seen.insert(Arc::as_ptr(policy).cast::<()>()) {
                     look("rate_limit", limits);
                 }
             }
             // All of this kind share the plans.
             Policy::Plan(plan) => {
-                let own = Arc::as_ptr(plan.plans()).cast::<()>();
-                if !seen.contains(&own) {
-                    seen.push(own);
+                if seen.insert(Arc::as_ptr(plan.plans()).cast::<()>()) {
                     plan.plans().limits().for_each(|limits| look("plan", limits));
                 }
             }

@@ -72,7 +72,7 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         consumer: identity(request).and_then(|identity| identity.consumer.as_deref()).unwrap_or_default(),
         subject: subject(request),
         auth: request.state.caller().method(),
-        answered_by: request.state.stopped_by.unwrap_or_default(),
+        answered_by: request.state.stopped_by.or(request.state.tried).unwrap_or_default(),
         record: &request.record,
     };
     log.add(worker.time_of_day(request.record.started), &line);
@@ -107,8 +107,7 @@ fn count_caller(worker: &Worker, request: &Request) {
         "" => {}
         name => series.policies.recognised(kind(name)),
     }
-    let answered = request.state.stopped_by.filter(|(_, reason)| *reason != policy::DRY_RUN);
-    if let Some(kind) = answered.and_then(|(name, _)| kind(name)) {
+    if let Some(kind) = request.state.stopped_by.and_then(|(name, _)| kind(name)) {
         series.policies.answered(kind);
     }
 }

@@ -66,7 +66,7 @@ pub use list::{KINDS, Kind, LEFT_OUT, NOT_BUILT, Policy, compile, shape};
 pub use plan::{NewPlan, Plans};
 pub use providers::{BETWEEN_ASKED, Issuer, IssuerKeeper, IssuerSource, Providers};
 pub use question::{Answer, Question};
-pub use rate_limit::{DRY_RUN, LimitView};
+pub use rate_limit::LimitView;
 pub use reserved::Reserved;
 pub use rule::{Rule, holds};
 pub use state::{RequestId, RequestState};

@@ -100,6 +100,8 @@ pub struct RequestState {
     pub(crate) progress: Progress,
     /// The policy that has answered in the place of the service, and why in a word.
     pub stopped_by: Option<(&'static str, &'static str)>,
+    /// The policy that would have answered if it were not tried only, and why in a word.
+    pub tried: Option<(&'static str, &'static str)>,
     /// How the limit stands that the client is told of.
     pub(crate) limit: Option<Level>,
     /// What the answer of the service says the cost of.
@@ -186,6 +188,7 @@ impl RequestState {
         self.cors.clear();
         self.progress = Progress::default();
         self.stopped_by = None;
+        self.tried = None;
         self.key = None;
         self.limit = None;
         self.owed.clear();

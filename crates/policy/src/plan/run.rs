@@ -31,10 +31,14 @@ impl Ready {
         let Some(plan) = cx.state.caller().consumer().and_then(|consumer| self.plans.of(consumer)) else {
             return Flow::Continue;
         };
+        let of_service = plan.of_service(self.service.as_deref());
         if cx.state.is_explained() {
+            let all = plan.everywhere.iter().chain(of_service);
+            let words = all.map(|limits| format!("{}: {}", limits.place(), limits.in_words(cx)));
+            let words = words.collect::<Vec<_>>().join("; ");
+            cx.state.remark(KIND, || words);
             return Flow::Continue;
         }
-        let of_service = plan.of_service(self.service.as_deref());
         let mut charged = None;
         if let Some(limits) = &plan.everywhere {
             match limits.charge(KIND, cx) {

@@ -12,6 +12,6 @@ mod view;
 pub use compile::compile;
 pub use config::Raw;
 pub(crate) use run::Owed;
-pub use run::{DRY_RUN, Ready};
+pub use run::Ready;
 pub(crate) use told::Level;
 pub use view::LimitView;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use limits::{Judged, Key, Limit, Limiter, Rate};
 use message::Reply;
 
-use super::subject::Subject;
+use super::subject::{Hashed, Subject, Worded};
 use super::told::Level;
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
@@ -64,12 +64,34 @@ impl Ready {
     /// Lets the request pass if there is room in all limits.
     pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
         if cx.state.is_explained() {
+            let words = self.in_words(cx);
+            cx.state.remark(KIND, || words);
             return Flow::Continue;
         }
         match self.charge(KIND, cx) {
             Ok(_) => Flow::Continue,
             Err(reply) => Flow::Reply(reply),
         }
+    }
+
+    /// Which limits a request would be charged to, and whose they are. What was used of them is known where the gateway
+    /// runs.
+    pub(crate) fn in_words(&self, cx: &RequestCx<'_>) -> String {
+        let words = self.rules.iter().map(|rule| {
+            let mut whose = Worded::default();
+            rule.by.iter().for_each(|subject| subject.write(cx, &mut whose));
+            let rates = rule.counted.iter().map(|counted| match counted.limit {
+                Limit::Bucket(_) => format!("{} with a burst of {}", counted.rate, counted.limit.full()),
+                Limit::Window(_) => counted.rate.to_string(),
+            });
+            let cost = match &rule.cost {
+                Ok(1) => String::new(),
+                Ok(cost) => format!(", at a cost of {cost}"),
+                Err(name) => format!(", at the cost that {} says", String::from_utf8_lossy(name)),
+            };
+            format!("{} of {}{cost}", rates.collect::<Vec<_>>().join(" and "), whose.0)
+        });
+        words.collect::<Vec<_>>().join("; ")
     }
 
     /// Charges the request to all limits, or to none: then with the answer of a policy of this kind.
@@ -89,7 +111,7 @@ impl Ready {
                 if judged.allowed {
                     charged |= 1_u8.checked_shl(position).unwrap_or(0);
                 } else {
-                    cx.state.stopped_by.get_or_insert((kind, DRY_RUN));
+                    cx.state.tried = Some((kind, DRY_RUN));
                 }
                 position += 1;
                 if rule.headers && !rule.dry_run {
@@ -152,12 +174,15 @@ impl Ready {
     }
 }
 
-/// The reason of a request that a policy has let pass and would refuse if it were not to be tried only.
-pub const DRY_RUN: &str = "dry_run";
+/// The reason of a request that has passed because its limit is only tried.
+const DRY_RUN: &str = "dry_run";
 
 impl Rule {
     fn key(&self, counted: &Counted, cx: &RequestCx<'_>) -> Key {
-        counted.used.key(|out| self.by.iter().for_each(|subject| subject.write(cx, out)))
+        counted.used.key(|out| {
+            let mut parts = Hashed(out);
+            self.by.iter().for_each(|subject| subject.write(cx, &mut parts));
+        })
     }
 }
 

@@ -192,9 +192,9 @@ fn what_is_tried_only_lets_everybody_through() {
     let client = Client::new("{ limit: 1/min, mode: dry_run }");
     let reasons: Vec<_> = (0..3)
         .map(|_| client.ask(&[], unchanged))
-        .map(|(status, scene)| (status, scene.state.stopped_by))
+        .map(|(status, scene)| (status, scene.state.tried))
         .collect();
-    let would = Some(("rate_limit", crate::DRY_RUN));
+    let would = Some(("rate_limit", "dry_run"));
     assert_eq!(reasons, [(200, None), (200, would), (200, would)]);
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use limits::{Key, Limit};
 
 use super::run::{Counted, Ready, Rule};
+use super::subject::Hashed;
 
 /// A limit, and how it stands for somebody if that was asked.
 #[derive(Clone, Debug)]
@@ -28,6 +29,11 @@ pub struct LimitView {
 }
 
 impl Ready {
+    /// Where it is written: `gateway`, `service orders`, `route order-by-id`, `plan gold`.
+    pub fn place(&self) -> &str {
+        if self.place.is_empty() { "gateway" } else { &self.place }
+    }
+
     /// All limits. `values` are those of somebody in the order of `by`: a name, an address, the value of a header. What
     /// goes by another number of values says nothing about it.
     pub fn views(&self, values: &[&str], at: Instant) -> Vec<LimitView> {
@@ -35,7 +41,7 @@ impl Ready {
         let view = |rule: &Rule, counted: &Counted| {
             let full = counted.limit.full();
             LimitView {
-                place: if self.place.is_empty() { "gateway".to_owned() } else { self.place.clone() },
+                place: self.place().to_owned(),
                 limit: counted.rate.to_string(),
                 burst: matches!(counted.limit, Limit::Bucket(_)).then_some(full),
                 by: rule.by.iter().map(ToString::to_string).collect(),
@@ -66,7 +72,8 @@ impl Rule {
     fn key_of(&self, counted: &Counted, values: &[&str]) -> Option<Key> {
         (values.len() == self.by.len()).then(|| {
             counted.used.key(|out| {
-                self.by.iter().zip(values).for_each(|(subject, value)| subject.write_value(value, out));
+                let mut parts = Hashed(out);
+                self.by.iter().zip(values).for_each(|(by, value)| by.write_value(value, &mut parts));
             })
         })
     }
