@@ -25,6 +25,7 @@ pub(crate) const LAYERS: &[(u8, &str)] = &[
     (1, "signatures"),
     (1, "oidc"),
     (1, "authority"),
+    (1, "quota"),
     (2, "config"),
     (2, "policy"),
     (2, "acme"),
