@@ -24,6 +24,7 @@ pub(crate) const LAYERS: &[(u8, &str)] = &[
     (1, "discovery"),
     (1, "signatures"),
     (1, "oidc"),
+    (1, "schema"),
     (1, "authority"),
     (1, "quota"),
     (2, "config"),

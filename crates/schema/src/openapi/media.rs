@@ -1,0 +1,116 @@
+//! Bodies by their media type.
+//!
+//! JSON and simple forms are looked into; of other types it is only known whether they are listed. It must not
+//! know operations. Entry points: [`Content::read`], [`Content::check`].
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::description::{Description, Typed};
+use super::dialect::Direction;
+use super::documents::At;
+use super::parameter::assemble;
+use super::text::{essence, pairs};
+use crate::reader::Json;
+use crate::violation::{Place, Violation};
+
+/// The most bytes of a body that are looked into.
+pub const MAX_BODY: usize = 16 << 20;
+/// The most pairs of a query or form.
+pub(super) const MAX_PAIRS: usize = 1000;
+
+/// The body of a message, as far as the caller has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<'b> {
+    /// There is none.
+    Absent,
+    /// There is one, and its content is not known: only its presence and its type are judged.
+    Unseen,
+    /// All of it.
+    Bytes(&'b [u8]),
+}
+
+/// The media types that a body may have: exact ones first, then ranges from narrow to wide.
+#[derive(Debug, Default)]
+pub(super) struct Content(Vec<(String, Option<Arc<Typed>>)>);
+
+/// Whether a media type is JSON (RFC 8259, RFC 6839 §3.1).
+pub(super) fn is_json(essence: &str) -> bool {
+    matches!(essence, "application/json" | "text/json") || essence.ends_with("+json")
+}
+
+fn is_form(essence: &str) -> bool {
+    essence == "application/x-www-form-urlencoded"
+}
+
+impl Content {
+    /// Reads the member `content` of the object there.
+    pub(super) fn read(from: &mut Description, at: &At, direction: Direction) -> Content {
+        let mut types = Vec::new();
+        for name in from.names(at, "content") {
+            let schema = at.member("content").member(&name).member("schema");
+            let typed = from.typed(&schema, direction);
+            types.push((essence(name.as_bytes()), typed));
+        }
+        let width = |range: &str| match range {
+            "*/*" => 3,
+            range if range.ends_with("/*") => 2,
+            range => u8::from(range.contains('*')),
+        };
+        types.sort_by_key(|(range, _)| width(range));
+        Content(types)
+    }
+
+    /// Whether there is a type whose content is judged.
+    pub(super) fn looks_inside(&self) -> bool {
+        let is_read = |range: &str| is_json(range) || is_form(range) || range.contains('*');
+        self.0.iter().any(|(range, typed)| typed.is_some() && is_read(range))
+    }
+
+    fn find(&self, essence: &str) -> Option<Option<&Typed>> {
+        let fits = |range: &str| match range.split_once('*') {
+            Some((start, end)) => {
+                essence.len() >= start.len() + end.len()
+                    && essence.starts_with(start)
+                    && essence.ends_with(end)
+            }
+            None => range == essence,
+        };
+        self.0.iter().find_map(|(range, typed)| fits(range).then_some(typed.as_deref()))
+    }
+
+    /// Says what is wrong with a body that is there. `false`: its type is not listed.
+    pub(super) fn check(&self, media_type: Option<&[u8]>, body: Body<'_>, out: &mut Vec<Violation>) -> bool {
+        // A body without a type may be anything (RFC 9110 §8.3).
+        let essence = media_type.map_or_else(|| "application/octet-stream".to_owned(), essence);
+        let Some(typed) = self.find(&essence) else { return false };
+        let (Some(typed), Body::Bytes(bytes)) = (typed, body) else { return true };
+        if bytes.len() > MAX_BODY {
+            out.push(body_violation("size", format!("has more than {MAX_BODY} bytes")));
+        } else if is_json(&essence) {
+            match Json::read(bytes) {
+                Ok(json) => out.extend(typed.schema.validate(&json)),
+                Err(error) => out.push(body_violation("json", error.to_string())),
+            }
+        } else if is_form(&essence) {
+            match form(bytes, typed) {
+                Some(value) => out.extend(typed.schema.validate(&Json::from(&value))),
+                None => out.push(body_violation("syntax", "is no form that can be read".to_owned())),
+            }
+        }
+        true
+    }
+}
+
+fn body_violation(keyword: &'static str, message: String) -> Violation {
+    Violation::new(Place::Body, "", keyword, message)
+}
+
+fn form(bytes: &[u8], typed: &Typed) -> Option<Value> {
+    let pairs = pairs(bytes, MAX_PAIRS)?;
+    if pairs.is_empty() {
+        return Some(Value::Object(serde_json::Map::new()));
+    }
+    assemble(pairs.iter().map(|(name, text)| (name.as_ref(), *text)), typed).ok()
+}
