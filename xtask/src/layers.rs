@@ -27,6 +27,7 @@ pub(crate) const LAYERS: &[(u8, &str)] = &[
     (1, "schema"),
     (1, "authority"),
     (1, "quota"),
+    (1, "store"),
     (2, "config"),
     (2, "policy"),
     (2, "acme"),

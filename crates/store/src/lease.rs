@@ -1,0 +1,219 @@
+//! Leases: units of a shared limit that were charged ahead of need.
+//!
+//! Pure: no I/O, no clock. Whoever has a [`Lease`] charges at the store what it asks for, and tells it what came of
+//! that. It must not know the store. Entry points: [`Lease::take`], [`Lease::granted`], [`Lease::refused`],
+//! [`Lease::failed`], [`Lease::give_back`].
+//!
+//! # The error
+//! A unit is charged before it is used, once, and used at most [`Plan::hold_ms`] later. So:
+//! - **Never too much in all.** What is admitted is at most what the store has charged. A quota is never exceeded,
+//!   if its leases end with the period.
+//! - **Too much in a moment:** in any time of length L, at most what the store would allow in L + `hold_ms`; and
+//!   never more above the limit than is held at its beginning: gateways × workers × 2 × [`Plan::most`] units.
+//! - **Too little:** a request may be refused while others hold up to as many units unused. They come back after
+//!   `hold_ms`, or are lost if the store cannot be reached then.
+//!
+//! A limit that is so small that `most` is below 4 is asked for each time, and has none of these errors.
+
+/// How long and how much may be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// How long a unit may be held before it is used, in milliseconds.
+    pub hold_ms: u64,
+    /// The largest slice.
+    pub most: u32,
+}
+
+impl Plan {
+    /// A quarter of the period, at most 2 seconds; slices of at most a 64th of what may be used at once.
+    #[must_use]
+    pub fn new(units_at_once: u64, period_ms: u64) -> Plan {
+        let most = u32::try_from(units_at_once / 64).unwrap_or(u32::MAX).clamp(1, 1 << 20);
+        Plan { hold_ms: (period_ms / 4).clamp(1, 2000), most }
+    }
+}
+
+/// Below it, asking ahead would hold most of what there is.
+const SMALLEST_AHEAD: u32 = 4;
+/// A refusal is believed no longer, in milliseconds: the limit may have been reset meanwhile.
+const LONGEST_REFUSAL: u64 = 60_000;
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was admitted. If units are named, they are to be charged, and nobody needs to wait for that.
+    Admitted {
+        /// Units to be charged.
+        ask: Option<u32>,
+    },
+    /// It is over the limit.
+    Refused {
+        /// In how many milliseconds it is worth another try.
+        retry_after_ms: u64,
+    },
+    /// It must wait for the answer of the store, and then take again. If units are named, they are to be charged;
+    /// otherwise they are being charged already.
+    Wait {
+        /// Units to be charged.
+        ask: Option<u32>,
+    },
+}
+
+/// The units that one worker holds of one limit for one identity.
+///
+/// After `Some` units were named, exactly one of `granted`, `refused` and `failed` follows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lease {
+    /// Two slices, each with its end in milliseconds: the one in use, and the one that follows it.
+    held: [(u32, u64); 2],
+    /// Units whose time was over before they were used.
+    unused: u32,
+    /// How many units are asked for next time.
+    slice: u32,
+    /// Units that are being charged; 0 for none.
+    flying: u32,
+    /// The cost of the request that waits for them; 0 if none does.
+    flying_for: u32,
+    /// The cost of those that came after it.
+    waiting: u32,
+    /// Used since the last slice came.
+    used: u32,
+    /// When it came.
+    since: u64,
+    /// Who costs so much or more is refused until then.
+    refused: (u32, u64),
+}
+
+impl Lease {
+    /// Takes units for a request, at least 1. `now_ms` is any clock in milliseconds that does not run backwards.
+    pub fn take(&mut self, cost: u32, plan: &Plan, now_ms: u64) -> Taken {
+        self.expire(now_ms);
+        let cost = cost.max(1);
+        if self.units() >= cost {
+            self.draw(cost);
+            return Taken::Admitted { ask: self.ahead(plan, now_ms) };
+        }
+        let (refused_cost, until) = self.refused;
+        if until > now_ms && cost >= refused_cost {
+            return Taken::Refused { retry_after_ms: until - now_ms };
+        }
+        if self.flying > 0 {
+            self.waiting = self.waiting.saturating_add(cost);
+            return Taken::Wait { ask: None };
+        }
+        let wanted = self.slice.max(self.waiting.saturating_add(cost)).min(plan.most).max(cost);
+        (self.flying, self.flying_for, self.waiting) = (wanted, cost, 0);
+        Taken::Wait { ask: Some(wanted) }
+    }
+
+    /// The units that were asked for have been charged; the question was sent `asked_ms` ago.
+    pub fn granted(&mut self, plan: &Plan, now_ms: u64, asked_ms: u64) {
+        self.expire(now_ms);
+        let elapsed = now_ms.saturating_sub(self.since).max(1);
+        // Half of the time that it may be held: what comes while the next slice is under way is in it too.
+        let needed = u64::from(self.used) * (plan.hold_ms / 2).max(1) / elapsed;
+        let needed = u32::try_from(needed).unwrap_or(u32::MAX);
+        // Up by doubling, so that a single burst takes little from others; down by half the way.
+        self.slice = if needed > self.slice {
+            needed.min(self.slice.saturating_mul(2).max(self.flying))
+        } else {
+            self.slice.midpoint(needed)
+        }
+        .clamp(1, plan.most.max(1));
+        let fresh = (self.flying, now_ms + plan.hold_ms.saturating_sub(asked_ms));
+        let [first, second] = &mut self.held;
+        if first.0 == 0 {
+            *first = fresh;
+        } else if second.0 == 0 {
+            *second = fresh;
+        } else {
+            // The earlier end holds for both.
+            second.0 = second.0.saturating_add(fresh.0);
+        }
+        (self.flying, self.flying_for, self.used, self.since) = (0, 0, 0, now_ms);
+        self.refused = (0, 0);
+    }
+
+    /// The store has refused, and `left` units are left. `retry_after_ms` is when it could allow what was asked for;
+    /// `None` if never.
+    pub fn refused(&mut self, left: u64, retry_after_ms: Option<u64>, plan: &Plan, now_ms: u64) {
+        let (asked, cost) = (self.flying, self.flying_for);
+        (self.flying, self.flying_for, self.waiting) = (0, 0, 0);
+        let left = u32::try_from(left).unwrap_or(u32::MAX);
+        let half = (plan.hold_ms / 2).max(1);
+        // What is left is worth another question, unless it is little and more of it comes soon: then all who are
+        // over the limit would share it in crumbs, and ask all the time.
+        let soon = retry_after_ms.is_some_and(|retry| retry <= half);
+        if left > 0 && left >= cost && asked > cost && !(soon && left < asked / 2) {
+            self.slice = left.min(asked - 1);
+            return;
+        }
+        if !soon {
+            self.slice = (self.slice / 2).max(1);
+        }
+        // Fewer units may be there earlier.
+        let longest = if asked > cost { half } else { LONGEST_REFUSAL };
+        self.refused = (cost.max(1), now_ms + retry_after_ms.unwrap_or(LONGEST_REFUSAL).clamp(1, longest));
+    }
+
+    /// There is no decision.
+    pub fn failed(&mut self) {
+        (self.flying, self.flying_for, self.waiting) = (0, 0, 0);
+    }
+
+    /// Units whose time is over, to be given back to the store. To be called now and then, and at the end, with
+    /// `u64::MAX`, for all that is held.
+    pub fn give_back(&mut self, now_ms: u64) -> Option<u32> {
+        self.expire(now_ms);
+        let unused = std::mem::take(&mut self.unused);
+        (unused > 0).then_some(unused)
+    }
+
+    /// Whether nothing is known that a new lease would not know.
+    #[must_use]
+    pub fn is_idle(&self, now_ms: u64) -> bool {
+        self.units() + self.unused + self.flying == 0 && self.refused.1 <= now_ms
+    }
+
+    fn units(&self) -> u32 {
+        let [first, second] = self.held;
+        first.0.saturating_add(second.0)
+    }
+
+    fn draw(&mut self, cost: u32) {
+        let [first, second] = &mut self.held;
+        let from_first = cost.min(first.0);
+        first.0 -= from_first;
+        second.0 -= cost - from_first;
+        if first.0 == 0 {
+            (*first, *second) = (*second, (0, 0));
+        }
+        self.used = self.used.saturating_add(cost);
+    }
+
+    /// What to ask for although nobody waits yet.
+    fn ahead(&mut self, plan: &Plan, now_ms: u64) -> Option<u32> {
+        let low = self.held[1].0 == 0 && self.held[0].0 < self.slice / 2;
+        if !low || self.slice < SMALLEST_AHEAD || self.flying > 0 || self.refused.1 > now_ms {
+            return None;
+        }
+        let wanted = self.slice.min(plan.most).max(1);
+        (self.flying, self.flying_for) = (wanted, 0);
+        Some(wanted)
+    }
+
+    fn expire(&mut self, now_ms: u64) {
+        for slice in &mut self.held {
+            if slice.1 <= now_ms {
+                self.unused = self.unused.saturating_add(slice.0);
+                *slice = (0, 0);
+            }
+        }
+        if self.held[0].0 == 0 {
+            self.held.swap(0, 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

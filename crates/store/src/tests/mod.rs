@@ -1,0 +1,6 @@
+//! Against real servers.
+
+mod decisions;
+mod failures;
+mod server;
+mod topologies;
