@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use control::View;
+use control::{StoreView, View};
 use policy::{Link, Policy, rate_limit};
 use serde_json::{Value, json};
 use snapshot::Snapshot;
+use store::Status;
 
 /// What is asked about somebody: the values of `key`, and of `at` if only limits of a place are meant.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,44 +39,84 @@ impl Asked {
 }
 
 /// All limits; for somebody, if `key` says for whom.
-pub(crate) fn page(view: &View, asked: &Asked) -> Value {
+pub(crate) async fn page(view: &View, asked: &Asked) -> Value {
     let values: Vec<&str> = asked.values.iter().map(String::as_str).collect();
     let now = Instant::now();
-    let mut all = Vec::new();
+    let mut views = Vec::new();
     each(&view.active().snapshot, |kind, limits| {
-        if !asked.is_about(limits) {
-            return;
-        }
-        for limit in limits.views(&values, now) {
-            all.push(json!({
-                "at": limit.place,
-                "policy": kind,
-                "limit": limit.limit,
-                "burst": limit.burst,
-                "by": limit.by,
-                "mode": if limit.dry_run { "dry_run" } else { "enforce" },
-                "keys": limit.keys,
-                "left": limit.left.map(|(left, _)| left),
-                "full_after_s": limit.left.map(|(_, after)| after),
-            }));
+        if asked.is_about(limits) {
+            views.extend(limits.views(&values, now).into_iter().map(|limit| (kind, limit)));
         }
     });
-    json!({ "limits": all })
+    let store = view.store();
+    let mut all = Vec::new();
+    // One that does not answer is asked no further: the rest would only take its time too.
+    let mut trouble = None;
+    for (kind, limit) in views {
+        let (left, full_after) = limit.left.unzip();
+        let (mut left, mut full_after, mut counted) = (left.map(u64::from), full_after, "here");
+        if let (Some(ask), None) = (&limit.ask, &trouble) {
+            match store.look(ask).await {
+                Ok(decision) => {
+                    let standing = decision.each.first().copied().unwrap_or_default();
+                    left = Some(standing.left);
+                    full_after = Some(standing.reset_after_us.div_ceil(1_000_000));
+                    counted = "at the store";
+                }
+                Err(why) => trouble = Some(why),
+            }
+        }
+        all.push(json!({
+            "at": limit.place,
+            "policy": kind,
+            "limit": limit.limit,
+            "burst": limit.burst,
+            "by": limit.by,
+            "mode": if limit.dry_run { "dry_run" } else { "enforce" },
+            "shared": limit.shared,
+            "keys": limit.keys,
+            "left": left,
+            "full_after_s": full_after,
+            "counted": left.map(|_: u64| counted),
+        }));
+    }
+    json!({ "limits": all, "store": store_state(&store) })
+}
+
+/// How the store that gateways share is; nothing if there is none.
+fn store_state(store: &StoreView) -> Value {
+    let Some((address, status)) = store.status() else { return Value::Null };
+    let (state, error) = match status {
+        Status::Connecting => ("connecting", None),
+        Status::Up => ("up", None),
+        Status::Down(why) => ("down", Some(why.to_string())),
+    };
+    json!({ "address": address, "state": state, "error": error })
 }
 
 /// Forgets what somebody has used; or says in words why there is nothing to forget.
-pub(crate) fn reset(view: &View, asked: &Asked) -> Result<Value, String> {
+pub(crate) async fn reset(view: &View, asked: &Asked) -> Result<Value, String> {
     if asked.values.is_empty() {
         return Err("Say whose: POST /limits/reset?key=CONSUMER, with one `key` for each of `by`.".to_owned());
     }
     let values: Vec<&str> = asked.values.iter().map(String::as_str).collect();
-    let mut count = 0;
+    let (mut here, mut shared) = (0, Vec::new());
     each(&view.active().snapshot, |_, limits| {
         if asked.is_about(limits) {
-            count += limits.reset(&values);
+            here += limits.reset(&values);
+            shared.extend(limits.forget_at_store(&values));
         }
     });
-    match count {
+    let store = view.store();
+    let mut forgotten = 0;
+    for ask in &shared {
+        let why =
+            |why| format!("{here} limits of this gateway were reset, and {forgotten} at the store: {why}");
+        store.give_back(ask).await.map_err(why)?;
+        forgotten += 1;
+    }
+    // What the store has forgotten may be the same that was known here.
+    match here.max(forgotten) {
         0 => Err("Nobody with this key has used anything of a limit: /limits lists them.".to_owned()),
         count => Ok(json!({ "reset": count })),
     }

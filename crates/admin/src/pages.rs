@@ -34,7 +34,10 @@ const PAGES: &[(&str, &str)] = &[
         "/canaries/ROUTE/ORDER",
         "POST: `pause`, `resume`, `promote`, `abort` or `restart` the canary of a route",
     ),
-    ("/limits", "the limits in use; with `?key=CONSUMER` how they stand for somebody"),
+    (
+        "/limits",
+        "the limits in use, and the store that shares them; with `?key=CONSUMER` how they stand for somebody",
+    ),
     ("/limits/reset", "POST with `?key=CONSUMER`: forgets what somebody has used"),
     ("/issuers", "whose tokens are believed, which keys they have, and how fetching these goes"),
     ("/certificates", "the certificates of each listener, when they end, and how orders by ACME go"),
@@ -43,7 +46,7 @@ const PAGES: &[(&str, &str)] = &[
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers one request that came to the listener at an address.
-pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+pub(crate) async fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     let open = matches!(path, "/livez" | "/readyz");
     match access::check(&view.active().snapshot.admin, at, request.headers(), open) {
@@ -67,7 +70,7 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
     };
     match (request.method(), change) {
         (&Method::POST, Some(change)) => {
-            return match change.run(view) {
+            return match change.run(view).await {
                 Ok(done) => json_reply(&done),
                 Err(why) => text(StatusCode::NOT_FOUND, &format!("{why}\n")),
             };
@@ -85,7 +88,7 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
         "/routes" => json_reply(&routes::page(view)),
         "/canaries" => json_reply(&canaries::page(view)),
         "/certificates" => json_reply(&certificates::page(view, SystemTime::now())),
-        "/limits" => json_reply(&limits::page(view, &asked)),
+        "/limits" => json_reply(&limits::page(view, &asked).await),
         "/issuers" => json_reply(&issuers::page(view)),
         "/services" => json_reply(&services::page(view)),
         _ => text(StatusCode::NOT_FOUND, &format!("There is no such page. There are:\n\n{}", index())),
@@ -109,10 +112,10 @@ impl<'p> Change<'p> {
         drain::parse(path).map(Change::Drain).or(canary)
     }
 
-    fn run(&self, view: &View) -> Result<Value, String> {
+    async fn run(&self, view: &View) -> Result<Value, String> {
         match self {
             Change::Drain(drain) => drain::run(view, drain),
-            Change::Limits(asked) => limits::reset(view, asked),
+            Change::Limits(asked) => limits::reset(view, asked).await,
             Change::Canary(route, order) => canaries::run(view, route, *order),
         }
     }

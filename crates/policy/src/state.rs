@@ -9,8 +9,8 @@ use authority::ext_authz::HeaderChange;
 use crate::authenticate::Authenticated;
 use crate::chain::Progress;
 use crate::cors::CorsMemory;
-use crate::rate_limit::{Level, Owed};
-use crate::{Answer, Caller};
+use crate::rate_limit::{Level, Owed, Pending};
+use crate::{Answer, Caller, Errands};
 
 /// The longest request id that is taken over from outside, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -78,7 +78,7 @@ impl RequestId {
 }
 
 /// What policies remember about one request.
-#[derive(Default, Clone)]
+#[derive(Default)]
 pub struct RequestState {
     /// The id of the request; empty until somebody needs one.
     pub id: RequestId,
@@ -106,6 +106,10 @@ pub struct RequestState {
     pub(crate) limit: Option<Level>,
     /// What the answer of the service says the cost of.
     pub(crate) owed: Vec<Owed>,
+    /// What was charged before the store was asked about the rest.
+    pub(crate) pending: Option<Box<Pending>>,
+    /// What the store is to be told.
+    pub errands: Errands,
     /// The API key that was shown, whether it holds or not: see [`crate::Consumers::label`].
     pub key: Option<u32>,
     /// Cookies that the client gets with the answer.
@@ -192,6 +196,8 @@ impl RequestState {
         self.key = None;
         self.limit = None;
         self.owed.clear();
+        self.pending = None;
+        self.errands.take();
         self.cookies.clear();
         self.kept_answer = None;
         self.waits = 0;

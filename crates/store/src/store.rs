@@ -29,7 +29,7 @@ const BEAT: Duration = Duration::from_secs(10);
 const LASTING: Duration = Duration::from_secs(2);
 
 /// What a store needs to start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where the servers are.
     pub address: Address,
@@ -252,7 +252,7 @@ impl Shared {
     /// Another identity each time, so that in a cluster all servers have their turn.
     async fn probe(&self, link: &Rc<Link>, rng: &mut Rng) -> Result<Decision, Trouble> {
         let limit = Limit::Gcra { period_ns: 1_000_000, limit: 1, burst: 1 };
-        let probe = Ask { identity: rng.u128(..).to_be_bytes(), name: "probe", limit, cost: 1 };
+        let probe = Ask { identity: rng.u128(..).to_be_bytes(), name: "probe", limit, cost: 1, ahead: 0 };
         self.through(link, Deed::Charge, &[probe]).await
     }
 }

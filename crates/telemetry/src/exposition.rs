@@ -74,6 +74,9 @@ families! {
     CANARY_STATE = "gateward_canary_state" "gauge" ["route"] "How the canary of a route stands: 0 it goes forward, 1 paused, 2 promoted, 3 rolled back.";
     ISSUER_FETCHES = "gateward_issuer_key_fetches_total" "counter" ["issuer, result"] "Fetches of the keys of an issuer of tokens: `fetched`, or `failed`, where the last good keys stay in use.";
     ISSUER_SUCCESS = "gateward_issuer_keys_fetched_timestamp_seconds" "gauge" ["issuer"] "When the keys of an issuer were fetched the last time; 0 for never.";
+    STORE_CONNECTIONS = "gateward_store_connections" "gauge" ["state"] "Workers by how the store of `state` is for them: `up`, or `down`. Both are 0 where nothing is shared.";
+    STORE_ASKED = "gateward_store_calls_total" "counter" ["result"] "Calls of the store: `decided`, or `failed`, where `on_store_failure` says what becomes of the request.";
+    STORE_SECONDS = "gateward_store_call_duration_seconds" "histogram" [""] "How long calls of the store took, those that failed too.";
     CONNECTIONS = "gateward_connections" "gauge" ["listener"] "Open connections of clients.";
     ACCEPTED = "gateward_connections_accepted_total" "counter" ["listener"] "Connections of clients that were accepted.";
     REFUSED = "gateward_connections_refused_total" "counter" ["listener"] "Connections that were refused because the listener had as many as it may have.";
@@ -135,7 +138,7 @@ impl Text {
         self.series(family.name, "", &[], value);
     }
 
-    fn histogram(&mut self, family: &Family, labels: &[(&str, &str)], sum: &HistogramSum) {
+    pub(crate) fn histogram(&mut self, family: &Family, labels: &[(&str, &str)], sum: &HistogramSum) {
         let mut below = 0;
         let mut bound = String::new();
         for (position, count) in sum.buckets.iter().enumerate() {
@@ -197,6 +200,7 @@ impl Metrics {
         self.ejections.render(&mut text);
         self.canaries.render(&mut text);
         self.issuers.render(&mut text);
+        self.render_store(&mut text);
         self.render_listeners(&mut text);
         self.certificates.render(&mut text);
         self.render_gateway(&mut text);

@@ -21,6 +21,7 @@ mod process;
 mod record;
 mod series;
 mod sink;
+mod store;
 mod target;
 mod writer;
 
@@ -39,4 +40,5 @@ pub use metrics::{Attached, Metrics, Reload, RouteKey};
 pub use record::Record;
 pub use series::{ListenerSeries, RouteSeries, RouteTotals, ServiceSeries, ServiceTotals, WorkerSeries};
 pub use sink::{LogBuffer, Sink};
+pub use store::StoreSeries;
 pub use target::{LogCounts, Target};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::plans::Plans;
+use crate::rate_limit::charge;
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "plan";
@@ -39,22 +40,14 @@ impl Ready {
             cx.state.remark(KIND, || words);
             return Flow::Continue;
         }
-        let mut charged = None;
-        if let Some(limits) = &plan.everywhere {
-            match limits.charge(KIND, cx) {
-                Ok(what) => charged = Some((limits, what)),
-                Err(reply) => return Flow::Reply(reply),
-            }
-        }
-        match of_service.map(|limits| limits.charge(KIND, cx)) {
-            None | Some(Ok(_)) => Flow::Continue,
-            Some(Err(reply)) => {
-                // To both or to none.
-                if let Some((limits, what)) = charged {
-                    limits.give_back(what, cx);
-                }
-                Flow::Reply(reply)
-            }
+        let charged = match (&plan.everywhere, of_service) {
+            (Some(everywhere), Some(of_service)) => charge(KIND, &[everywhere, of_service], cx),
+            (Some(one), None) | (None, Some(one)) => charge(KIND, &[one], cx),
+            (None, None) => return Flow::Continue,
+        };
+        match charged {
+            Ok(_) => Flow::Continue,
+            Err(flow) => flow,
         }
     }
 
