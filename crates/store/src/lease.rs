@@ -102,6 +102,12 @@ impl Lease {
         }
         if self.flying > 0 {
             self.waiting = self.waiting.saturating_add(cost);
+            // Over the limit a moment ago, and it is being asked whether there is room again: in a flood, all who come
+            // meanwhile would ask the same.
+            let lately = self.refused_until > 0 && now_ms < self.refused_until + plan.hold_ms / 4;
+            if lately && plan.most >= SMALLEST_AHEAD {
+                return Taken::Refused { retry_after_ms: 1 };
+            }
             return Taken::Wait { ask: None };
         }
         let wanted = self.slice.max(self.waiting.saturating_add(cost)).min(plan.most).max(cost);
@@ -136,7 +142,6 @@ impl Lease {
         // The request that has waited for them takes its own.
         let own = std::mem::take(&mut self.flying_for);
         (self.flying, self.used, self.since) = (0, 0, now_ms);
-        self.refused_until = 0;
         self.draw(own);
     }
 

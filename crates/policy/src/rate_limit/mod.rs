@@ -5,6 +5,8 @@ mod compile;
 mod config;
 mod run;
 mod shared;
+#[cfg(test)]
+mod shared_tests;
 mod subject;
 #[cfg(test)]
 mod tests;
