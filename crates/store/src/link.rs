@@ -263,6 +263,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// Whether the other side has ended it, as far as that shows by itself.
+    pub(crate) fn is_over(&self) -> bool {
+        self.driver.as_ref().is_some_and(|driver| driver.0.is_finished())
+    }
+
     /// Ends what is under way over it.
     pub(crate) fn close(&self) {
         if let Some(driver) = &self.driver {
