@@ -36,6 +36,7 @@ const PAGES: &[(&str, &str)] = &[
     ),
     ("/limits", "the limits in use; with `?key=CONSUMER` how they stand for somebody"),
     ("/limits/reset", "POST with `?key=CONSUMER`: forgets what somebody has used"),
+    ("/usage", "who has used what of quotas in the periods that run; with `?at=PLACE` of one place"),
     ("/issuers", "whose tokens are believed, which keys they have, and how fetching these goes"),
     ("/certificates", "the certificates of each listener, when they end, and how orders by ACME go"),
 ];
@@ -86,6 +87,7 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
         "/canaries" => json_reply(&canaries::page(view)),
         "/certificates" => json_reply(&certificates::page(view, SystemTime::now())),
         "/limits" => json_reply(&limits::page(view, &asked)),
+        "/usage" => json_reply(&limits::usage(view, &asked)),
         "/issuers" => json_reply(&issuers::page(view)),
         "/services" => json_reply(&services::page(view)),
         _ => text(StatusCode::NOT_FOUND, &format!("There is no such page. There are:\n\n{}", index())),

@@ -8,7 +8,9 @@ use authority::ext_authz::HeaderChange;
 
 use crate::authenticate::Authenticated;
 use crate::chain::Progress;
+use crate::concurrency::Held;
 use crate::cors::CorsMemory;
+use crate::quota;
 use crate::rate_limit::{Level, Owed};
 use crate::{Answer, Caller};
 
@@ -106,6 +108,10 @@ pub struct RequestState {
     pub(crate) limit: Option<Level>,
     /// What the answer of the service says the cost of.
     pub(crate) owed: Vec<Owed>,
+    /// Its places among those that may be under way at once.
+    pub(crate) held: Held,
+    /// The same of quotas.
+    pub(crate) owed_quotas: Vec<quota::Owed>,
     /// The API key that was shown, whether it holds or not: see [`crate::Consumers::label`].
     pub key: Option<u32>,
     /// Cookies that the client gets with the answer.
@@ -192,6 +198,8 @@ impl RequestState {
         self.key = None;
         self.limit = None;
         self.owed.clear();
+        self.held.clear();
+        self.owed_quotas.clear();
         self.cookies.clear();
         self.kept_answer = None;
         self.waits = 0;

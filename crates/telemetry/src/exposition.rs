@@ -74,6 +74,9 @@ families! {
     CANARY_STATE = "gateward_canary_state" "gauge" ["route"] "How the canary of a route stands: 0 it goes forward, 1 paused, 2 promoted, 3 rolled back.";
     ISSUER_FETCHES = "gateward_issuer_key_fetches_total" "counter" ["issuer, result"] "Fetches of the keys of an issuer of tokens: `fetched`, or `failed`, where the last good keys stay in use.";
     ISSUER_SUCCESS = "gateward_issuer_keys_fetched_timestamp_seconds" "gauge" ["issuer"] "When the keys of an issuer were fetched the last time; 0 for never.";
+    QUOTA_COUNTERS = "gateward_quota_counters" "gauge" [""] "Who has used something of quotas, counted for each quota. There may be a million; those who come then share one.";
+    QUOTA_FLUSHES = "gateward_quota_flushes_total" "counter" ["result"] "Attempts to write down what is used up of quotas: `written`, or `failed`, where it is forgotten if the gateway ends.";
+    QUOTA_DAMAGED = "gateward_quota_ledger_damaged" "gauge" [""] "1 if the ledger of quotas was found damaged at the start and set aside.";
     CONNECTIONS = "gateward_connections" "gauge" ["listener"] "Open connections of clients.";
     ACCEPTED = "gateward_connections_accepted_total" "counter" ["listener"] "Connections of clients that were accepted.";
     REFUSED = "gateward_connections_refused_total" "counter" ["listener"] "Connections that were refused because the listener had as many as it may have.";
@@ -197,6 +200,7 @@ impl Metrics {
         self.ejections.render(&mut text);
         self.canaries.render(&mut text);
         self.issuers.render(&mut text);
+        self.quotas.render(&mut text);
         self.render_listeners(&mut text);
         self.certificates.render(&mut text);
         self.render_gateway(&mut text);

@@ -33,26 +33,20 @@ impl Ready {
         };
         let of_service = plan.of_service(self.service.as_deref());
         if cx.state.is_explained() {
-            let all = plan.everywhere.iter().chain(of_service);
-            let words = all.map(|limits| format!("{}: {}", limits.place(), limits.in_words(cx)));
-            let words = words.collect::<Vec<_>>().join("; ");
-            cx.state.remark(KIND, || words);
+            let all = std::iter::once(&plan.everywhere).chain(of_service);
+            let words: Vec<String> = all.flat_map(|allowed| allowed.in_words(cx)).collect();
+            cx.state.remark(KIND, || words.join("; "));
             return Flow::Continue;
         }
-        let mut charged = None;
-        if let Some(limits) = &plan.everywhere {
-            match limits.charge(KIND, cx) {
-                Ok(what) => charged = Some((limits, what)),
-                Err(reply) => return Flow::Reply(reply),
-            }
-        }
-        match of_service.map(|limits| limits.charge(KIND, cx)) {
+        let charged = match plan.everywhere.charge(KIND, cx) {
+            Ok(charged) => charged,
+            Err(reply) => return Flow::Reply(reply),
+        };
+        match of_service.map(|allowed| allowed.charge(KIND, cx)) {
             None | Some(Ok(_)) => Flow::Continue,
             Some(Err(reply)) => {
                 // To both or to none.
-                if let Some((limits, what)) = charged {
-                    limits.give_back(what, cx);
-                }
+                plan.everywhere.give_back(charged, cx);
                 Flow::Reply(reply)
             }
         }

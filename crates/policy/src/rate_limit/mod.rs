@@ -10,8 +10,11 @@ mod told;
 mod view;
 
 pub use compile::compile;
+pub(crate) use compile::subject;
 pub use config::Raw;
-pub(crate) use run::Owed;
+pub(crate) use config::{By, Cost, Mode};
 pub use run::Ready;
+pub(crate) use run::{Charged, DRY_RUN, Owed};
+pub(crate) use subject::{Hashed, Kind as PartKind, Parts, Subject, Worded};
 pub(crate) use told::Level;
 pub use view::LimitView;

@@ -175,7 +175,7 @@ impl Ready {
 }
 
 /// The reason of a request that has passed because its limit is only tried.
-const DRY_RUN: &str = "dry_run";
+pub(crate) const DRY_RUN: &str = "dry_run";
 
 impl Rule {
     fn key(&self, counted: &Counted, cx: &RequestCx<'_>) -> Key {
@@ -189,9 +189,9 @@ impl Rule {
 impl Counted {
     fn level(&self, judged: Judged) -> Level {
         Level {
-            limit: self.rate.limit(),
+            limit: self.rate.limit().into(),
             period: self.rate.seconds(),
-            left: judged.level.left,
+            left: judged.level.left.into(),
             full_after: judged.level.full_after,
         }
     }

@@ -8,11 +8,11 @@ use message::Headers;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Level {
     /// How many requests there are in a period.
-    pub(crate) limit: u32,
+    pub(crate) limit: u64,
     /// The period in seconds.
     pub(crate) period: u64,
     /// How many are left.
-    pub(crate) left: u32,
+    pub(crate) left: u64,
     /// After how many seconds all of them are there again.
     pub(crate) full_after: u64,
 }
@@ -31,13 +31,13 @@ impl Level {
     pub(crate) fn tell(&self, headers: &mut Headers) {
         let mut text = Text::default();
         text.push("\"default\";q=");
-        text.push_number(self.limit.into());
+        text.push_number(self.limit);
         text.push(";w=");
         text.push_number(self.period);
         headers.set(b"ratelimit-policy", text.bytes());
         text.len = 0;
         text.push("\"default\";r=");
-        text.push_number(self.left.into());
+        text.push_number(self.left);
         text.push(";t=");
         text.push_number(self.full_after);
         headers.set(b"ratelimit", text.bytes());
