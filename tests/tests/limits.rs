@@ -159,3 +159,51 @@ fn each_consumer_uses_what_its_plan_allows() {
     assert!(gateway.metric("gateward_policy_answers_total{policy=\"plan\"}") >= 12.0 + 8.0 + 13.0 + 15.0);
     gateway.stop();
 }
+
+#[test]
+fn places_are_free_again_when_requests_are_over_or_their_clients_gone() {
+    let origin = Origin::scripted();
+    let yaml = |limit: &str| {
+        yaml(&origin, "off").replace("rate_limit: off }\n", &format!("concurrency: {limit} }}\n"))
+    };
+    let gateway = Gateway::start(yaml("{ limit: 3, by: 'header:x-tenant' }"));
+    let head = |tenant: &str| format!("GET /a HTTP/1.1\r\nHost: gw.test\r\nX-Tenant: {tenant}\r\n\r\n");
+    let begin = |tenant: &str| {
+        let client = gateway.connect();
+        client.send(head(tenant));
+        (client, origin.expect().0)
+    };
+    let mut held: Vec<_> = (0..3).map(|_| begin("t")).collect();
+    let asked = std::time::Instant::now();
+    let refused = gateway.connect().ask(head("t"));
+    assert_eq!((refused.status(), refused.field("retry-after")), (429, Some("1")), "{refused}");
+    assert!(refused.text().contains("too-many-at-once"), "{refused}");
+    assert!(
+        asked.elapsed() < std::time::Duration::from_millis(500),
+        "it does not wait: {:?}",
+        asked.elapsed()
+    );
+    let others = begin("u");
+    let under_way = || {
+        let (_, page) = gateway.ask_admin("/limits?key=t");
+        let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+        page["limits"][0]["under_way"].as_u64().unwrap()
+    };
+    assert_eq!(under_way(), 3);
+    // What is under way counts across a reload.
+    gateway.reload(&yaml("{ limit: 4, by: 'header:x-tenant' }"));
+    held.push(begin("t"));
+    assert_eq!(gateway.connect().ask(head("t")).status(), 429);
+    let (client, link) = held.remove(0);
+    link.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.response().status(), 200);
+    end_to_end::wait_until("a request is over", end_to_end::SOON, || under_way() == 3);
+    drop(held);
+    end_to_end::wait_until("the clients have gone", end_to_end::SOON, || under_way() == 0);
+    drop(others);
+    gateway.reload(&yaml("[100, { limit: 1, by: route }]"));
+    let last = begin("t");
+    assert_eq!(gateway.connect().ask(head("u")).status(), 503, "nobody's fault");
+    drop(last);
+    gateway.stop();
+}

@@ -1,20 +1,24 @@
-//! `/limits`: the limits in use, and how they stand for somebody; and `POST /limits/reset`.
+//! `/limits`: the limits in use, and how they stand for somebody; `POST /limits/reset`; and `/usage` of quotas.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use control::{StoreView, View};
-use policy::{Link, Policy, rate_limit};
+use policy::{Link, Policy, concurrency, quota, rate_limit};
 use serde_json::{Value, json};
 use snapshot::Snapshot;
-use store::Status;
+use store::{OwnAsk, Status};
 
-/// What is asked about somebody: the values of `key`, and of `at` if only limits of a place are meant.
+/// The most lines of a page.
+const PAGE: usize = 1000;
+
+/// What is asked: the values of `key` for somebody, `at` if only limits of a place are meant, `after` for the next page.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
     values: Vec<String>,
     place: Option<String>,
+    after: Option<String>,
 }
 
 impl Asked {
@@ -27,58 +31,34 @@ impl Asked {
             match name {
                 "key" => asked.values.push(value),
                 "at" => asked.place = Some(value),
+                "after" => asked.after = Some(value),
                 _ => {}
             }
         }
         asked
     }
 
-    fn is_about(&self, limits: &rate_limit::Ready) -> bool {
-        self.place.as_deref().is_none_or(|place| place == limits.place())
+    fn is_about(&self, place: &str) -> bool {
+        self.place.as_deref().is_none_or(|asked| asked == place)
+    }
+
+    fn values(&self) -> Vec<&str> {
+        self.values.iter().map(String::as_str).collect()
     }
 }
 
-/// All limits; for somebody, if `key` says for whom.
+/// All limits; for somebody, if `key` says for whom. Of those that gateways share, it says what their store says.
 pub(crate) async fn page(view: &View, asked: &Asked) -> Value {
-    let values: Vec<&str> = asked.values.iter().map(String::as_str).collect();
-    let now = Instant::now();
-    let mut views = Vec::new();
-    each(&view.active().snapshot, |kind, limits| {
-        if asked.is_about(limits) {
-            views.extend(limits.views(&values, now).into_iter().map(|limit| (kind, limit)));
-        }
-    });
+    let (mut all, shared) = known_here(view, asked);
     let store = view.store();
-    let mut all = Vec::new();
-    // One that does not answer is asked no further: the rest would only take its time too.
-    let mut trouble = None;
-    for (kind, limit) in views {
-        let (left, full_after) = limit.left.unzip();
-        let (mut left, mut full_after, mut counted) = (left.map(u64::from), full_after, "here");
-        if let (Some(ask), None) = (&limit.ask, &trouble) {
-            match store.look(ask).await {
-                Ok(decision) => {
-                    let standing = decision.each.first().copied().unwrap_or_default();
-                    left = Some(standing.left);
-                    full_after = Some(standing.reset_after_us.div_ceil(1_000_000));
-                    counted = "at the store";
-                }
-                Err(why) => trouble = Some(why),
-            }
+    for (at, ask) in shared {
+        // One that does not answer is asked no further: the rest would only take its time too.
+        let Ok(decision) = store.look(&ask).await else { break };
+        if let (Some(one), Some(standing)) = (all.get_mut(at), decision.each.first()) {
+            one["left"] = standing.left.into();
+            one["full_after_s"] = standing.reset_after_us.div_ceil(1_000_000).into();
+            one["counted"] = "at the store".into();
         }
-        all.push(json!({
-            "at": limit.place,
-            "policy": kind,
-            "limit": limit.limit,
-            "burst": limit.burst,
-            "by": limit.by,
-            "mode": if limit.dry_run { "dry_run" } else { "enforce" },
-            "shared": limit.shared,
-            "keys": limit.keys,
-            "left": left,
-            "full_after_s": full_after,
-            "counted": left.map(|_: u64| counted),
-        }));
     }
     json!({ "limits": all, "store": store_state(&store) })
 }
@@ -94,56 +74,193 @@ fn store_state(store: &StoreView) -> Value {
     json!({ "address": address, "state": state, "error": error })
 }
 
+/// All limits as this gateway knows them, and what the store is asked about some of them, by their positions.
+fn known_here(view: &View, asked: &Asked) -> (Vec<Value>, Vec<(usize, OwnAsk)>) {
+    let (values, now) = (asked.values(), Instant::now());
+    let (mut all, mut shared) = (Vec::new(), Vec::new());
+    each(&view.active().snapshot, asked, |policy, limits| match limits {
+        Limits::Rate(limits) => {
+            for limit in limits.views(&values, now) {
+                shared.extend(limit.ask.map(|ask| (all.len(), ask)));
+                all.push(json!({
+                "at": limits.place(),
+                "policy": policy,
+                "limit": limit.limit,
+                "burst": limit.burst,
+                "by": limit.by,
+                "mode": mode(limit.dry_run),
+                "shared": limit.shared,
+                "keys": limit.keys,
+                "left": limit.left.map(|(left, _)| left),
+                "full_after_s": limit.left.map(|(_, after)| after),
+                "counted": limit.left.map(|_| "here"),
+                }));
+            }
+        }
+        Limits::Quota(quota) => all.extend(quota.views(&values, unix_now()).into_iter().map(|one| {
+            json!({
+                "at": quota.place(),
+                "policy": policy,
+                "quota": one.limit,
+                "time_zone": one.time_zone,
+                "by": one.by,
+                "mode": mode(one.dry_run),
+                "from": time(one.period.start),
+                "until": time(one.period.end),
+                "used": one.used.map(|(used, _)| used),
+                "left": one.used.map(|(_, left)| left),
+            })
+        })),
+        Limits::Concurrency(limits) => all.extend(limits.views(&values).into_iter().map(|limit| {
+            json!({
+                "at": limits.place(),
+                "policy": policy,
+                "at_once": limit.limit,
+                "by": limit.by,
+                "mode": mode(limit.dry_run),
+                "keys": limit.keys,
+                "under_way": limit.under_way,
+            })
+        })),
+    });
+    (all, shared)
+}
+
+fn mode(dry_run: bool) -> &'static str {
+    if dry_run { "dry_run" } else { "enforce" }
+}
+
+/// Who has used what of quotas in the periods that run: those behind `after`, in the order of their keys.
+pub(crate) fn usage(view: &View, asked: &Asked) -> Value {
+    // The first ones by key, of all that there are: no more than a page is ever held.
+    let mut first: BTreeMap<(String, String, String), Value> = BTreeMap::new();
+    let mut is_cut = false;
+    each(&view.active().snapshot, asked, |policy, limits| {
+        let Limits::Quota(quota) = limits else { return };
+        quota.used(unix_now(), |used| {
+            let place = (used.key.clone(), quota.place().to_owned(), used.limit.clone());
+            if asked.after.as_ref().is_some_and(|after| place.0 <= *after) {
+                return;
+            }
+            first.insert(
+                place,
+                json!({
+                    "at": quota.place(),
+                    "policy": policy,
+                    "quota": used.limit,
+                    "key": used.key,
+                    "used": used.used,
+                    "left": used.left,
+                    "from": time(used.period.start),
+                    "until": time(used.period.end),
+                }),
+            );
+            if first.len() > PAGE {
+                first.pop_last();
+                is_cut = true;
+            }
+        });
+    });
+    if !is_cut {
+        return json!({ "usage": first.into_values().collect::<Vec<_>>() });
+    }
+    // All of a key, or nothing: the next page begins behind it.
+    let last = first.keys().next_back().map(|(key, ..)| key.clone()).unwrap_or_default();
+    if first.keys().next().is_some_and(|(key, ..)| *key != last) {
+        first.retain(|(key, ..), _| *key != last);
+    }
+    let next = first.keys().next_back().map(|(key, ..)| key.clone());
+    json!({ "usage": first.into_values().collect::<Vec<_>>(), "next": next })
+}
+
 /// Forgets what somebody has used; or says in words why there is nothing to forget.
 pub(crate) async fn reset(view: &View, asked: &Asked) -> Result<Value, String> {
     if asked.values.is_empty() {
         return Err("Say whose: POST /limits/reset?key=CONSUMER, with one `key` for each of `by`.".to_owned());
     }
-    let values: Vec<&str> = asked.values.iter().map(String::as_str).collect();
+    let values = asked.values();
     let (mut here, mut shared) = (0, Vec::new());
-    each(&view.active().snapshot, |_, limits| {
-        if asked.is_about(limits) {
+    each(&view.active().snapshot, asked, |_, limits| match limits {
+        Limits::Rate(limits) => {
             here += limits.reset(&values);
             shared.extend(limits.forget_at_store(&values));
         }
+        Limits::Quota(quota) => here += quota.reset(&values),
+        // What is under way is over by itself.
+        Limits::Concurrency(_) => {}
     });
-    let store = view.store();
-    let mut forgotten = 0;
-    for ask in &shared {
-        let why =
-            |why| format!("{here} limits of this gateway were reset, and {forgotten} at the store: {why}");
+    let (store, count) = (view.store(), shared.len());
+    for (forgotten, ask) in shared.iter().enumerate() {
+        let why = |why| {
+            format!("{here} were reset on this gateway, and {forgotten} of {count} at the store: {why}")
+        };
         store.give_back(ask).await.map_err(why)?;
-        forgotten += 1;
     }
     // What the store has forgotten may be the same that was known here.
-    match here.max(forgotten) {
+    match here.max(count) {
         0 => Err("Nobody with this key has used anything of a limit: /limits lists them.".to_owned()),
         count => Ok(json!({ "reset": count })),
     }
 }
 
-/// Looks at each policy once, however many routes have it.
-fn each(snapshot: &Snapshot, mut look: impl FnMut(&'static str, &rate_limit::Ready)) {
+/// What limits somebody.
+enum Limits<'s> {
+    Rate(&'s rate_limit::Ready),
+    Quota(&'s quota::Ready),
+    Concurrency(&'s concurrency::Ready),
+}
+
+impl Limits<'_> {
+    fn place(&self) -> &str {
+        match self {
+            Limits::Rate(limits) => limits.place(),
+            Limits::Quota(quota) => quota.place(),
+            Limits::Concurrency(limits) => limits.place(),
+        }
+    }
+}
+
+/// Looks at each policy that is asked about once, however many routes have it.
+fn each(snapshot: &Snapshot, asked: &Asked, mut look: impl FnMut(&'static str, Limits<'_>)) {
     let mut seen = HashSet::new();
-    let routes = snapshot.routes.iter().flat_map(|route| {
-        (0..route.action.ways()).filter_map(|way| route.action.chain(way)).flat_map(|chain| chain.links())
-    });
-    for Link { policy, .. } in snapshot.gateway.links().iter().chain(routes) {
-        match &**policy {
-            Policy::RateLimit(limits) => {
-                if seen.insert(Arc::as_ptr(policy).cast::<()>()) {
-                    look("rate_limit", limits);
-                }
-            }
+    let mut look = |kind, limits: Limits<'_>| {
+        if asked.is_about(limits.place()) {
+            look(kind, limits);
+        }
+    };
+    for Link { policy, .. } in snapshot.links() {
+        let own = match &**policy {
             // All of this kind share the plans.
-            Policy::Plan(plan) => {
-                if seen.insert(Arc::as_ptr(plan.plans()).cast::<()>()) {
-                    plan.plans().limits().for_each(|limits| look("plan", limits));
+            Policy::Plan(plan) => Arc::as_ptr(plan.plans()).cast::<()>(),
+            _ => Arc::as_ptr(policy).cast::<()>(),
+        };
+        let kind = policy.kind().name;
+        match &**policy {
+            Policy::RateLimit(limits) if seen.insert(own) => look(kind, Limits::Rate(limits)),
+            Policy::Quota(quota) if seen.insert(own) => look(kind, Limits::Quota(quota)),
+            Policy::Concurrency(limits) if seen.insert(own) => look(kind, Limits::Concurrency(limits)),
+            Policy::Plan(plan) if seen.insert(own) => {
+                for allowed in plan.plans().allowed() {
+                    allowed.rate_limit().into_iter().for_each(|limits| look(kind, Limits::Rate(limits)));
+                    allowed.quota().into_iter().for_each(|quota| look(kind, Limits::Quota(quota)));
+                    allowed.concurrency().into_iter().for_each(|one| look(kind, Limits::Concurrency(one)));
                 }
             }
             _ => {}
         }
     }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A time in milliseconds since 1970, as RFC 3339 has it.
+fn time(milliseconds: i64) -> String {
+    /// What comes later cannot be written.
+    const YEAR_9000: i64 = 221_845_392_000_000;
+    let since = Duration::from_millis(u64::try_from(milliseconds.min(YEAR_9000)).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }
 
 #[cfg(test)]
@@ -153,7 +270,10 @@ mod tests {
     #[test]
     fn what_is_asked_is_in_the_query() {
         let asked = Asked::parse("key=a%20b&at=plan+gold&key=c&x=y&");
-        assert_eq!(asked, Asked { values: vec!["a b".into(), "c".into()], place: Some("plan gold".into()) });
+        assert_eq!(
+            asked,
+            Asked { values: vec!["a b".into(), "c".into()], place: Some("plan gold".into()), after: None }
+        );
         assert_eq!(Asked::parse(""), Asked::default());
     }
 }

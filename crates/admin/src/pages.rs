@@ -39,6 +39,7 @@ const PAGES: &[(&str, &str)] = &[
         "the limits in use, and the store that shares them; with `?key=CONSUMER` how they stand for somebody",
     ),
     ("/limits/reset", "POST with `?key=CONSUMER`: forgets what somebody has used"),
+    ("/usage", "who has used what of quotas in the periods that run; with `?at=PLACE` of one place"),
     ("/issuers", "whose tokens are believed, which keys they have, and how fetching these goes"),
     ("/certificates", "the certificates of each listener, when they end, and how orders by ACME go"),
 ];
@@ -89,6 +90,7 @@ pub(crate) async fn answer(view: &View, at: IpAddr, request: &Request<Incoming>)
         "/canaries" => json_reply(&canaries::page(view)),
         "/certificates" => json_reply(&certificates::page(view, SystemTime::now())),
         "/limits" => json_reply(&limits::page(view, &asked).await),
+        "/usage" => json_reply(&limits::usage(view, &asked)),
         "/issuers" => json_reply(&issuers::page(view)),
         "/services" => json_reply(&services::page(view)),
         _ => text(StatusCode::NOT_FOUND, &format!("There is no such page. There are:\n\n{}", index())),

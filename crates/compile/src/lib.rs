@@ -22,6 +22,7 @@ mod outside;
 mod outside_tests;
 mod plans;
 mod policies;
+mod quotas;
 mod reachability;
 mod routes;
 mod services;
@@ -63,6 +64,7 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
     let compiled =
         routes::compile(config, &services, &gateway, (&consumers, &outside.providers), diagnostics);
     identity::check(config, &compiled.routes, diagnostics);
+    quotas::check(config, &compiled.routes, diagnostics);
     if complete {
         services::warn_of_unused(config, &compiled.used, diagnostics);
     }

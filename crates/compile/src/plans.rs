@@ -11,28 +11,25 @@ use policy::{Compiling, NewPlan, Plans, Policy};
 pub(crate) fn compile(config: &Config, cx: &mut Compiling<'_>) -> Option<(Arc<Plans>, Span)> {
     let mut list = Vec::new();
     for (name, raw) in config.plans.iter() {
-        let limits = |node: &Node, what: &str, cx: &mut Compiling<'_>| {
-            cx.place = format!("plan {}{what}", name.value);
-            policy::compile("rate_limit", node, cx)
+        let allowed = |all: &mut dyn Iterator<Item = (&'static str, &Node)>, cx: &mut Compiling<'_>| {
+            all.filter_map(|(kind, node)| prepare(kind, node, cx)).collect::<Vec<_>>()
         };
-        let everywhere = raw.rate_limit.as_ref().and_then(|node| limits(node, "", cx));
-        check_costs(everywhere.as_ref(), raw.rate_limit.as_ref(), cx);
+        cx.place = format!("plan {}", name.value);
+        let everywhere = allowed(&mut raw.allowed(), cx);
         let mut services = Vec::new();
         for (service, raw) in raw.services.iter() {
             check_service(config, service, raw, cx);
-            let Some(node) = &raw.rate_limit else { continue };
-            let Some(policy) = limits(node, &format!(" service {}", service.value), cx) else { continue };
-            check_costs(Some(&policy), Some(node), cx);
-            services.push((service.as_str().into(), policy));
+            cx.place = format!("plan {} service {}", name.value, service.value);
+            services.push((service.as_str().into(), allowed(&mut raw.allowed(), cx)));
         }
-        if raw.rate_limit.is_none() && raw.services.is_empty() {
+        if raw.allowed().next().is_none() && raw.services.is_empty() {
             cx.diagnostics.push(
                 Diagnostic::warning(
                     Code::UnusedSetting,
                     name.span,
                     format!("the plan `{}` limits nothing", name.value),
                 )
-                .help("write what it allows: `rate_limit: 60/min`"),
+                .help("write what it allows: `rate_limit: 60/min`, `quota: 10000/day`"),
             );
         }
         list.push(NewPlan { everywhere, services });
@@ -77,7 +74,7 @@ fn check_service(config: &Config, name: &Spanned<String>, raw: &PlanOfService, c
             .did_you_mean(&name.value, known),
         );
     }
-    if raw.rate_limit.is_none() {
+    if raw.allowed().next().is_none() {
         cx.diagnostics.push(
             Diagnostic::warning(Code::UnusedSetting, name.span, "the plan says nothing about this service")
                 .help("write `rate_limit: 5/min`, or remove it"),
@@ -86,12 +83,18 @@ fn check_service(config: &Config, name: &Spanned<String>, raw: &PlanOfService, c
 }
 
 /// What a service says afterwards is charged by the policy of a route, and not by a plan.
-fn check_costs(policy: Option<&Policy>, node: Option<&Node>, cx: &mut Compiling<'_>) {
-    let (Some(Policy::RateLimit(limits)), Some(node)) = (policy, node) else { return };
-    if limits.is_told_costs() {
+fn prepare(kind: &'static str, node: &Node, cx: &mut Compiling<'_>) -> Option<Policy> {
+    let policy = policy::compile(kind, node, cx)?;
+    let is_told_costs = match &policy {
+        Policy::RateLimit(limits) => limits.is_told_costs(),
+        Policy::Quota(quota) => quota.is_told_costs(),
+        _ => false,
+    };
+    if is_told_costs {
         cx.diagnostics.push(
             Diagnostic::error(Code::InvalidValue, node.span, "in a plan the cost of a request is a number")
-                .help("use the policy `rate_limit` for costs that a service says"),
+                .help(format!("use the policy `{kind}` for costs that a service says")),
         );
     }
+    Some(policy)
 }

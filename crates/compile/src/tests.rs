@@ -120,7 +120,7 @@ fn mistakes_of_the_rest_are_found_too() {
         &["warning retry-not-idempotent 2:67"],
     );
     finds(
-        "listen: 127.0.0.1:0\npolicies: { quota: {}, hedaers: {} }\nroutes: [{ respond: {} }]",
+        "listen: 127.0.0.1:0\npolicies: { cache: {}, hedaers: {} }\nroutes: [{ respond: {} }]",
         &["error not-built-yet 2:13", "error unknown-policy 2:24"],
     );
 }

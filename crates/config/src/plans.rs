@@ -9,11 +9,12 @@ section! {
     pub struct Plan {
         /// How often, over all services together: written as the policy `rate_limit` is.
         rate_limit: Option<Node>,
+        /// How much in a day, a week or a month: written as the policy `quota` is.
+        quota: Option<Node>,
+        /// How many requests at once: written as the policy `concurrency` is.
+        concurrency: Option<Node>,
         /// How much of a service, besides: `services: { reports: { rate_limit: 5/min } }`.
         services: Map<PlanOfService> = "{}",
-    }
-    not_built {
-        "quota" => "limits by day and month",
     }
 }
 
@@ -22,8 +23,32 @@ section! {
     pub struct PlanOfService {
         /// How often: written as the policy `rate_limit` is.
         rate_limit: Option<Node>,
+        /// How much in a day, a week or a month: written as the policy `quota` is.
+        quota: Option<Node>,
+        /// How many requests at once: written as the policy `concurrency` is.
+        concurrency: Option<Node>,
     }
-    not_built {
-        "quota" => "limits by day and month",
+}
+
+impl Plan {
+    /// What holds over all services: the kind of policy, and its settings.
+    pub fn allowed(&self) -> impl Iterator<Item = (&'static str, &Node)> {
+        allowed(&self.rate_limit, &self.quota, &self.concurrency)
     }
+}
+
+impl PlanOfService {
+    /// What holds: the kind of policy, and its settings.
+    pub fn allowed(&self) -> impl Iterator<Item = (&'static str, &Node)> {
+        allowed(&self.rate_limit, &self.quota, &self.concurrency)
+    }
+}
+
+fn allowed<'n>(
+    rate_limit: &'n Option<Node>,
+    quota: &'n Option<Node>,
+    concurrency: &'n Option<Node>,
+) -> impl Iterator<Item = (&'static str, &'n Node)> {
+    let kinds = [("rate_limit", rate_limit), ("quota", quota), ("concurrency", concurrency)];
+    kinds.into_iter().filter_map(|(kind, node)| Some((kind, node.as_ref()?)))
 }

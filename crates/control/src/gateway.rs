@@ -20,6 +20,7 @@ use crate::listeners::{Listeners, Planned};
 use crate::log::{self, LogError};
 use crate::memory;
 use crate::names::Names;
+use crate::quotas::{self, QuotaError, QuotaLedger};
 use crate::store::StoreView;
 
 /// How long workers may take to switch to a snapshot before the old one is let go anyway.
@@ -43,6 +44,8 @@ pub enum StartError {
     Resolver(String),
     /// Certificates that are ordered could not be kept.
     Keep(KeepError),
+    /// What is used up of quotas could not be kept.
+    Quota(QuotaError),
 }
 
 impl std::fmt::Display for StartError {
@@ -51,6 +54,7 @@ impl std::fmt::Display for StartError {
             StartError::Bind(error) => error.fmt(f),
             StartError::Log(error) => error.fmt(f),
             StartError::Keep(error) => error.fmt(f),
+            StartError::Quota(error) => error.fmt(f),
             StartError::System(error) => write!(f, "the system refused a thread: {error}"),
             StartError::Resolver(error) => {
                 write!(f, "{error}\n  Name them with `dns: {{ servers: [127.0.0.1:53] }}`.")
@@ -72,6 +76,7 @@ pub struct Gateway {
     probes: Probes,
     canaries: Canaries,
     issuers: Issuers,
+    quotas: QuotaLedger,
     store: StoreView,
     shared: Arc<Shared>,
     memory: Option<memory::Watch>,
@@ -118,6 +123,7 @@ impl Gateway {
             probes,
             canaries: Canaries::new(&metrics, report),
             issuers: Issuers::new(Arc::clone(&metrics)),
+            quotas: QuotaLedger::new(Arc::clone(&metrics), report),
             store: StoreView::default(),
             shared: Arc::clone(&shared),
             memory: None,
@@ -128,7 +134,8 @@ impl Gateway {
             snapshot: Arc::clone(&snapshot),
             generation: 0,
         };
-        let (prepared, keepers) = gateway.prepare(&snapshot, report).await?;
+        let (prepared, beside) = gateway.prepare(&snapshot, report).await?;
+        gateway.quotas.adopt(&snapshot, beside.quotas).await;
         gateway.probes.adopt(&snapshot);
         gateway.canaries.adopt(&snapshot, &shared);
         gateway.store.adopt(snapshot.state.as_ref());
@@ -148,7 +155,7 @@ impl Gateway {
                 .map_err(StartError::System)?;
             gateway.workers.push(thread);
         }
-        gateway.adopt(keepers);
+        gateway.adopt(beside.keepers);
         Ok(gateway)
     }
 
@@ -157,7 +164,8 @@ impl Gateway {
     /// # Errors
     /// Something that it needs is not to be had: then nothing has changed.
     pub async fn switch(&mut self, snapshot: Arc<Snapshot>, report: &Report) -> Result<(), StartError> {
-        let (prepared, keepers) = self.prepare(&snapshot, report).await?;
+        let (prepared, beside) = self.prepare(&snapshot, report).await?;
+        self.quotas.adopt(&snapshot, beside.quotas).await;
         // Before the workers switch, so that none of them hears of probes that nobody wants any more.
         self.probes.adopt(&snapshot);
         self.canaries.adopt(&snapshot, &self.shared);
@@ -169,7 +177,7 @@ impl Gateway {
             }
         }
         self.names.keep(&self.snapshot);
-        self.adopt(keepers);
+        self.adopt(beside.keepers);
         if let Some(sink) = old_log {
             log::close(sink).await;
         }
@@ -201,7 +209,7 @@ impl Gateway {
         &mut self,
         snapshot: &Snapshot,
         report: &Report,
-    ) -> Result<(Prepared, certificates::Planned), StartError> {
+    ) -> Result<(Prepared, Beside), StartError> {
         let listeners =
             self.listeners.plan(&snapshot.listeners, self.queues.len()).map_err(StartError::Bind)?;
         let same_log = self.log.as_ref().map(Sink::target) == snapshot.access_log.as_ref();
@@ -213,8 +221,9 @@ impl Gateway {
         };
         self.names.add(snapshot, &self.queues, report).await.map_err(StartError::Resolver)?;
         let keepers = self.keepers.plan(snapshot).map_err(StartError::Keep)?;
+        let quotas = self.quotas.plan(snapshot).map_err(StartError::Quota)?;
         self.issuers.adopt(snapshot, report).await;
-        Ok((Prepared { listeners, log, same_log }, keepers))
+        Ok((Prepared { listeners, log, same_log }, Beside { keepers, quotas }))
     }
 
     /// Authorities may look for answers from now on: the workers give them.
@@ -298,10 +307,17 @@ impl Gateway {
         };
         // A worker that hangs does not keep the process.
         let _ = tokio::time::timeout(drain + SWITCH, ended).await;
+        self.quotas.stop().await;
         if let Some(log) = self.log {
             log::close(log).await;
         }
     }
+}
+
+/// What works beside the workers for a snapshot, and begins to when it is used.
+struct Beside {
+    keepers: certificates::Planned,
+    quotas: Option<quotas::Planned>,
 }
 
 /// What a snapshot needs, at hand.

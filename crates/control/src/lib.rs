@@ -15,6 +15,7 @@ mod listeners;
 mod log;
 mod memory;
 mod names;
+mod quotas;
 mod sockets;
 mod store;
 mod supervisor;

@@ -219,6 +219,8 @@ codes! {
     LoginUnreachable = "GW0516", "login-unreachable", "A login cannot come to its end.",
         "The identity provider sends people back to a path that the policy `oidc` answers itself. A request for it has to \
          come to a route on which the same policy holds, and to get there without another credential.";
+    QuotaForgotten = "GW0517", "quota-forgotten", "What is used up of a quota is forgotten at a restart.",
+        "There is no folder to keep it in. Name one with `state_dir`: what is used up is written there once per second.";
 }
 
 impl std::fmt::Display for Code {

@@ -14,7 +14,7 @@ pub const MAX_COST: u32 = 1_000_000;
 /// Who is limited: a hash that nobody outside can choose. Two that share one would share a limit; among a million keys
 /// the chance that any two do is one in 36 million.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key(u64);
+pub struct Key(pub(crate) u64);
 
 /// What is left for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -174,8 +174,10 @@ policies! {
         cors: Cors,
         csrf: Csrf,
         size_limit: SizeLimit,
+        concurrency: Concurrency,
         rate_limit: RateLimit,
         plan: Plan,
+        quota: Quota,
         auth: Auth,
         authorize: Authorize,
         forward_auth: ForwardAuth,
@@ -215,7 +217,6 @@ pub fn shape(kind: &str) -> Option<Shape> {
 pub const NOT_BUILT: &[(&str, &str)] = &[
     ("cache", "answers from a cache"),
     ("compress", "compressed responses"),
-    ("quota", "limits by day and month"),
     ("validate", "validation against OpenAPI"),
 ];
 
@@ -247,6 +248,15 @@ impl Policy {
     pub fn needs_identity(&self) -> bool {
         match self {
             Policy::Authorize(authorize) => authorize.needs_identity(),
+            _ => false,
+        }
+    }
+
+    /// Whether it counts what is used up in periods of the calendar.
+    pub fn has_quota(&self) -> bool {
+        match self {
+            Policy::Quota(_) => true,
+            Policy::Plan(plan) => plan.plans().allowed().any(|allowed| allowed.quota().is_some()),
             _ => false,
         }
     }

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use authority::{Keeper, Kept, Pace, Plan, Source, Trust};
 use http::Uri;
-use limits::{Limit, Limiter};
+use limits::{Limit, Limiter, Slots};
 use oidc::{Plaintext, Provider};
 use store::Leases;
 
 use crate::oidc::Logins;
+use crate::quota::Quotas;
 use crate::replay::Replays;
 use crate::{Digest, digest_of};
 
@@ -91,12 +92,13 @@ pub struct IssuerKeeper {
 /// What some configuration needs, and the one after it may need again.
 pub struct Providers {
     epoch: Instant,
+    quotas: Arc<Quotas>,
     inner: Mutex<Inner>,
 }
 
 impl Default for Providers {
     fn default() -> Self {
-        Providers { epoch: Instant::now(), inner: Mutex::default() }
+        Providers { epoch: Instant::now(), quotas: Arc::default(), inner: Mutex::default() }
     }
 }
 
@@ -107,6 +109,7 @@ struct Inner {
     logins: HashMap<Digest, Weak<Logins>>,
     limiters: HashMap<Digest, Weak<Limiter>>,
     leases: HashMap<Digest, Weak<Leases>>,
+    slots: HashMap<Digest, Weak<Slots>>,
     /// By how many they remember, and for how long.
     replays: HashMap<(usize, u64), Weak<Replays>>,
 }
@@ -153,6 +156,11 @@ impl Providers {
         replays
     }
 
+    /// What is used up of all quotas.
+    pub fn quotas(&self) -> &Arc<Quotas> {
+        &self.quotas
+    }
+
     /// From when on limits count time: the same for all workers and all configurations.
     pub(crate) fn epoch(&self) -> Instant {
         self.epoch
@@ -188,6 +196,18 @@ impl Providers {
     pub fn leases(&self) -> Vec<Arc<Leases>> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.leases.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// What is under way of the limit with this id: the same as in the configuration before.
+    pub(crate) fn slots(&self, id: Digest) -> Arc<Slots> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.slots.retain(|_, slots| slots.strong_count() > 0);
+        if let Some(slots) = inner.slots.get(&id).and_then(Weak::upgrade) {
+            return slots;
+        }
+        let slots = Arc::<Slots>::default();
+        inner.slots.insert(id, Arc::downgrade(&slots));
+        slots
     }
 
     /// What is known of the logins of a client at an issuer: the same as in the configuration before. `None` if the

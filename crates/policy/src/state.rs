@@ -8,7 +8,9 @@ use authority::ext_authz::HeaderChange;
 
 use crate::authenticate::Authenticated;
 use crate::chain::Progress;
+use crate::concurrency::Held;
 use crate::cors::CorsMemory;
+use crate::quota;
 use crate::rate_limit::{Level, Owed, Pending};
 use crate::{Answer, Caller, Errands};
 
@@ -110,6 +112,10 @@ pub struct RequestState {
     pub(crate) pending: Option<Box<Pending>>,
     /// What the store is to be told.
     pub errands: Errands,
+    /// Its places among those that may be under way at once.
+    pub(crate) held: Held,
+    /// The same of quotas.
+    pub(crate) owed_quotas: Vec<quota::Owed>,
     /// The API key that was shown, whether it holds or not: see [`crate::Consumers::label`].
     pub key: Option<u32>,
     /// Cookies that the client gets with the answer.
@@ -198,6 +204,8 @@ impl RequestState {
         self.owed.clear();
         self.pending = None;
         self.errands.take();
+        self.held.clear();
+        self.owed_quotas.clear();
         self.cookies.clear();
         self.kept_answer = None;
         self.waits = 0;

@@ -5,11 +5,13 @@
 //! back. Entry points: [`Period::bounds`] says when a period begins and ends; [`Ledger::open`] gives the [`Counters`] that
 //! all workers take from, and [`Ledger::flush`] writes what has changed, which somebody calls once per second.
 
+mod allowance;
 mod counters;
 mod journal;
 mod ledger;
 mod period;
 
+pub use allowance::{Allowance, AllowanceError};
 pub use counters::{Counter, Counters, KEY_MAX, LATE_MS, MAX_COUNT, QuotaId, Refused, Taken, Usage};
 pub use ledger::{Error, Finding, Flushed, Ledger, Opened};
 pub use period::{Bounds, Period, UnknownZone, Zone};

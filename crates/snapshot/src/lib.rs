@@ -79,6 +79,21 @@ pub struct Snapshot {
     pub acme: AcmeShared,
 }
 
+impl Snapshot {
+    /// Every policy in use, as often as some route has it.
+    pub fn links(&self) -> impl Iterator<Item = &policy::Link> {
+        let routes = self.routes.iter().flat_map(|route| {
+            (0..route.action.ways()).filter_map(|way| route.action.chain(way)).flat_map(policy::Chain::links)
+        });
+        self.gateway.links().iter().chain(routes)
+    }
+
+    /// Whether something has to be kept of what is used up.
+    pub fn has_quotas(&self) -> bool {
+        self.links().any(|link| link.policy.has_quota())
+    }
+}
+
 /// Where those who run the gateway are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {

@@ -77,6 +77,9 @@ families! {
     STORE_CONNECTIONS = "gateward_store_connections" "gauge" ["state"] "Workers by how the store of `state` is for them: `up`, or `down`. Both are 0 where nothing is shared.";
     STORE_ASKED = "gateward_store_calls_total" "counter" ["result"] "Calls of the store: `decided`, or `failed`, where `on_store_failure` says what becomes of the request.";
     STORE_SECONDS = "gateward_store_call_duration_seconds" "histogram" [""] "How long calls of the store took, those that failed too.";
+    QUOTA_COUNTERS = "gateward_quota_counters" "gauge" [""] "Who has used something of quotas, counted for each quota. There may be a million; those who come then share one.";
+    QUOTA_FLUSHES = "gateward_quota_flushes_total" "counter" ["result"] "Attempts to write down what is used up of quotas: `written`, or `failed`, where it is forgotten if the gateway ends.";
+    QUOTA_DAMAGED = "gateward_quota_ledger_damaged" "gauge" [""] "1 if the ledger of quotas was found damaged at the start and set aside.";
     CONNECTIONS = "gateward_connections" "gauge" ["listener"] "Open connections of clients.";
     ACCEPTED = "gateward_connections_accepted_total" "counter" ["listener"] "Connections of clients that were accepted.";
     REFUSED = "gateward_connections_refused_total" "counter" ["listener"] "Connections that were refused because the listener had as many as it may have.";
@@ -201,6 +204,7 @@ impl Metrics {
         self.canaries.render(&mut text);
         self.issuers.render(&mut text);
         self.render_store(&mut text);
+        self.quotas.render(&mut text);
         self.render_listeners(&mut text);
         self.certificates.render(&mut text);
         self.render_gateway(&mut text);

@@ -76,6 +76,7 @@ pub struct Metrics {
     pub(crate) ejections: crate::EjectionNumbers,
     pub(crate) canaries: crate::CanaryNumbers,
     pub(crate) issuers: crate::IssuerNumbers,
+    pub(crate) quotas: crate::QuotaNumbers,
     pub(crate) applied: AtomicU64,
     pub(crate) rejected: AtomicU64,
     last_failed: AtomicBool,
@@ -102,6 +103,7 @@ impl Metrics {
             ejections: crate::EjectionNumbers::default(),
             canaries: crate::CanaryNumbers::default(),
             issuers: crate::IssuerNumbers::default(),
+            quotas: crate::QuotaNumbers::default(),
             applied: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             last_failed: AtomicBool::new(false),
@@ -129,6 +131,11 @@ impl Metrics {
     /// How fetching the keys of issuers goes.
     pub fn issuers(&self) -> &crate::IssuerNumbers {
         &self.issuers
+    }
+
+    /// How keeping what is used up of quotas goes.
+    pub fn quotas(&self) -> &crate::QuotaNumbers {
+        &self.quotas
     }
 
     /// How long the gateway has been running.

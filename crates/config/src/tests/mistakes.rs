@@ -26,7 +26,6 @@ fn values_of_every_section() {
         ("workers: many", &["GW0201 many"]),
         ("trusted_proxies: [10.0.0.1/8]", &["GW0206 10.0.0.1/8"]),
         ("dns: {}", &["GW0102 {}"]),
-        ("plans: { gold: { quota: 1M/month } }", &["GW0104 quota"]),
         ("plans: { gold: { rate_limits: 1/s } }", &["GW0101 rate_limits"]),
         ("consumers: [{ name: a, api_keys: [{ name: x }] }]", &["GW0102 { name: x }"]),
         ("servces: {}", &["GW0101 servces"]),

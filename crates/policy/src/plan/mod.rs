@@ -1,5 +1,6 @@
 //! The `plan` policy; its page is `doc.md`.
 
+mod allowed;
 mod compile;
 mod config;
 mod plans;
@@ -7,6 +8,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+pub use allowed::Allowed;
 pub use compile::compile;
 pub use config::Raw;
 pub use plans::{NewPlan, Plans};

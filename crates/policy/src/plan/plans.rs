@@ -5,24 +5,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::allowed::Allowed;
 use super::run::Ready;
 use crate::Policy;
-use crate::rate_limit;
 
-/// A plan, as it is put among the others.
+/// A plan, as it is put among the others. What it allows are policies: `rate_limit`, `quota`, `concurrency`.
 #[derive(Debug)]
 pub struct NewPlan {
-    /// How often over all services; a policy `rate_limit`.
-    pub everywhere: Option<Policy>,
-    /// How often for each of some services; policies `rate_limit`.
-    pub services: Vec<(Box<str>, Policy)>,
+    /// Over all services.
+    pub everywhere: Vec<Policy>,
+    /// For each of some services, besides.
+    pub services: Vec<(Box<str>, Vec<Policy>)>,
 }
 
 /// What a plan allows.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) everywhere: Option<rate_limit::Ready>,
-    services: HashMap<Box<str>, rate_limit::Ready>,
+    pub(crate) everywhere: Allowed,
+    services: HashMap<Box<str>, Allowed>,
 }
 
 /// All plans, and who has which.
@@ -36,17 +36,9 @@ pub struct Plans {
 impl Plans {
     /// Of these, where `of` has the position of the plan of each consumer.
     pub fn new(list: Vec<NewPlan>, of: Vec<Option<u32>>) -> Arc<Plans> {
-        let limits = |policy: Policy| match policy {
-            Policy::RateLimit(ready) => Some(ready),
-            _ => None,
-        };
         let plan = |new: NewPlan| Plan {
-            everywhere: new.everywhere.and_then(limits),
-            services: new
-                .services
-                .into_iter()
-                .filter_map(|(name, policy)| Some((name, limits(policy)?)))
-                .collect(),
+            everywhere: Allowed::new(new.everywhere),
+            services: new.services.into_iter().map(|(name, all)| (name, Allowed::new(all))).collect(),
         };
         Arc::new(Plans { list: list.into_iter().map(plan).collect(), of: of.into() })
     }
@@ -56,12 +48,12 @@ impl Plans {
         Policy::Plan(Ready { plans: Arc::clone(self), service: service.map(Into::into) })
     }
 
-    /// All limits of all plans.
-    pub fn limits(&self) -> impl Iterator<Item = &rate_limit::Ready> {
-        self.list.iter().flat_map(|plan| plan.everywhere.iter().chain(plan.services.values()))
+    /// What all plans allow.
+    pub fn allowed(&self) -> impl Iterator<Item = &Allowed> {
+        self.list.iter().flat_map(|plan| std::iter::once(&plan.everywhere).chain(plan.services.values()))
     }
 
-    /// Names of services that some plan limits by themselves.
+    /// Names of services that some plan says something about.
     pub fn services(&self) -> impl Iterator<Item = &str> {
         self.list.iter().flat_map(|plan| plan.services.keys()).map(|name| &**name)
     }
@@ -76,7 +68,7 @@ impl Plans {
 impl Plan {
     /// What holds for a service besides.
     #[inline]
-    pub(crate) fn of_service(&self, service: Option<&str>) -> Option<&rate_limit::Ready> {
+    pub(crate) fn of_service(&self, service: Option<&str>) -> Option<&Allowed> {
         if self.services.is_empty() {
             return None;
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::allowed::Allowed;
 use super::plans::Plans;
-use crate::rate_limit::charge;
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "plan";
@@ -34,19 +34,17 @@ impl Ready {
         };
         let of_service = plan.of_service(self.service.as_deref());
         if cx.state.is_explained() {
-            let all = plan.everywhere.iter().chain(of_service);
-            let words = all.map(|limits| format!("{}: {}", limits.place(), limits.in_words(cx)));
-            let words = words.collect::<Vec<_>>().join("; ");
-            cx.state.remark(KIND, || words);
+            let all = std::iter::once(&plan.everywhere).chain(of_service);
+            let words: Vec<String> = all.flat_map(|allowed| allowed.in_words(cx)).collect();
+            cx.state.remark(KIND, || words.join("; "));
             return Flow::Continue;
         }
-        let charged = match (&plan.everywhere, of_service) {
-            (Some(everywhere), Some(of_service)) => charge(KIND, &[everywhere, of_service], cx),
-            (Some(one), None) | (None, Some(one)) => charge(KIND, &[one], cx),
-            (None, None) => return Flow::Continue,
+        let charged = match of_service {
+            Some(of_service) => Allowed::charge(&[&plan.everywhere, of_service], KIND, cx),
+            None => Allowed::charge(&[&plan.everywhere], KIND, cx),
         };
         match charged {
-            Ok(_) => Flow::Continue,
+            Ok(()) => Flow::Continue,
             Err(flow) => flow,
         }
     }

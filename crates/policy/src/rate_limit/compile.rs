@@ -141,7 +141,8 @@ fn share(
     Some(Shared { name, limit, leases })
 }
 
-fn subject(by: &By, place: Span, cx: &mut Compiling<'_>) -> Option<Subject> {
+/// What tells those apart who have limits of their own, checked.
+pub(crate) fn subject(by: &By, place: Span, cx: &mut Compiling<'_>) -> Option<Subject> {
     let diagnostics = &mut *cx.diagnostics;
     let name = |name: &str| Spanned::new(name.to_owned(), place);
     Some(match by {

@@ -13,10 +13,13 @@ mod tests;
 mod told;
 mod view;
 
-pub(crate) use charge::{Pending, charge};
+pub(crate) use charge::{Charged, Pending, charge, give_back};
 pub use compile::compile;
+pub(crate) use compile::subject;
 pub use config::Raw;
-pub(crate) use run::Owed;
+pub(crate) use config::{By, Cost, Mode};
 pub use run::Ready;
+pub(crate) use run::{DRY_RUN, Owed};
+pub(crate) use subject::{Hashed, Kind as PartKind, Parts, Subject, Worded};
 pub(crate) use told::Level;
 pub use view::LimitView;

@@ -47,10 +47,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    /// How it is written.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Kind::Consumer => "consumer",
-            Kind::Method => "known by",
+            Kind::Method => "method",
             Kind::Issuer => "issuer",
             Kind::Subject => "subject",
             Kind::Address => "client_ip",

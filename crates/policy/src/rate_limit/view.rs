@@ -16,8 +16,6 @@ use super::subject::Hashed;
 /// A limit, and how it stands for somebody if that was asked.
 #[derive(Clone, Debug)]
 pub struct LimitView {
-    /// Where it is written: `gateway`, `route orders`, `plan gold`.
-    pub place: String,
     /// How many requests in how much time.
     pub limit: String,
     /// How many at once, where the others come evenly.
@@ -50,7 +48,6 @@ impl Ready {
         let view = |rule: &Rule, counted: &Counted| {
             let full = counted.limit.full();
             LimitView {
-                place: self.place().to_owned(),
                 limit: counted.rate.to_string(),
                 burst: matches!(counted.limit, Limit::Bucket(_)).then_some(full),
                 by: rule.by.iter().map(ToString::to_string).collect(),

@@ -22,6 +22,8 @@ use crate::Bounds;
 
 /// The longest key, in bytes. For longer ones, use a digest.
 pub const KEY_MAX: usize = 255;
+/// The key of those for whom there is no room. Keys that somebody gives are not empty.
+const OTHERS: &str = "";
 /// For how long a period that has ended is remembered, in milliseconds. A clock may step back by so much and finds again
 /// what was used up.
 pub const LATE_MS: i64 = 2 * 3_600_000;
@@ -40,15 +42,15 @@ pub struct QuotaId(pub u128);
 pub enum Refused {
     /// There are as many as there may be. Those whose periods have ended make room soon.
     Full,
-    /// The key is longer than [`KEY_MAX`].
-    KeyTooLong,
+    /// The key is longer than [`KEY_MAX`], or empty.
+    BadKey,
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Full => f.write_str("there are as many keys of quotas as there may be"),
-            Refused::KeyTooLong => write!(f, "the key of a quota is longer than {KEY_MAX} bytes"),
+            Refused::BadKey => write!(f, "the key of a quota has from 1 to {KEY_MAX} bytes"),
         }
     }
 }
@@ -120,11 +122,17 @@ impl Counters {
     /// # Errors
     /// It would be a new one, and there are too many, or the key is too long.
     pub fn counter(&self, quota: QuotaId, key: &str) -> Result<Arc<Counter>, Refused> {
-        if key.len() > KEY_MAX {
-            return Err(Refused::KeyTooLong);
+        if key.is_empty() || key.len() > KEY_MAX {
+            return Err(Refused::BadKey);
         }
         let room = |count: usize| (count < self.max).then_some(count + 1);
         self.find_or(quota, key, room).ok_or(Refused::Full)
+    }
+
+    /// The counter that all share for whom there is no room: each quota has one at most, however many there are.
+    #[must_use]
+    pub fn counter_of_others(&self, quota: QuotaId) -> Option<Arc<Counter>> {
+        self.find_or(quota, OTHERS, |count| Some(count + 1))
     }
 
     fn find_or(

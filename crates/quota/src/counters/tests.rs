@@ -120,14 +120,14 @@ fn a_reset_forgets_the_count_and_a_period_far_away() {
 #[test]
 fn quotas_and_keys_have_counts_of_their_own() {
     let counters = Counters::in_memory(10);
-    for (cost, (quota, key)) in [(1, "a"), (1, "b"), (2, "a"), (2, "")].into_iter().enumerate() {
+    for (cost, (quota, key)) in [(1, "a"), (1, "b"), (2, "a"), (2, "c")].into_iter().enumerate() {
         let counter = counters.counter(QuotaId(quota), key).unwrap();
         counters.take(&counter, cost as u64, 10, day(1));
     }
     let mut found = Vec::new();
     counters.each(|counter| found.push((counter.quota().0, counter.key().to_owned(), counter.usage().used)));
     found.sort();
-    assert_eq!(found, [(1, "a".into(), 0), (1, "b".into(), 1), (2, String::new(), 3), (2, "a".into(), 2)]);
+    assert_eq!(found, [(1, "a".into(), 0), (1, "b".into(), 1), (2, "a".into(), 2), (2, "c".to_owned(), 3)]);
     assert_eq!(counters.usage(QuotaId(3), "a"), None);
 }
 
@@ -141,11 +141,17 @@ fn there_are_so_many_and_those_that_ended_make_room() {
         take(key, if key < 60 { 1 } else { 2 }).unwrap();
     }
     assert_eq!(counters.counter(QUOTA, "more").err(), Some(Refused::Full));
-    assert_eq!(counters.counter(QUOTA, &"x".repeat(256)).err(), Some(Refused::KeyTooLong));
+    for bad in ["", &*"x".repeat(256)] {
+        assert_eq!(counters.counter(QUOTA, bad).err(), Some(Refused::BadKey));
+    }
+    let others = counters.counter_of_others(QUOTA).unwrap();
+    assert!(Arc::ptr_eq(&others, &counters.counter_of_others(QUOTA).unwrap()), "they share one");
+    counters.take(&others, 1, 10, day(1));
+    drop(others);
     assert!(take(5, 1).is_ok(), "one that is known");
     let held = counters.counter(QUOTA, "7").unwrap();
 
-    for (now, left) in [(day(1).end, 100), (day(1).end + LATE_MS - 1, 100), (day(1).end + LATE_MS, 41)] {
+    for (now, left) in [(day(1).end, 101), (day(1).end + LATE_MS - 1, 101), (day(1).end + LATE_MS, 41)] {
         counters.sweep(now);
         assert_eq!(counters.len(), left, "at {now}");
     }

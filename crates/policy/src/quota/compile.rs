@@ -1,0 +1,82 @@
+//! Checks and prepares the policy.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use diagnostics::{Code, Diagnostic};
+use quota::{Bounds, QuotaId};
+
+use super::config::{Raw, Rule as Written};
+use super::run::{Counted, MOST_RULES, Ready, Rule};
+use crate::rate_limit::{Cost, Mode, Subject, subject};
+use crate::{Compiling, digest_of};
+
+/// The policy, ready to run.
+pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
+    let before = cx.diagnostics.errors();
+    let count: usize = raw.rules.iter().map(|rule| rule.limit.0.len()).sum();
+    if count > MOST_RULES {
+        cx.diagnostics.push(
+            Diagnostic::error(Code::InvalidValue, raw.span, format!("{count} quotas hold at once"))
+                .help(format!("each of them costs each request: keep at most {MOST_RULES}")),
+        );
+    }
+    let mut known = HashSet::new();
+    let rules: Vec<Rule> = raw.rules.iter().filter_map(|rule| prepare(rule, &mut known, cx)).collect();
+    let quotas = Arc::clone(cx.providers.quotas());
+    (cx.diagnostics.errors() == before).then(|| Ready {
+        rules: rules.into(),
+        quotas,
+        place: cx.place.clone(),
+    })
+}
+
+fn prepare(raw: &Written, known: &mut HashSet<u128>, cx: &mut Compiling<'_>) -> Option<Rule> {
+    let by: Vec<Option<Subject>> = raw.by.iter().map(|by| subject(&by.value, by.span, cx)).collect();
+    let by: Box<[Subject]> = by.into_iter().collect::<Option<_>>()?;
+    let cost = match &raw.cost {
+        Cost::Fixed(cost) => Ok(*cost),
+        Cost::ResponseHeader(name) => {
+            crate::places::check_header(name, cx.diagnostics);
+            Err(name.as_bytes().into())
+        }
+    };
+    let whose = by.iter().map(ToString::to_string).collect::<Vec<_>>().join("\0");
+    let mut counted = Vec::new();
+    for allowance in raw.limit.iter() {
+        let (own, span) = (allowance.value.0, allowance.span);
+        if let Ok(cost) = cost
+            && u64::from(cost) > own.limit
+        {
+            let message = format!("no request would pass: it costs {cost}, and {own} is less");
+            cx.diagnostics.push(
+                Diagnostic::error(Code::InvalidValue, span, message).help("raise the quota, or lower `cost`"),
+            );
+        }
+        // What makes it this one; a quota that is only raised keeps what was counted, and so does one that moves in a list.
+        let zone = &raw.time_zone.name;
+        let id = format!("quota\0{}\0{}\0{zone}\0{whose}", cx.place, own.period.as_str());
+        let id = digest_of(id.as_bytes()).iter().take(16).fold(0, |id, byte| id << 8 | u128::from(*byte));
+        if !known.insert(id) {
+            let message = format!("there is another quota of the same ones by {}", own.period.as_str());
+            cx.diagnostics.push(
+                Diagnostic::error(Code::ConflictingKeys, span, message).help("keep the smaller of the two"),
+            );
+        }
+        counted.push(Counted {
+            allowance: own,
+            id: QuotaId(id),
+            bounds: ArcSwap::from_pointee(Bounds::default()),
+        });
+    }
+    Some(Rule {
+        counted: counted.into(),
+        by,
+        zone: raw.time_zone.zone.clone(),
+        zone_name: raw.time_zone.name.as_str().into(),
+        cost,
+        dry_run: raw.mode == Mode::DryRun,
+        headers: raw.headers,
+    })
+}

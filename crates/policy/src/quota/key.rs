@@ -1,0 +1,154 @@
+//! Whose a count is, as text: it stands in the ledger, and operators read it.
+//!
+//! `consumer=mobile`, or `header=acme,route=orders`. Bytes that could be taken for others are written as `%2c`; what is
+//! too long is its digest. It stays the same over restarts. Entry points: [`Key::of`], [`Key::of_values`].
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use quota::KEY_MAX;
+
+use crate::RequestCx;
+use crate::rate_limit::{PartKind, Parts, Subject};
+
+/// A key, on the stack: each request makes one for each of its quotas.
+pub(crate) struct Key {
+    bytes: [u8; KEY_MAX],
+    len: usize,
+    /// It does not fit: what it says is not all of it.
+    is_cut: bool,
+}
+
+impl Key {
+    /// Whose a request is.
+    #[inline]
+    pub(crate) fn of(by: &[Subject], cx: &RequestCx<'_>) -> Key {
+        Key::written(|out| by.iter().for_each(|subject| subject.write(cx, out)))
+    }
+
+    /// The key of somebody with these values, one for each of `by`.
+    pub(crate) fn of_values(by: &[Subject], values: &[&str]) -> Option<Key> {
+        let write = |out: &mut dyn Parts| {
+            by.iter().zip(values).for_each(|(subject, value)| subject.write_value(value, out));
+        };
+        (by.len() == values.len()).then(|| Key::written(write))
+    }
+
+    fn written(write: impl Fn(&mut dyn Parts)) -> Key {
+        let mut key = Key { bytes: [0; KEY_MAX], len: 0, is_cut: false };
+        write(&mut key);
+        if key.is_cut {
+            let mut digest = Digested(Context::new(&SHA256));
+            write(&mut digest);
+            key = Key { bytes: [0; KEY_MAX], len: 0, is_cut: false };
+            key.push(b"sha256:");
+            digest.0.finish().as_ref().iter().for_each(|byte| key.push_hex(*byte));
+        }
+        key
+    }
+
+    /// The key as text.
+    pub(crate) fn as_str(&self) -> &str {
+        self.bytes.get(..self.len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        match self.bytes.get_mut(self.len..self.len + text.len()) {
+            Some(room) => {
+                room.copy_from_slice(text);
+                self.len += text.len();
+            }
+            None => self.is_cut = true,
+        }
+    }
+
+    fn push_hex(&mut self, byte: u8) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digit = |four: u8| HEX.get(usize::from(four & 15)).copied().unwrap_or_default();
+        self.push(&[digit(byte >> 4), digit(byte)]);
+    }
+}
+
+impl Parts for Key {
+    fn text(&mut self, kind: PartKind, value: &[u8]) {
+        if self.len > 0 {
+            self.push(b",");
+        }
+        self.push(kind.as_str().as_bytes());
+        self.push(b"=");
+        // Most need no escape.
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b',' | b'=');
+        let mut rest = value;
+        while !rest.is_empty() && !self.is_cut {
+            let plain = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
+            let (text, others) = rest.split_at(plain);
+            self.push(text);
+            rest = others;
+            if let [special, others @ ..] = others {
+                self.push(b"%");
+                self.push_hex(*special);
+                rest = others;
+            }
+        }
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        self.text(PartKind::Address, b"");
+        let length = if address.is_ipv6() { "/64" } else { "" };
+        // What does not fit is cut, as everything else.
+        _ = write!(self, "{address}{length}");
+    }
+}
+
+impl Write for Key {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
+    }
+}
+
+struct Digested(Context);
+
+impl Parts for Digested {
+    fn text(&mut self, kind: PartKind, value: &[u8]) {
+        self.0.update(kind.as_str().as_bytes());
+        self.0.update(&(value.len() as u64).to_le_bytes());
+        self.0.update(value);
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        self.text(PartKind::Address, address.to_string().as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(by: &[Subject], values: &[&str]) -> String {
+        Key::of_values(by, values).unwrap().as_str().to_owned()
+    }
+
+    #[test]
+    fn keys_can_be_read_and_are_never_those_of_others() {
+        let header = || Subject::Header(b"x-tenant".as_slice().into());
+        for (by, values, expected) in [
+            (&[Subject::Consumer][..], &["mobile"][..], "consumer=mobile"),
+            (&[Subject::Consumer, Subject::Route], &["a", "b"], "consumer=a,route=b"),
+            (&[header()], &["a,route=b"], "header=a%2croute%3db"),
+            (&[header()], &["100 %"], "header=100%20%25"),
+            (&[header()], &["größe"], "header=gr%c3%b6%c3%9fe"),
+            (&[Subject::ClientIp], &["192.0.2.1"], "client_ip=192.0.2.1"),
+            (&[Subject::ClientIp], &["2001:db8:1:2:3:4:5:6"], "client_ip=2001:db8:1:2::/64"),
+            (&[Subject::ClientIp], &["::ffff:192.0.2.1"], "client_ip=192.0.2.1"),
+        ] {
+            assert_eq!(key(by, values), expected);
+        }
+        let long = |end: &str| key(&[header()], &[&format!("{}{end}", "x".repeat(60_000))]);
+        assert!(long("a").starts_with("sha256:") && long("a").len() == 71, "{}", long("a"));
+        assert_ne!(long("a"), long("b"));
+        assert_eq!(long("a"), long("a"));
+        assert!(Key::of_values(&[header()], &[]).is_none());
+    }
+}

@@ -1,0 +1,106 @@
+//! How quotas stand, for whoever runs the gateway.
+//!
+//! Entry points: [`Ready::views`], [`Ready::used`], [`Ready::reset`].
+
+use quota::{Bounds, Usage};
+
+use super::key::Key;
+use super::run::{Counted, Ready, Rule, milliseconds};
+
+/// A quota, and how it stands for somebody if that was asked.
+#[derive(Clone, Debug)]
+pub struct QuotaView {
+    /// How much in which period.
+    pub limit: String,
+    /// In which time zone.
+    pub time_zone: String,
+    /// What tells those apart who have quotas of their own.
+    pub by: Vec<String>,
+    /// Whether what goes over it passes.
+    pub dry_run: bool,
+    /// The period that runs.
+    pub period: Bounds,
+    /// What is used up, and what is left, for the one who was asked for.
+    pub used: Option<(u64, u64)>,
+}
+
+/// What somebody has used up of a quota.
+#[derive(Clone, Debug)]
+pub struct Used {
+    /// How much in which period.
+    pub limit: String,
+    /// Who: `consumer=mobile`. Empty for all those together for whom there was no room.
+    pub key: String,
+    /// How much.
+    pub used: u64,
+    /// What is left.
+    pub left: u64,
+    /// In which period.
+    pub period: Bounds,
+}
+
+impl Ready {
+    /// Where it is written: `gateway`, `service orders`, `route order-by-id`, `plan gold`.
+    pub fn place(&self) -> &str {
+        if self.place.is_empty() { "gateway" } else { &self.place }
+    }
+
+    /// All quotas at a time, in seconds since 1970. `values` are those of somebody in the order of `by`.
+    pub fn views(&self, values: &[&str], now: u64) -> Vec<QuotaView> {
+        let counters = self.quotas.counters();
+        let view = |(rule, counted): (&Rule, &Counted)| {
+            let period = counted.period(&rule.zone, milliseconds(now));
+            let key = Key::of_values(&rule.by, values);
+            let used = |usage: Option<Usage>| usage.filter(|usage| usage.period.start >= period.start);
+            QuotaView {
+                limit: counted.allowance.to_string(),
+                time_zone: rule.zone_name.to_string(),
+                by: rule.by.iter().map(ToString::to_string).collect(),
+                dry_run: rule.dry_run,
+                period,
+                used: key.map(|key| {
+                    let used = used(counters.usage(counted.id, key.as_str())).map_or(0, |usage| usage.used);
+                    (used, counted.allowance.limit.saturating_sub(used))
+                }),
+            }
+        };
+        self.all().map(view).collect()
+    }
+
+    /// Calls `look` for each who has used something in the period that runs, in no order.
+    pub fn used(&self, now: u64, mut look: impl FnMut(Used)) {
+        let all: Vec<_> =
+            self.all().map(|(rule, one)| (one, one.period(&rule.zone, milliseconds(now)))).collect();
+        self.quotas.counters().each(|counter| {
+            let Some((counted, period)) = all.iter().find(|(one, _)| one.id == counter.quota()) else {
+                return;
+            };
+            let usage = counter.usage();
+            if usage.used > 0 && usage.period.start >= period.start {
+                look(Used {
+                    limit: counted.allowance.to_string(),
+                    key: counter.key().to_owned(),
+                    used: usage.used,
+                    left: counted.allowance.limit.saturating_sub(usage.used),
+                    period: usage.period,
+                });
+            }
+        });
+    }
+
+    /// Forgets what somebody has used up; in how many quotas there was something.
+    pub fn reset(&self, values: &[&str]) -> usize {
+        let counters = self.quotas.counters();
+        self.all()
+            .filter(|(rule, counted)| {
+                let key = Key::of_values(&rule.by, values);
+                let usage = key.and_then(|key| counters.reset(counted.id, key.as_str()));
+                usage.is_some_and(|usage| usage.used > 0)
+            })
+            .count()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&Rule, &Counted)> {
+        self.rules.iter().flat_map(|rule| rule.counted.iter().map(move |counted| (rule, counted)))
+    }
+}
