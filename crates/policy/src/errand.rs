@@ -22,6 +22,13 @@ pub enum Errand {
 #[derive(Debug, Default)]
 pub struct Errands(RefCell<Vec<Errand>>);
 
+/// A copy of a request has none: they are run once.
+impl Clone for Errands {
+    fn clone(&self) -> Self {
+        Errands::default()
+    }
+}
+
 impl Errands {
     /// Leaves an errand, if there is one.
     pub(crate) fn extend(&self, errand: Option<Errand>) {

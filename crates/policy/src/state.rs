@@ -11,7 +11,7 @@ use crate::chain::Progress;
 use crate::concurrency::Held;
 use crate::cors::CorsMemory;
 use crate::quota;
-use crate::rate_limit::{Level, Owed, Pending};
+use crate::rate_limit::{Level, Owed, Waiting};
 use crate::{Answer, Caller, Errands};
 
 /// The longest request id that is taken over from outside, in bytes.
@@ -80,7 +80,7 @@ impl RequestId {
 }
 
 /// What policies remember about one request.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct RequestState {
     /// The id of the request; empty until somebody needs one.
     pub id: RequestId,
@@ -109,7 +109,7 @@ pub struct RequestState {
     /// What the answer of the service says the cost of.
     pub(crate) owed: Vec<Owed>,
     /// What was charged before the store was asked about the rest.
-    pub(crate) pending: Option<Box<Pending>>,
+    pub(crate) pending: Waiting,
     /// What the store is to be told.
     pub errands: Errands,
     /// Its places among those that may be under way at once.
@@ -202,7 +202,7 @@ impl RequestState {
         self.key = None;
         self.limit = None;
         self.owed.clear();
-        self.pending = None;
+        self.pending.clear();
         self.errands.take();
         self.held.clear();
         self.owed_quotas.clear();

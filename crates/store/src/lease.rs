@@ -12,7 +12,8 @@
 //! - **Too much in a moment:** in any time of length L, at most what the store would allow in L + `hold_ms`; and
 //!   never more above the limit than is held at its beginning: gateways × 2 × [`Plan::most`] units.
 //! - **Too little:** a request may be refused while other gateways hold up to as many units unused. They come back
-//!   after `hold_ms`, or are lost if the store cannot be reached then.
+//!   after `hold_ms`, or are lost if the store cannot be reached then. And over the limit, while it is asked whether
+//!   there is room again, nobody else is let in.
 //!
 //! A limit that is so small that `most` is below 4 is asked for each time, and has none of these errors.
 

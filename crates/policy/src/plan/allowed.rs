@@ -47,7 +47,7 @@ impl Allowed {
     /// a question about limits that gateways share; asked again with the answer, it goes on from there.
     pub(super) fn charge(all: &[&Allowed], kind: &'static str, cx: &mut RequestCx<'_>) -> Result<(), Flow> {
         // Whoever comes back with an answer has its places.
-        if cx.state.pending.is_none() {
+        if !cx.state.pending.is_some() {
             for concurrency in all.iter().filter_map(|allowed| allowed.concurrency()) {
                 // Its place is free again when the request is over, refused or not.
                 concurrency.enter(kind, cx).map_err(Flow::Reply)?;

@@ -28,9 +28,31 @@ pub(crate) struct Charged {
 
 /// What was charged before the store was asked about the rest. Whoever drops it has not asked.
 #[derive(Debug)]
-pub(crate) struct Pending {
+struct Pending {
     charged: Charged,
     asked: Vec<Asked>,
+}
+
+/// What waits for an answer of the store, if anything does. A copy of a request waits for nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(Option<Box<Pending>>);
+
+impl Clone for Waiting {
+    fn clone(&self) -> Self {
+        Waiting(None)
+    }
+}
+
+impl Waiting {
+    /// Whether an answer is waited for.
+    pub(crate) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Waits for nothing any more.
+    pub(crate) fn clear(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// One of the limits that the store was asked about.
@@ -70,7 +92,7 @@ fn places<'r>(all: &[&'r Ready]) -> impl Iterator<Item = Place<'r>> {
 /// Charges the request to all limits of these policies, at most two, or to none: then with what a policy of this kind
 /// says. It may be a question; asked again with the answer, it goes on from there.
 pub(crate) fn charge(kind: &'static str, all: &[&Ready], cx: &mut RequestCx<'_>) -> Result<Charged, Flow> {
-    let charged = match cx.state.pending.take() {
+    let charged = match cx.state.pending.0.take() {
         None => begin(kind, all, cx),
         Some(pending) => {
             let decided = match cx.answer.take() {
@@ -130,7 +152,7 @@ fn begin(kind: &'static str, all: &[&Ready], cx: &mut RequestCx<'_>) -> Result<C
     if asks.is_empty() {
         return Ok(charged);
     }
-    cx.state.pending = Some(Box::new(Pending { charged, asked }));
+    cx.state.pending = Waiting(Some(Box::new(Pending { charged, asked })));
     Err((charged, Flow::Ask(Box::new(Question::Store(asks)))))
 }
 

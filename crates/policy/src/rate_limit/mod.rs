@@ -13,7 +13,7 @@ mod tests;
 mod told;
 mod view;
 
-pub(crate) use charge::{Charged, Pending, charge, give_back};
+pub(crate) use charge::{Charged, Waiting, charge, give_back};
 pub use compile::compile;
 pub(crate) use compile::subject;
 pub use config::Raw;
