@@ -207,3 +207,112 @@ fn places_are_free_again_when_requests_are_over_or_their_clients_gone() {
     drop(last);
     gateway.stop();
 }
+
+#[test]
+fn whoever_changes_address_or_header_is_never_without_a_limit() {
+    let origin = Origin::saying("page");
+    let limited = |limit: &str| {
+        let yaml = yaml(&origin, limit).replace("workers: 2\n", "workers: 2\ntrusted_proxies: [127.0.0.1]\n");
+        Gateway::start(yaml)
+    };
+    // One network of 64 bits is one client, whatever address it takes.
+    let gateway = limited("{ limit: 5/h, by: client_ip, keys: 5000 }");
+    let client = gateway.connect();
+    let from = |address: &str| {
+        let head = format!("GET /a HTTP/1.1\r\nHost: gw.test\r\nX-Forwarded-For: {address}\r\n\r\n");
+        client.ask(head).status()
+    };
+    let own = (0..20).filter(|host| from(&format!("2001:db8:0:1::{host:x}")) == 200).count();
+    assert_eq!(own, 5);
+    // Thousands of others do not make it forget who is at the limit, and do not fill the memory.
+    let before = gateway.peak_memory();
+    for other in 0..12_000_u32 {
+        assert_eq!(from(&format!("2001:db8:{:x}:{:x}::1", 1 + (other >> 16), other & 0xffff)), 200);
+    }
+    assert_eq!(from("2001:db8:0:1:ffff::1"), 429);
+    let grown = gateway.peak_memory() - before;
+    assert!(grown < 8 * 1024 * 1024, "{grown} bytes");
+    gateway.stop();
+
+    // What is absent or empty is the address; what is doubled counts with all its values; the case of a name is nothing.
+    let gateway = limited("{ limit: 2/h, by: 'header:x-tenant' }");
+    let passed = |fields: &str| {
+        let ask = |_: &i32| {
+            let head = format!("GET /a HTTP/1.1\r\nHost: gw.test\r\n{fields}\r\n");
+            let status = gateway.connect().ask(head).status();
+            assert!(matches!(status, 200 | 429), "{status}");
+            status == 200
+        };
+        (0..4).filter(ask).count()
+    };
+    let long = format!("X-Tenant: {}\r\n", "x".repeat(20_000));
+    for (fields, expected) in [
+        ("", 2),
+        ("X-Tenant: \r\n", 0),
+        ("X-Tenant: a\r\n", 2),
+        ("x-TENANT: a\r\n", 0),
+        ("X-Tenant: a\r\nX-Tenant: b\r\n", 2),
+        ("X-Tenant: a\r\nX-Tenant: b\r\nX-Tenant: \r\n", 0),
+        (&long, 2),
+        (&long, 0),
+    ] {
+        assert_eq!(passed(fields), expected, "{}", fields.get(..40).unwrap_or(fields));
+    }
+    gateway.stop();
+}
+
+#[test]
+fn a_clock_that_is_set_gives_nothing_and_takes_nothing() {
+    let library = std::fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
+    let mut library = library.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
+    let library = library.find(|path| path.exists()).expect("faketime is installed by `make test`");
+    let (origin, clock) = (Origin::saying("page"), end_to_end::Folder::new());
+    let set = |offset: &str| {
+        let new = clock.write("new", offset);
+        std::fs::rename(new, clock.path().join("clock")).unwrap();
+    };
+    set("+0");
+    let yaml = yaml(&origin, "5/h")
+        .replace("rate_limit: 5/h", "rate_limit: 5/h, quota: 8/month")
+        .replace("rate_limit: off", "rate_limit: off, quota: off");
+    let file = clock.path().join("clock");
+    let environment = [
+        ("LD_PRELOAD", library.to_str().unwrap()),
+        ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("DONT_FAKE_MONOTONIC", "1"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let gateway = end_to_end::Setup { environment, ..end_to_end::Setup::new(yaml.clone()) }.start();
+    let today = |gateway: &Gateway| gateway.connect().get("/free").field("date").unwrap().to_owned();
+    let (first, client) = (today(&gateway), gateway.connect());
+    let statuses = |count: usize| (0..count).map(|_| client.get("/page").status()).collect::<Vec<_>>();
+    assert_eq!(statuses(3), [200; 3]);
+    // The rate does not look at the time of day, and a quota begins anew only when its period does.
+    for offset in ["+1h", "-1h", "+1h", "+0"] {
+        set(offset);
+        end_to_end::wait_until("the clock is seen", end_to_end::SOON, || {
+            today(&gateway)[..19] != first[..19] || offset == "+0"
+        });
+        let expected: &[u16] = if offset == "+1h"
+            && gateway.metric("gateward_policy_answers_total{policy=\"rate_limit\"}") < 0.5
+        {
+            &[200, 200, 429, 429]
+        } else {
+            &[429; 4]
+        };
+        assert_eq!(statuses(4), expected, "{offset}");
+    }
+    // What the quota refuses was charged to the rate, which has to have room for all that are tried here.
+    gateway.reload(&yaml.replace("5/h", "1M/h"));
+    assert_eq!(statuses(5), [200, 200, 200, 429, 429], "of the quota");
+    // Another month, and back: what was used up in the later one stays used up.
+    set("+32d");
+    end_to_end::wait_until("the month is seen", end_to_end::SOON, || client.get("/page").status() == 200);
+    let left = statuses(20).iter().filter(|status| **status == 200).count();
+    assert_eq!(left, 7, "and no more");
+    set("+0");
+    end_to_end::wait_until("the clock is back", end_to_end::SOON, || today(&gateway)[..16] == first[..16]);
+    assert_eq!(statuses(3), [429; 3]);
+    gateway.stop();
+}

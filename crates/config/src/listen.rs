@@ -119,7 +119,8 @@ fn check_listen(listen: &Listen, diagnostics: &mut Diagnostics) {
 section! {
     /// How much clients may use.
     pub struct ListenLimits {
-        /// Open connections, over all workers.
+        /// Open connections, over all workers. One too many takes the place of one that has been idle for the longest time;
+        /// where none is idle, it gets a 503.
         connections: u32 [1..=10000000] = "50000",
         /// Bytes of the head of a request, the request line and all headers together. Beyond it the answer is 431.
         header_bytes: ByteSize = "32KiB",

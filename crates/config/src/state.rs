@@ -13,7 +13,7 @@ pub enum State {
     /// `memory`: each gateway has its own.
     Memory,
     /// Gateways share it.
-    Shared(SharedState),
+    Shared(Box<SharedState>),
 }
 
 section! {
@@ -76,7 +76,7 @@ impl Decode for State {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         match node.text() {
             Some("memory") => Some(State::Memory),
-            _ => SharedState::decode(node, diagnostics).map(State::Shared),
+            _ => SharedState::decode(node, diagnostics).map(Box::new).map(State::Shared),
         }
     }
 

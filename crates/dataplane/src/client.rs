@@ -168,6 +168,7 @@ async fn next_request(
                 match take_head(worker, down, &mut scan, &listener) {
                     Ok(Some(mut request)) => {
                         request.early = down.transport.is_early();
+                        timer.leave_idle();
                         return Poll::Ready(Next::Request(started(request, began)));
                     }
                     Ok(None) => {}
@@ -176,6 +177,7 @@ async fn next_request(
                     }
                 }
                 if began.is_none() {
+                    timer.leave_idle();
                     began = Some(Instant::now());
                     deadline = timer.now().after(listener.timeouts.header);
                 }
@@ -191,7 +193,11 @@ async fn next_request(
                         // Whoever has just connected is about to ask, or has asked already.
                         deadline = deadline.min(timer.now().after(FIRST_REQUEST));
                     }
-                    timer.arm(deadline);
+                    if first || began.is_some() {
+                        timer.arm(deadline);
+                    } else if timer.arm_idle(deadline, live.id) {
+                        return Poll::Ready(Next::Closed);
+                    }
                     return timer.poll_expired(cx).map(|()| match began {
                         Some(_) => {
                             let mut request = worker.take_request();

@@ -182,7 +182,11 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: Rc<LiveListener>, side:
                 let unfinished = side.begin_handshake();
                 tokio::task::spawn_local(http3::serve(open, unfinished, incoming));
             }
-            None => incoming.refuse(),
+            None => {
+                listener.series().refuse();
+                worker.wheel.end_idle(Some(listener.id));
+                incoming.refuse();
+            }
         }
     }
     // Whoever comes now is not answered, and takes another version.

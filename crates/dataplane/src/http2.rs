@@ -220,6 +220,7 @@ impl Driver {
         self.meter.earn((now.0 - self.seen.0) as i64 * FRAMES_PER_TICK);
         self.seen = now;
         if let End::At(until) = self.end {
+            self.timer.leave_idle();
             self.timer.arm(until);
             return true;
         }
@@ -254,13 +255,21 @@ impl Driver {
             (false, false) => waits.idle,
         };
         let idle_until = if self.streams.is_active() { Tick::NEVER } else { self.idle_since.after(wait) };
-        let leaves = worker.is_draining() || listener.is_closing() || idle_until <= now;
+        let until = idle_until.min(head_until);
+        let is_idle = wait == waits.idle && idle_until != Tick::NEVER && head_until == Tick::NEVER;
+        let must_end = if is_idle {
+            self.timer.arm_idle(until, listener.id)
+        } else {
+            self.timer.leave_idle();
+            self.timer.arm(until);
+            false
+        };
+        let leaves = worker.is_draining() || listener.is_closing() || idle_until <= now || must_end;
         if leaves && self.end == End::Open {
             self.connection.graceful_shutdown();
             self.end = End::Told;
             return false;
         }
-        self.timer.arm(idle_until.min(head_until));
         true
     }
 }

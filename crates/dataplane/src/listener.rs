@@ -156,7 +156,10 @@ pub(crate) async fn accept(
             // The client gave up before it was accepted, or the system is out of something: neither
             // is a reason to stop, and only the second one to wait.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            Err(_) => {
+                worker.wheel.end_idle(None);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
     // Whoever is in the queue has a connection already, and would see a reset. Asked of the system itself: the
@@ -197,9 +200,29 @@ fn hand_over(
     }
 }
 
-/// Begins to serve a connection, unless its listener has as many as it may.
+/// Begins to serve a connection. If its listener has as many as it may, those that have been idle for the longest time
+/// make room; otherwise it is refused.
 pub(crate) fn start(worker: &Rc<Worker>, listener: &Rc<LiveListener>, stream: TcpStream, peer: SocketAddr) {
-    let Some(open) = OpenConnection::begin(worker, listener) else { return refuse(&stream) };
+    if let Some(open) = OpenConnection::begin(worker, listener) {
+        return serve(open, stream, peer);
+    }
+    worker.wheel.end_idle(Some(listener.id));
+    let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
+    tokio::task::spawn_local(async move {
+        // Those that are to end have been woken and come first.
+        tokio::task::yield_now().await;
+        match OpenConnection::begin(&worker, &listener) {
+            Some(open) => serve(open, stream, peer),
+            None => {
+                listener.series.refuse();
+                refuse(&stream);
+            }
+        }
+    });
+}
+
+fn serve(open: OpenConnection, stream: TcpStream, peer: SocketAddr) {
+    let listener = Rc::clone(&open.listener);
     let settings = listener.settings();
     if settings.tls.is_none() && !settings.proxy_protocol {
         let client = Client::new(open, Transport::Tcp(stream), client::introduce(peer));

@@ -4,11 +4,16 @@
 //! at its deadline: if it was moved, the entry moves on; if not, its task is woken. So a connection that
 //! re-arms on every request touches the wheel about once per timeout, not once per request. A deadline is
 //! met within one [`TICK`].
+//!
+//! A connection on which nothing is under way says so, and can be asked to end when others need its place: see
+//! [`Wheel::end_idle`].
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use crate::stage::ListenerId;
 
 /// The length of a tick.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
@@ -16,6 +21,12 @@ pub(crate) const TICK: Duration = Duration::from_millis(50);
 const SLOTS: u64 = 512;
 /// No deadline.
 const NEVER: u64 = u64::MAX;
+/// Something is under way on a connection.
+const BUSY: u64 = 0;
+/// Nothing was, and it is to end.
+const ENDING: u64 = u64::MAX;
+/// Of so many idle connections one is ended at a time, so that not each new one has to look for a place.
+const ENDED_AT_A_TIME: usize = 32;
 
 /// A point in time, in ticks since the worker started.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -50,12 +61,16 @@ pub(crate) struct Wheel {
     /// Entries without a timer. One may still sit in a slot, which is harmless: the wheel asks for its
     /// deadline when it gets there.
     free: RefCell<Vec<Rc<Entry>>>,
+    /// When it was last looked for idle connections.
+    looked: Cell<u64>,
 }
 
 struct Entry {
     deadline: Cell<u64>,
     /// The tick at which the wheel looks at this entry next; `NEVER` if it is in no slot.
     queued: Cell<u64>,
+    /// `BUSY`, `ENDING`, or one more than the number of the listener where the connection waits for a request.
+    idle: Cell<u64>,
     /// Whether to wake the task at the next tick, and whether the entry is in the list for it already.
     wants_tick: Cell<bool>,
     listed: Cell<bool>,
@@ -79,6 +94,7 @@ impl Default for Wheel {
             next: RefCell::default(),
             entries: RefCell::default(),
             free: RefCell::default(),
+            looked: Cell::new(NEVER),
         }
     }
 }
@@ -96,6 +112,7 @@ impl Wheel {
             let entry = Rc::new(Entry {
                 deadline: Cell::new(NEVER),
                 queued: Cell::new(NEVER),
+                idle: Cell::new(BUSY),
                 wants_tick: Cell::new(false),
                 listed: Cell::new(false),
                 waker: RefCell::new(None),
@@ -133,6 +150,31 @@ impl Wheel {
                 }
             }
         }
+    }
+
+    /// Ends the connections of a listener, or of all, that have been waiting for a request for the longest time: one in
+    /// 32. How many; it looks once in a tick, because it looks at all connections.
+    pub(crate) fn end_idle(&self, of: Option<ListenerId>) -> usize {
+        if self.looked.replace(self.now.get()) == self.now.get() {
+            return 0;
+        }
+        let is_meant = |entry: &&Rc<Entry>| match (entry.idle.get(), of) {
+            (BUSY | ENDING, _) => false,
+            (_, None) => true,
+            (idle, Some(ListenerId(id))) => idle == id + 1,
+        };
+        let entries = self.entries.borrow();
+        let mut idle: Vec<&Rc<Entry>> = entries.iter().filter(is_meant).collect();
+        let count = idle.len().div_ceil(ENDED_AT_A_TIME);
+        if let Some(last) = count.checked_sub(1) {
+            // All of them wait for equally long, so the deadlines are in the order in which they began to.
+            idle.select_nth_unstable_by_key(last, |entry| entry.deadline.get());
+        }
+        for entry in idle.iter().take(count) {
+            entry.idle.set(ENDING);
+            entry.wake();
+        }
+        count
     }
 
     /// Wakes every task that has a timer, so that it looks at the state of the worker again.
@@ -180,6 +222,23 @@ impl Timer {
         }
     }
 
+    /// The same while nothing is under way: others may need the place. Whether it is to end at once.
+    #[inline]
+    pub(crate) fn arm_idle(&self, deadline: Tick, at: ListenerId) -> bool {
+        if self.entry.idle.get() == ENDING {
+            return true;
+        }
+        self.entry.idle.set(at.0 + 1);
+        self.arm(deadline);
+        false
+    }
+
+    /// Something is under way again.
+    #[inline]
+    pub(crate) fn leave_idle(&self) {
+        self.entry.idle.set(BUSY);
+    }
+
     /// Wakes the task at the next tick, unless [`Timer::skip_tick`] comes before. Costs nothing that is kept: most
     /// requests are over by then, and a deadline for each would wander through the wheel.
     #[inline]
@@ -211,6 +270,7 @@ impl Drop for Timer {
     fn drop(&mut self) {
         self.entry.deadline.set(NEVER);
         self.entry.wants_tick.set(false);
+        self.entry.idle.set(BUSY);
         self.entry.waker.borrow_mut().take();
         self.wheel.free.borrow_mut().push(Rc::clone(&self.entry));
     }
@@ -297,6 +357,34 @@ mod tests {
         drop(timer);
         wheel.advance(Tick(wheel.now().0 + 1));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn those_that_have_been_idle_the_longest_end_first() {
+        let wheel = Rc::new(Wheel::default());
+        let (here, elsewhere) = (ListenerId(0), ListenerId(7));
+        let timers: Vec<_> = (0..70).map(|_| watched(&wheel)).collect();
+        for (at, (timer, ..)) in timers.iter().enumerate() {
+            let listener = if at < 66 { here } else { elsewhere };
+            assert!(!timer.arm_idle(Tick(1_000 + (at as u64 * 37) % 66), listener));
+        }
+        timers[0].0.leave_idle();
+        assert_eq!(wheel.end_idle(Some(here)), 3, "of 65");
+        assert_eq!(wheel.end_idle(Some(here)), 0, "once in a tick");
+        let ended = |at: usize| timers[at].0.arm_idle(Tick(9_999), here);
+        let all: Vec<usize> = (1..66).filter(|at| ended(*at)).collect();
+        let mut oldest: Vec<usize> = (1..66).collect();
+        oldest.sort_by_key(|at| (at * 37) % 66);
+        oldest.truncate(3);
+        oldest.sort_unstable();
+        assert_eq!(all, oldest);
+        assert!(all.iter().all(|at| timers[*at].1.0.load(Ordering::Relaxed) == 1), "they are told");
+        wheel.advance(Tick(1));
+        assert_eq!(wheel.end_idle(Some(elsewhere)), 1);
+        wheel.advance(Tick(2));
+        assert_eq!(wheel.end_idle(None), 3, "of 65 that are left");
+        wheel.advance(Tick(3));
+        assert_eq!(wheel.end_idle(Some(ListenerId(9))), 0);
     }
 
     #[test]

@@ -286,15 +286,19 @@ pub struct ListenerSeries {
 }
 
 impl ListenerSeries {
-    /// Counts one more open connection, unless there are `most`; then it is counted as refused.
+    /// Counts one more open connection, unless there are `most`.
     pub fn begin(&self, most: usize) -> bool {
         if self.open.fetch_add(1, Ordering::Relaxed) >= most {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            self.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         self.accepted.fetch_add(1, Ordering::Relaxed);
         true
+    }
+
+    /// A connection was refused: there was no room for it.
+    pub fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A connection has ended.

@@ -117,6 +117,13 @@ fn explain(folder: &Folder, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), plain(&text))
 }
 
+/// It ends with a code and says all of this.
+fn assert_explains(folder: &Folder, arguments: &[&str], code: i32, lines: &[&str]) {
+    let (ended, text) = explain(folder, arguments);
+    assert!(lines.iter().all(|line| text.contains(line)), "{lines:?}: {text}");
+    assert_eq!(ended, Some(code), "{text}");
+}
+
 fn laid_out() -> Folder {
     let (folder, setup) = (Folder::new(), setup());
     folder.write("gateward.yaml", &setup.yaml);
@@ -127,11 +134,8 @@ fn laid_out() -> Folder {
 #[test]
 fn explain_says_whether_a_consumer_may() {
     let folder = laid_out();
-    let has = |arguments: &[&str], code: i32, lines: &[&str]| {
-        let (ended, text) = explain(&folder, arguments);
-        assert!(lines.iter().all(|line| text.contains(line)), "{lines:?}: {text}");
-        assert_eq!(ended, Some(code), "{text}");
-    };
+    let has =
+        |arguments: &[&str], code: i32, lines: &[&str]| assert_explains(&folder, arguments, code, lines);
     has(
         &["/orders/1", "--as", "batch"],
         0,
@@ -174,11 +178,8 @@ fn explain_says_whether_a_consumer_may() {
 #[test]
 fn explain_says_what_a_consumer_lacks() {
     let folder = laid_out();
-    let has = |arguments: &[&str], code: i32, lines: &[&str]| {
-        let (ended, text) = explain(&folder, arguments);
-        assert!(lines.iter().all(|line| text.contains(line)), "{lines:?}: {text}");
-        assert_eq!(ended, Some(code), "{text}");
-    };
+    let has =
+        |arguments: &[&str], code: i32, lines: &[&str]| assert_explains(&folder, arguments, code, lines);
     has(
         &["/orders/1", "--as", "partner"],
         1,
