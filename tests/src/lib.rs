@@ -36,6 +36,7 @@ pub mod pebble;
 pub mod peer;
 pub mod play;
 pub mod python;
+pub mod redis;
 pub mod slapd;
 pub mod tls;
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use control::View;
+use control::{StoreView, View};
 use policy::{Link, Policy, concurrency, quota, rate_limit};
 use serde_json::{Value, json};
 use snapshot::Snapshot;
+use store::{OwnAsk, Status};
 
 /// The most lines of a page.
 const PAGE: usize = 1000;
@@ -46,24 +47,56 @@ impl Asked {
     }
 }
 
-/// All limits; for somebody, if `key` says for whom.
-pub(crate) fn page(view: &View, asked: &Asked) -> Value {
+/// All limits; for somebody, if `key` says for whom. Of those that gateways share, it says what their store says.
+pub(crate) async fn page(view: &View, asked: &Asked) -> Value {
+    let (mut all, shared) = known_here(view, asked);
+    let store = view.store();
+    for (at, ask) in shared {
+        // One that does not answer is asked no further: the rest would only take its time too.
+        let Ok(decision) = store.look(&ask).await else { break };
+        if let (Some(one), Some(standing)) = (all.get_mut(at), decision.each.first()) {
+            one["left"] = standing.left.into();
+            one["full_after_s"] = standing.reset_after_us.div_ceil(1_000_000).into();
+            one["counted"] = "at the store".into();
+        }
+    }
+    json!({ "limits": all, "store": store_state(&store) })
+}
+
+/// How the store that gateways share is; nothing if there is none.
+fn store_state(store: &StoreView) -> Value {
+    let Some((address, status)) = store.status() else { return Value::Null };
+    let (state, error) = match status {
+        Status::Connecting => ("connecting", None),
+        Status::Up => ("up", None),
+        Status::Down(why) => ("down", Some(why.to_string())),
+    };
+    json!({ "address": address, "state": state, "error": error })
+}
+
+/// All limits as this gateway knows them, and what the store is asked about some of them, by their positions.
+fn known_here(view: &View, asked: &Asked) -> (Vec<Value>, Vec<(usize, OwnAsk)>) {
     let (values, now) = (asked.values(), Instant::now());
-    let mut all = Vec::new();
+    let (mut all, mut shared) = (Vec::new(), Vec::new());
     each(&view.active().snapshot, asked, |policy, limits| match limits {
-        Limits::Rate(limits) => all.extend(limits.views(&values, now).into_iter().map(|limit| {
-            json!({
+        Limits::Rate(limits) => {
+            for limit in limits.views(&values, now) {
+                shared.extend(limit.ask.map(|ask| (all.len(), ask)));
+                all.push(json!({
                 "at": limits.place(),
                 "policy": policy,
                 "limit": limit.limit,
                 "burst": limit.burst,
                 "by": limit.by,
                 "mode": mode(limit.dry_run),
+                "shared": limit.shared,
                 "keys": limit.keys,
                 "left": limit.left.map(|(left, _)| left),
                 "full_after_s": limit.left.map(|(_, after)| after),
-            })
-        })),
+                "counted": limit.left.map(|_| "here"),
+                }));
+            }
+        }
         Limits::Quota(quota) => all.extend(quota.views(&values, unix_now()).into_iter().map(|one| {
             json!({
                 "at": quota.place(),
@@ -90,7 +123,7 @@ pub(crate) fn page(view: &View, asked: &Asked) -> Value {
             })
         })),
     });
-    json!({ "limits": all })
+    (all, shared)
 }
 
 fn mode(dry_run: bool) -> &'static str {
@@ -141,19 +174,30 @@ pub(crate) fn usage(view: &View, asked: &Asked) -> Value {
 }
 
 /// Forgets what somebody has used; or says in words why there is nothing to forget.
-pub(crate) fn reset(view: &View, asked: &Asked) -> Result<Value, String> {
+pub(crate) async fn reset(view: &View, asked: &Asked) -> Result<Value, String> {
     if asked.values.is_empty() {
         return Err("Say whose: POST /limits/reset?key=CONSUMER, with one `key` for each of `by`.".to_owned());
     }
     let values = asked.values();
-    let mut count = 0;
+    let (mut here, mut shared) = (0, Vec::new());
     each(&view.active().snapshot, asked, |_, limits| match limits {
-        Limits::Rate(limits) => count += limits.reset(&values),
-        Limits::Quota(quota) => count += quota.reset(&values),
+        Limits::Rate(limits) => {
+            here += limits.reset(&values);
+            shared.extend(limits.forget_at_store(&values));
+        }
+        Limits::Quota(quota) => here += quota.reset(&values),
         // What is under way is over by itself.
         Limits::Concurrency(_) => {}
     });
-    match count {
+    let (store, count) = (view.store(), shared.len());
+    for (forgotten, ask) in shared.iter().enumerate() {
+        let why = |why| {
+            format!("{here} were reset on this gateway, and {forgotten} of {count} at the store: {why}")
+        };
+        store.give_back(ask).await.map_err(why)?;
+    }
+    // What the store has forgotten may be the same that was known here.
+    match here.max(count) {
         0 => Err("Nobody with this key has used anything of a limit: /limits lists them.".to_owned()),
         count => Ok(json!({ "reset": count })),
     }

@@ -152,8 +152,8 @@ async fn accept(
 
 async fn answer(stream: TcpStream, at: IpAddr, view: Rc<View>) {
     let service = service_fn(move |request| {
-        let reply = pages::answer(&view, at, &request);
-        async move { Ok::<_, Infallible>(reply) }
+        let view = Rc::clone(&view);
+        async move { Ok::<_, Infallible>(pages::answer(&view, at, &request).await) }
     });
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(16 * 1024);

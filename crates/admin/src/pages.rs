@@ -34,7 +34,10 @@ const PAGES: &[(&str, &str)] = &[
         "/canaries/ROUTE/ORDER",
         "POST: `pause`, `resume`, `promote`, `abort` or `restart` the canary of a route",
     ),
-    ("/limits", "the limits in use; with `?key=CONSUMER` how they stand for somebody"),
+    (
+        "/limits",
+        "the limits in use, and the store that shares them; with `?key=CONSUMER` how they stand for somebody",
+    ),
     ("/limits/reset", "POST with `?key=CONSUMER`: forgets what somebody has used"),
     ("/usage", "who has used what of quotas in the periods that run; with `?at=PLACE` of one place"),
     ("/issuers", "whose tokens are believed, which keys they have, and how fetching these goes"),
@@ -44,7 +47,7 @@ const PAGES: &[(&str, &str)] = &[
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers one request that came to the listener at an address.
-pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+pub(crate) async fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     let open = matches!(path, "/livez" | "/readyz");
     match access::check(&view.active().snapshot.admin, at, request.headers(), open) {
@@ -68,7 +71,7 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
     };
     match (request.method(), change) {
         (&Method::POST, Some(change)) => {
-            return match change.run(view) {
+            return match change.run(view).await {
                 Ok(done) => json_reply(&done),
                 Err(why) => text(StatusCode::NOT_FOUND, &format!("{why}\n")),
             };
@@ -86,7 +89,7 @@ pub(crate) fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Re
         "/routes" => json_reply(&routes::page(view)),
         "/canaries" => json_reply(&canaries::page(view)),
         "/certificates" => json_reply(&certificates::page(view, SystemTime::now())),
-        "/limits" => json_reply(&limits::page(view, &asked)),
+        "/limits" => json_reply(&limits::page(view, &asked).await),
         "/usage" => json_reply(&limits::usage(view, &asked)),
         "/issuers" => json_reply(&issuers::page(view)),
         "/services" => json_reply(&services::page(view)),
@@ -111,10 +114,10 @@ impl<'p> Change<'p> {
         drain::parse(path).map(Change::Drain).or(canary)
     }
 
-    fn run(&self, view: &View) -> Result<Value, String> {
+    async fn run(&self, view: &View) -> Result<Value, String> {
         match self {
             Change::Drain(drain) => drain::run(view, drain),
-            Change::Limits(asked) => limits::reset(view, asked),
+            Change::Limits(asked) => limits::reset(view, asked).await,
             Change::Canary(route, order) => canaries::run(view, route, *order),
         }
     }

@@ -26,6 +26,7 @@ mod quotas;
 mod reachability;
 mod routes;
 mod services;
+mod state;
 mod telemetry;
 mod templates;
 #[cfg(test)]
@@ -48,9 +49,11 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
     let complete = !diagnostics.has_errors();
     let listeners = listeners::compile(config, outside, diagnostics);
     let admin = admin::compile(config, diagnostics);
+    let state = state::compile(config, outside, diagnostics);
     let consumers = Arc::new(consumers::compile(config, outside.now, diagnostics));
     let mut services = services::compile(config, outside, &consumers, diagnostics);
-    let mut compiling = Compiling::new(diagnostics, &consumers, &outside.providers);
+    let compiling = Compiling::new(diagnostics, &consumers, &outside.providers);
+    let mut compiling = compiling.sharing(state::is_shared(config));
     let mut gateway = policies::Layer::compile(config.policies.as_ref(), &mut compiling);
     if let Some((plans, source)) = plans::compile(config, &mut compiling) {
         // What is switched off for all is not switched on by what a plan says about a service.
@@ -96,6 +99,7 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
         delay: config.shutdown_delay(),
         drain: config.drain(),
         admin,
+        state,
         access_log: telemetry::access_log(config),
         name_servers: config.name_servers(),
         acme: outside.acme.clone(),

@@ -64,6 +64,7 @@ pub(crate) fn compile(
         let of = matcher(raw, pattern.clone(), diagnostics);
         let layer = {
             let cx = Compiling::new(diagnostics, consumers, providers);
+            let cx = cx.sharing(crate::state::is_shared(config));
             Layer::compile(raw.policies.as_ref(), &mut cx.at(place(raw, &mut places)))
         };
         let context =

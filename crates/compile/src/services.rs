@@ -74,6 +74,7 @@ pub(crate) fn compile(
         let index = ServiceIndex(services.compiled.len());
         services.by_name.insert(name.value.clone(), index);
         let cx = Compiling::new(diagnostics, consumers, &outside.providers);
+        let cx = cx.sharing(crate::state::is_shared(config));
         let cx = &mut cx.at(format!("service {}", name.value));
         services.layers.push(Layer::compile(raw.policies.as_ref(), cx));
         check_name(name, diagnostics);

@@ -212,7 +212,7 @@ fn acme_arrives_with_what_was_kept() {
     ));
     let listener = &snapshot.listeners[1];
     let acme = listener.acme.as_ref().unwrap();
-    assert_eq!(acme.hosts, ["a.test".into(), "new.test".into()]);
+    assert_eq!(acme.hosts.iter().map(|host| &**host).collect::<Vec<_>>(), ["a.test", "new.test"]);
     assert_eq!(acme.on_demand.iter().map(|host| &**host).collect::<Vec<_>>(), ["r.test"]);
     assert_eq!((&*acme.directory, acme.challenge), ("https://ca.test/d", AcmeChallenge::TlsAlpn));
     assert_eq!((&*acme.state_dir, acme.kept), (std::path::Path::new("state"), 1));

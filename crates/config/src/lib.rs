@@ -27,6 +27,7 @@ mod policies;
 mod request_key;
 mod route;
 mod service;
+mod state;
 mod telemetry;
 mod timeout;
 mod tls;
@@ -52,6 +53,7 @@ pub use service::{
     Algorithm, Balance, Connections, Hedge, HedgeAfter, ProxyProtocol, Retries, RetryCondition, Service,
     ServiceProtocol, ServiceTimeouts, Sticky,
 };
+pub use state::{SharedState, State, StoreUrl};
 pub use telemetry::{AccessLog, AccessLogSetting, LogFormat, LogTarget, Telemetry};
 pub use timeout::Timeout;
 pub use tls::{CertificateFiles, ClientAuth, ClientAuthMode, ListenTls, ServiceTls, TlsVersion};

@@ -17,6 +17,7 @@ use crate::plans::Plan;
 use crate::policies::Policies;
 use crate::route::Route;
 use crate::service::Service;
+use crate::state::State;
 use crate::telemetry::{AccessLog, AccessLogSetting, Telemetry};
 
 section! {
@@ -54,12 +55,14 @@ section! {
         /// The folder for what must survive a restart, relative to the file that names it: the account and the
         /// certificates of `acme`.
         state_dir: Option<StateDir>,
+        /// Where gateways share state, so that limits hold for all of them together: the URL of a store, a section, or
+        /// `memory` for none.
+        state: State = "memory",
         /// Files to read besides this one, relative to it. The last part of a path may hold `*`. By the time the
         /// configuration is complete, this is empty.
         include: Vec<String> = "[]",
     }
     not_built {
-        "state" => "state that several gateways share",
         "tests" => "tests of the configuration",
     }
 }

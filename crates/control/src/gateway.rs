@@ -21,6 +21,7 @@ use crate::log::{self, LogError};
 use crate::memory;
 use crate::names::Names;
 use crate::quotas::{self, QuotaError, QuotaLedger};
+use crate::store::StoreView;
 
 /// How long workers may take to switch to a snapshot before the old one is let go anyway.
 const SWITCH: Duration = Duration::from_secs(10);
@@ -76,6 +77,7 @@ pub struct Gateway {
     canaries: Canaries,
     issuers: Issuers,
     quotas: QuotaLedger,
+    store: StoreView,
     shared: Arc<Shared>,
     memory: Option<memory::Watch>,
     log: Option<Sink>,
@@ -122,6 +124,7 @@ impl Gateway {
             canaries: Canaries::new(&metrics, report),
             issuers: Issuers::new(Arc::clone(&metrics)),
             quotas: QuotaLedger::new(Arc::clone(&metrics), report),
+            store: StoreView::default(),
             shared: Arc::clone(&shared),
             memory: None,
             keepers: Keepers::new(snapshot.acme.clone(), Arc::clone(&metrics), report),
@@ -135,6 +138,7 @@ impl Gateway {
         gateway.quotas.adopt(&snapshot, beside.quotas).await;
         gateway.probes.adopt(&snapshot);
         gateway.canaries.adopt(&snapshot, &shared);
+        gateway.store.adopt(snapshot.state.as_ref());
         let (stages, _old_log) = gateway.stage(snapshot, prepared);
         for (index, (stage, orders)) in stages.into_iter().zip(orders).enumerate() {
             let setup = Setup {
@@ -165,6 +169,7 @@ impl Gateway {
         // Before the workers switch, so that none of them hears of probes that nobody wants any more.
         self.probes.adopt(&snapshot);
         self.canaries.adopt(&snapshot, &self.shared);
+        self.store.adopt(snapshot.state.as_ref());
         let (stages, old_log) = self.stage(snapshot, prepared);
         for (index, stage) in stages.into_iter().enumerate() {
             if let Err(why) = self.hand_over(index, stage).await {
@@ -261,6 +266,11 @@ impl Gateway {
     /// What is known of canaries, as it changes.
     pub(crate) fn canaries(&self) -> canaries::Known {
         self.canaries.share()
+    }
+
+    /// The store that gateways share, as those who run the gateway see it.
+    pub(crate) fn store(&self) -> StoreView {
+        self.store.clone()
     }
 
     /// What is known of the certificates that are ordered, as it changes.

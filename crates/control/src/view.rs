@@ -17,6 +17,7 @@ use crate::certificates::Orders;
 use crate::health::{self, DrainError, Ejected, ServiceHealth};
 use crate::issuers::{self, IssuerView};
 use crate::names::{self, Known};
+use crate::store::StoreView;
 
 /// A worker that was not seen for so long hangs.
 const HANGS: Duration = Duration::from_secs(5);
@@ -67,6 +68,7 @@ pub struct View {
     orders: RefCell<Orders>,
     health: RefCell<health::Known>,
     canaries: RefCell<canaries::Known>,
+    store: RefCell<StoreView>,
     addresses: RefCell<Vec<SocketAddr>>,
 }
 
@@ -88,6 +90,7 @@ impl View {
             orders: RefCell::default(),
             health: RefCell::default(),
             canaries: RefCell::default(),
+            store: RefCell::default(),
             addresses: RefCell::default(),
         })
     }
@@ -162,6 +165,11 @@ impl View {
         self.canaries.borrow().order(route, order)
     }
 
+    /// The store that gateways share.
+    pub fn store(&self) -> StoreView {
+        self.store.borrow().clone()
+    }
+
     /// The workers that hang.
     pub fn hanging_workers(&self) -> Vec<usize> {
         let now = self.metrics.uptime();
@@ -182,6 +190,10 @@ impl View {
 
     pub(crate) fn share_canaries(&self, canaries: canaries::Known) {
         *self.canaries.borrow_mut() = canaries;
+    }
+
+    pub(crate) fn share_store(&self, store: StoreView) {
+        *self.store.borrow_mut() = store;
     }
 
     pub(crate) fn share_health(&self, health: health::Known) {

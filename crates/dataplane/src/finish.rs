@@ -13,6 +13,7 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         request.record.method = Some(request.head.method);
         request.record.version = Some(request.head.version);
     }
+    worker.run_errands(&request.state.errands);
     let total = request.record.started.elapsed();
     match &request.route {
         Some((route, way)) => {

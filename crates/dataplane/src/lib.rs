@@ -12,6 +12,7 @@ mod buffers;
 mod carrier;
 mod client;
 mod connection;
+mod counting;
 mod decide;
 mod dial;
 #[cfg(feature = "ldap")]

@@ -77,7 +77,9 @@ async fn permit<'r>(s: &mut Serving<'_>, route: &'r Route, chain: &Chain) -> Res
                 now: s.worker.seconds_of(s.request.record.started),
                 answer: answer.take(),
             };
-            match decide::permit(s.request, s.info, route, chain, local, |_, _, _| {}) {
+            let permitted = decide::permit(s.request, s.info, route, chain, local, |_, _, _| {});
+            s.worker.run_errands(&s.request.state.errands);
+            match permitted {
                 Ok(onward) => return Ok(onward),
                 Err(halt) => halt,
             }

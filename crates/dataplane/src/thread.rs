@@ -91,6 +91,7 @@ async fn work(setup: Setup) -> std::io::Result<()> {
         }
     }
     ticker.abort();
+    worker.counting.end().await;
     worker.retire();
     Ok(())
 }

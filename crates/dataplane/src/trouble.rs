@@ -32,6 +32,8 @@ pub enum Trouble {
     Handshake(HandshakeTrouble),
     /// Somebody whom a policy has asked has not answered.
     Unanswered(UnansweredTrouble),
+    /// How the store that gateways share is now.
+    Store(String),
 }
 
 /// Somebody whom a policy has asked has not answered, and a request could not be served because of that.
@@ -84,6 +86,7 @@ impl fmt::Display for Trouble {
         match self {
             Trouble::Service(trouble) => trouble.fmt(f),
             Trouble::Handshake(trouble) => trouble.fmt(f),
+            Trouble::Store(line) => f.write_str(line),
             Trouble::Unanswered(UnansweredTrouble { policy, why, request_id, more }) => {
                 write!(f, "policy {policy}: {why} (request {request_id}{})", More(*more))
             }
@@ -168,6 +171,16 @@ impl Troubles {
             handshakes: RefCell::default(),
             unanswered: RefCell::default(),
         }
+    }
+
+    /// For another one who says something, and has said nothing yet.
+    pub(crate) fn another(&self) -> Troubles {
+        Troubles::new(self.queue.clone())
+    }
+
+    /// How the store is now. Whoever says it does so seldom; a line for which there is no room is lost.
+    pub(crate) fn say_store(&self, line: String) {
+        _ = self.queue.try_send(Trouble::Store(line));
     }
 
     /// Somebody whom a policy has asked has not answered.

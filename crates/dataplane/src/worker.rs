@@ -13,13 +13,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use balance::{Importance, Tally};
 use message::ResponseHead;
-use policy::Verified;
+use policy::{Errands, Verified};
 use router::RouteIndex;
 use snapshot::Snapshot;
 use telemetry::{ConsumerSeries, LogBuffer, Metrics, RouteSeries, WorkerSeries};
 
 use crate::ask::Asking;
 use crate::buffers::Buffers;
+use crate::counting::{Counting, Listening, StoreStates};
 use crate::dial::Dial;
 use crate::fuse::Fuse;
 use crate::listener::LiveListener;
@@ -50,6 +51,8 @@ pub struct Shared {
     generations: Vec<AtomicUsize>,
     /// The process has nearly all the memory that it may have.
     memory_is_short: AtomicBool,
+    /// How the store that gateways share is.
+    store: Arc<StoreStates>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -83,6 +86,7 @@ impl Shared {
             loads: zeros(workers),
             generations: zeros(workers),
             memory_is_short: AtomicBool::new(false),
+            store: Arc::default(),
             metrics,
         })
     }
@@ -141,6 +145,8 @@ pub(crate) struct Worker {
     pub(crate) verified: RefCell<Verified>,
     /// What policies ask.
     pub(crate) asking: Asking,
+    /// What gateways count together.
+    pub(crate) counting: Counting,
 }
 
 impl Worker {
@@ -173,6 +179,7 @@ impl Worker {
             log: RefCell::default(),
             verified: RefCell::default(),
             asking: Asking::default(),
+            counting: Counting::default(),
         }
     }
 
@@ -261,6 +268,7 @@ impl Worker {
             wake |= service.take_note(outages.get(&*service.settings.name).map(|one| &one.outages), now);
         }
         self.shared.places.prune();
+        self.counting.adopt(&snapshot, self.shared.loads.len(), self.listening());
         self.troubles.keep(&snapshot.services, &snapshot.listeners);
         let live_route = |(route, series)| {
             Rc::new(LiveRoute::new(route, series, &services, &consumers, &self.shared.places))
@@ -301,6 +309,25 @@ impl Worker {
             self.wheel.wake_all();
         }
         fresh
+    }
+
+    /// Has what policies have left to be told to the store told to it.
+    #[inline]
+    pub(crate) fn run_errands(&self, errands: &Errands) {
+        if !errands.is_empty() {
+            let all = errands.take().into_iter();
+            all.for_each(|errand| self.counting.run(errand, &self.shared.metrics, self.index));
+        }
+    }
+
+    /// Who is told how the store is for this worker.
+    fn listening(&self) -> Listening {
+        Listening {
+            worker: self.index,
+            states: Arc::clone(&self.shared.store),
+            metrics: Arc::clone(&self.shared.metrics),
+            troubles: self.troubles.another(),
+        }
     }
 
     /// The listener of an id.
@@ -379,6 +406,7 @@ impl Worker {
         for service in &current.services {
             service.serve_waiting(self.now_millis());
         }
+        self.counting.sweep(Instant::now());
         if let Some(series) = self.series() {
             series.lag.set(late.as_micros() as i64);
             series.shed.set(self.shedding.get().share.into());

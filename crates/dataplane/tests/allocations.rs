@@ -121,6 +121,7 @@ fn snapshot(service: SocketAddr, policies: &[(&str, &str)]) -> Snapshot {
             limits: limits(),
             timeouts: ListenerTimeouts { header: long, idle: long, body: long, send: long },
         }],
+        state: None,
         router: builder.build(),
         routes: vec![Arc::new(Route {
             name: "items".into(),

@@ -189,13 +189,16 @@ struct Walk<'w, 'a> {
 impl Walk<'_, '_> {
     /// `strict`: it is in a section that has a secret.
     fn value(&mut self, node: &mut Node, shape: &Shape, name: &str, strict: bool) {
+        if node.text().is_some_and(has_credentials) {
+            return self.all(node);
+        }
         match (shape, &mut node.value) {
             // An alias, which was refused.
             (_, Value::Null) if self.written(node.span).starts_with('*') => self.all(node),
             (_, Value::Null) => {}
             (Shape::Any, _) => match self.concealer.kind(name) {
                 Kind::Holding(shape) => self.below(node, |walk, node| walk.value(node, &shape, "", true)),
-                Kind::Open => {}
+                Kind::Open => self.credentials(node),
                 Kind::Unknown => self.all(node),
             },
             (Shape::OneOf(shapes), _) => match meant(shapes, node) {
@@ -273,9 +276,19 @@ impl Walk<'_, '_> {
             return self.value(node, inner, "", false);
         }
         match &mut node.value {
-            Value::Null | Value::Scalar(_) => {}
+            Value::Null | Value::Scalar(_) => self.credentials(node),
             Value::List(nodes) => nodes.iter_mut().for_each(|node| self.unfit(node, &Shape::Any, false)),
             Value::Map(_) => self.all(node),
+        }
+    }
+
+    /// Hides URLs with passwords where nothing else is a secret.
+    fn credentials(&mut self, node: &mut Node) {
+        match &mut node.value {
+            Value::Scalar(scalar) if has_credentials(&scalar.text) => self.all(node),
+            Value::Null | Value::Scalar(_) => {}
+            Value::List(nodes) => nodes.iter_mut().for_each(|node| self.credentials(node)),
+            Value::Map(entries) => entries.iter_mut().for_each(|entry| self.credentials(&mut entry.node)),
         }
     }
 
@@ -397,6 +410,15 @@ impl Walk<'_, '_> {
             parts.push(span);
         }
     }
+}
+
+/// Whether a text may be a URL with a password: with something before an `@` in it, or with one in the query. A password
+/// may hold slashes that somebody forgot to encode.
+fn has_credentials(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let before = rest.rsplit_once('@').map(|(before, _)| before);
+    authority.contains('@') || before.is_some_and(|before| before.contains(':')) || rest.contains("password=")
 }
 
 /// Whether a key may be shown although it is not known: a word, with a value of its own.

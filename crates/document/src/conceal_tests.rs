@@ -309,3 +309,30 @@ fn no_text_below_a_section_with_secrets_is_said() {
         assert!(!said.contains("pl4nted"), "{text}\n{shown}\n{said}");
     }
 }
+
+#[test]
+fn urls_with_passwords_are_hidden_wherever_they_stand() {
+    for url in [
+        "redis://u:hunter2@a:6379/0",
+        "rediss://:hunter2@a",
+        "https://hunter2@a/b",
+        "redis://:hun/hunter2@a",
+        "redis+sentinel://a/m?sentinel_password=hunter2",
+        "x http://u:hunter2@a y",
+    ] {
+        for text in [
+            format!("listen: \"{url}\""),
+            format!("lisen: \"{url}\""),
+            format!("doors: [{{ name: \"{url}\", targets: [ok, \"{url}\"] }}]"),
+            format!("doors: [{{ targets: \"{url}\", lock: \"{url}\" }}]"),
+            format!("policies: {{ open: {{ a: [\"{url}\"] }}, known: {{ turns: \"{url}\" }} }}"),
+        ] {
+            let (shown, said) = seen(&text);
+            assert!(!shown.contains("hunter2") && !said.contains("hunter2"), "{shown}\n{said}");
+        }
+    }
+    for harmless in ["http://a:80/b?c=d", "https://a.test/@me", "a@b.test", "redis://a:6379/0"] {
+        let text = format!("doors: [{{ name: \"{harmless}\" }}]");
+        assert_eq!(seen(&text).0, text);
+    }
+}

@@ -7,7 +7,7 @@
 //! lets through at most so many within any period, and never more, wherever the period begins. Both are judged and
 //! charged in one step under the lock of a small part of a table, so all threads together let through what one would.
 //!
-//! Entry points: [`Rate`], [`Limit`], [`Limiter`]; [`Slots`].
+//! Entry points: [`Rate`], [`Limit`], [`Limiter`]; [`Slots`]; [`Table`] holds other states by key in the same bounded way.
 
 mod bucket;
 mod limiter;
@@ -20,4 +20,5 @@ pub use bucket::Bucket;
 pub use limiter::{Judged, Key, Level, Limit, Limiter, MAX_COST};
 pub use rate::{Rate, RateError};
 pub use slots::{Slot, Slots};
+pub use table::Table;
 pub use window::Window;

@@ -175,8 +175,8 @@ impl Limiter {
     /// Forgets what a key has used; whether there was something.
     pub fn reset(&self, key: Key) -> bool {
         match &self.counts {
-            Counted::Buckets(table) => table.remove(key.0),
-            Counted::Windows(table) => table.remove(key.0),
+            Counted::Buckets(table) => table.remove(key.0).is_some(),
+            Counted::Windows(table) => table.remove(key.0).is_some(),
         }
     }
 }

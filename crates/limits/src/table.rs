@@ -19,9 +19,9 @@ const CANDIDATES: usize = 32;
 /// the table shrinks to those in use.
 const SWEPT: usize = 2;
 
-/// States by key.
+/// States by key. Keys are hashes that nobody outside can choose.
 #[derive(Debug)]
-pub(crate) struct Table<S> {
+pub struct Table<S> {
     parts: Box<[Mutex<Part<S>>]>,
     /// How many keys a part holds.
     most: usize,
@@ -38,7 +38,7 @@ struct Part<S> {
 
 impl<S: Default> Table<S> {
     /// For at most so many keys.
-    pub(crate) fn new(keys: usize) -> Table<S> {
+    pub fn new(keys: usize) -> Table<S> {
         let parts = if keys < SMALL { 1 } else { PARTS };
         let part = || Mutex::new(Part { index: HashTable::new(), entries: Vec::new(), hand: 0 });
         Table { parts: std::iter::repeat_with(part).take(parts).collect(), most: keys.div_ceil(parts).max(1) }
@@ -52,44 +52,60 @@ impl<S: Default> Table<S> {
 
     /// Looks at the state of a key and changes it. A key that is new has the state of one that has used nothing; `loss`
     /// says what a state is worth.
-    pub(crate) fn with<T>(&self, key: u64, loss: impl Fn(&S) -> u64, change: impl FnOnce(&mut S) -> T) -> T {
+    #[inline]
+    pub fn with<T>(&self, key: u64, loss: impl Fn(&S) -> u64, change: impl FnOnce(&mut S) -> T) -> T {
+        self.with_evicted(key, loss, change).0
+    }
+
+    /// The same; says too what gave way to it, if that was worth something.
+    #[inline]
+    pub fn with_evicted<T>(
+        &self,
+        key: u64,
+        loss: impl Fn(&S) -> u64,
+        change: impl FnOnce(&mut S) -> T,
+    ) -> (T, Option<S>) {
         let mut part = self.part(key);
         let part = &mut *part;
-        let position = match part.find(key) {
-            Some(position) => position,
+        let (position, evicted) = match part.find(key) {
+            Some(position) => (position, None),
             None => part.add(key, self.most, loss),
         };
-        change(&mut part.entries[position].1)
+        (change(&mut part.entries[position].1), evicted)
     }
 
     /// Looks at the state of a key, if there is one.
-    pub(crate) fn read<T>(&self, key: u64, look: impl FnOnce(&S) -> T) -> Option<T> {
+    pub fn read<T>(&self, key: u64, look: impl FnOnce(&S) -> T) -> Option<T> {
         let part = self.part(key);
         let position = part.find(key)?;
         Some(look(&part.entries[position].1))
     }
 
-    /// Forgets a key; whether there was something to forget.
-    pub(crate) fn remove(&self, key: u64) -> bool {
+    /// Changes the state of a key, if there is one.
+    pub fn change<T>(&self, key: u64, change: impl FnOnce(&mut S) -> T) -> Option<T> {
         let mut part = self.part(key);
-        let found = part.find(key);
-        if let Some(position) = found {
-            part.remove(position);
-        }
-        found.is_some()
+        let position = part.find(key)?;
+        Some(change(&mut part.entries[position].1))
+    }
+
+    /// Forgets a key; what there was to forget.
+    pub fn remove(&self, key: u64) -> Option<S> {
+        let mut part = self.part(key);
+        let position = part.find(key)?;
+        Some(part.remove(position))
     }
 
     /// How many keys there are.
-    pub(crate) fn len(&self) -> usize {
+    #[allow(clippy::len_without_is_empty, reason = "nobody asks whether it is empty")]
+    pub fn len(&self) -> usize {
         let lock = |part: &Mutex<Part<S>>| part.lock().unwrap_or_else(PoisonError::into_inner).entries.len();
         self.parts.iter().map(lock).sum()
     }
 
     /// How many bytes all of it has.
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let part = |part: &Mutex<Part<S>>| {
-            let part = part.lock().unwrap();
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
             part.entries.capacity() * size_of::<(u64, S)>() + part.index.allocation_size()
         };
         self.parts.len() * size_of::<Mutex<Part<S>>>() + self.parts.iter().map(part).sum::<usize>()
@@ -106,16 +122,17 @@ impl<S: Default> Part<S> {
         self.entries.get(position as usize).map(|(key, _)| *key)
     }
 
-    /// Where a new key stands now.
-    fn add(&mut self, key: u64, most: usize, loss: impl Fn(&S) -> u64) -> usize {
+    /// Where a new key stands now, and what gave way to it.
+    fn add(&mut self, key: u64, most: usize, loss: impl Fn(&S) -> u64) -> (usize, Option<S>) {
+        let mut evicted = None;
         if self.entries.len() >= most {
             let position = self.victim(&loss);
-            self.remove(position);
+            evicted = Some(self.remove(position)).filter(|state| loss(state) > 0);
         } else {
             for _ in 0..SWEPT {
                 self.hand = if self.hand < self.entries.len() { self.hand } else { 0 };
                 match self.entries.get(self.hand) {
-                    Some((_, state)) if loss(state) == 0 => self.remove(self.hand),
+                    Some((_, state)) if loss(state) == 0 => _ = self.remove(self.hand),
                     _ => self.hand += 1,
                 }
             }
@@ -130,7 +147,7 @@ impl<S: Default> Part<S> {
         let hash = |position: &u32| entries.get(*position as usize).map_or(0, |(key, _)| *key);
         // Far fewer than 2^32: a part holds `most`.
         self.index.insert_unique(key, position as u32, hash);
-        position
+        (position, evicted)
     }
 
     /// The key that gives way: the one that is worth the least among the next ones.
@@ -141,8 +158,8 @@ impl<S: Default> Part<S> {
         candidates.min_by_key(|position| loss(&self.entries[*position].1)).unwrap_or(0)
     }
 
-    fn remove(&mut self, position: usize) {
-        let (key, _) = self.entries.swap_remove(position);
+    fn remove(&mut self, position: usize) -> S {
+        let (key, state) = self.entries.swap_remove(position);
         if let Ok(found) = self.index.find_entry(key, |found| *found as usize == position) {
             found.remove();
         }
@@ -153,6 +170,7 @@ impl<S: Default> Part<S> {
                 *found = position as u32;
             }
         }
+        state
     }
 }
 
@@ -169,7 +187,7 @@ mod tests {
         for _ in 0..100_000 {
             let key = rng.u64(..1_500).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             match rng.u8(..4) {
-                0 => assert_eq!(table.remove(key), map.remove(&key).is_some()),
+                0 => assert_eq!(table.remove(key), map.remove(&key)),
                 1 => assert_eq!(table.read(key, |state| *state), map.get(&key).copied()),
                 // No state is worth nothing, so none is swept away.
                 _ if map.len() < 1_000 || map.contains_key(&key) => {

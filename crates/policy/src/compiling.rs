@@ -20,6 +20,8 @@ pub struct Compiling<'a> {
     /// Where the policies are written: empty for the gateway, `service NAME`, `route NAME`. What they have counted stays
     /// with the place.
     pub place: String,
+    /// Whether gateways share their state, so that limits can be counted for all of them together.
+    pub shares_state: bool,
     /// The SHA-256 of the settings that are being prepared, and of who the consumers are: what was verified by other
     /// settings does not count for these.
     pub fingerprint: Digest,
@@ -32,11 +34,25 @@ impl<'a> Compiling<'a> {
         consumers: &'a Arc<Consumers>,
         providers: &'a Providers,
     ) -> Compiling<'a> {
-        Compiling { diagnostics, consumers, providers, place: String::new(), fingerprint: [0; 32] }
+        Compiling {
+            diagnostics,
+            consumers,
+            providers,
+            place: String::new(),
+            shares_state: false,
+            fingerprint: [0; 32],
+        }
     }
 }
 
 impl Compiling<'_> {
+    /// For a gateway that shares its state with others, or does not.
+    #[must_use]
+    pub fn sharing(mut self, shares_state: bool) -> Self {
+        self.shares_state = shares_state;
+        self
+    }
+
     /// For the policies of a service or a route: `service NAME`, `route NAME`.
     #[must_use]
     pub fn at(mut self, place: String) -> Self {

@@ -16,6 +16,7 @@ use authority::{Keeper, Kept, Pace, Plan, Source, Trust};
 use http::Uri;
 use limits::{Limit, Limiter, Slots};
 use oidc::{Plaintext, Provider};
+use store::Leases;
 
 use crate::oidc::Logins;
 use crate::quota::Quotas;
@@ -107,6 +108,7 @@ struct Inner {
     waiting: Vec<IssuerKeeper>,
     logins: HashMap<Digest, Weak<Logins>>,
     limiters: HashMap<Digest, Weak<Limiter>>,
+    leases: HashMap<Digest, Weak<Leases>>,
     slots: HashMap<Digest, Weak<Slots>>,
     /// By how many they remember, and for how long.
     replays: HashMap<(usize, u64), Weak<Replays>>,
@@ -176,6 +178,24 @@ impl Providers {
         let limiter = Arc::new(limit.table(keys));
         inner.limiters.insert(id, Arc::downgrade(&limiter));
         limiter
+    }
+
+    /// The leases of the limit with this id: those of the configuration before, or new ones.
+    pub(crate) fn leases_of(&self, id: Digest, new: impl FnOnce(Instant) -> Leases) -> Arc<Leases> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.leases.retain(|_, leases| leases.strong_count() > 0);
+        if let Some(leases) = inner.leases.get(&id).and_then(Weak::upgrade) {
+            return leases;
+        }
+        let leases = Arc::new(new(self.epoch));
+        inner.leases.insert(id, Arc::downgrade(&leases));
+        leases
+    }
+
+    /// All leases, so that somebody gives back what nobody uses.
+    pub fn leases(&self) -> Vec<Arc<Leases>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.leases.values().filter_map(Weak::upgrade).collect()
     }
 
     /// What is under way of the limit with this id: the same as in the configuration before.

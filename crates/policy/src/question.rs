@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use authority::Ask;
+use store::{Decision, OwnAsk, Trouble};
 use zeroize::Zeroizing;
 
 use crate::Issuer;
@@ -36,6 +37,8 @@ pub enum Question {
     Keys(Arc<Issuer>),
     /// Whether a directory knows a user with this password, and what it says of that user.
     Ldap(Box<AskDirectory>),
+    /// Whether the store that gateways share allows this: one decision about all of it.
+    Store(Vec<OwnAsk>),
 }
 
 impl fmt::Debug for Question {
@@ -47,6 +50,7 @@ impl fmt::Debug for Question {
             Question::Body { .. } => "Body",
             Question::Keys(_) => "Keys",
             Question::Ldap(_) => "Ldap",
+            Question::Store(_) => "Store",
         })
     }
 }
@@ -66,8 +70,21 @@ pub enum Answer {
     Keys,
     /// What the directory says of the user; `None` if there is no such user, or the password is another one.
     Ldap(Option<Box<Entry>>),
+    /// What the store has decided.
+    Store(Box<Decided>),
     /// Nobody could be asked, or nobody has answered in time. The text is for operators.
     Nothing(String),
+}
+
+/// What the store has decided, if it has.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// The decision, or why there is none.
+    pub outcome: Result<Decision, Trouble>,
+    /// When it was asked.
+    pub asked: Instant,
+    /// When the answer was there.
+    pub at: Instant,
 }
 
 /// Answers hold secrets: tokens, and what forms say.
@@ -79,6 +96,7 @@ impl fmt::Debug for Answer {
             Answer::Body(body) => write!(f, "Body({} bytes)", body.len()),
             Answer::Keys => f.write_str("Keys"),
             Answer::Later => f.write_str("Later"),
+            Answer::Store(decided) => write!(f, "Store({:?})", decided.outcome),
             Answer::Ldap(entry) => write!(f, "Ldap({})", entry.is_some()),
             Answer::Nothing(why) => write!(f, "Nothing({why})"),
         }

@@ -11,8 +11,8 @@ use crate::chain::Progress;
 use crate::concurrency::Held;
 use crate::cors::CorsMemory;
 use crate::quota;
-use crate::rate_limit::{Level, Owed};
-use crate::{Answer, Caller};
+use crate::rate_limit::{Level, Owed, Waiting};
+use crate::{Answer, Caller, Errands};
 
 /// The longest request id that is taken over from outside, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -108,6 +108,10 @@ pub struct RequestState {
     pub(crate) limit: Option<Level>,
     /// What the answer of the service says the cost of.
     pub(crate) owed: Vec<Owed>,
+    /// What was charged before the store was asked about the rest.
+    pub(crate) pending: Waiting,
+    /// What the store is to be told.
+    pub errands: Errands,
     /// Its places among those that may be under way at once.
     pub(crate) held: Held,
     /// The same of quotas.
@@ -198,6 +202,8 @@ impl RequestState {
         self.key = None;
         self.limit = None;
         self.owed.clear();
+        self.pending.clear();
+        self.errands.take();
         self.held.clear();
         self.owed_quotas.clear();
         self.cookies.clear();

@@ -69,6 +69,8 @@ pub struct Snapshot {
     pub drain: Duration,
     /// Where those who run the gateway are answered.
     pub admin: Admin,
+    /// Where gateways share state; `None` for nowhere.
+    pub state: Option<store::Settings>,
     /// Where a line for each request goes; `None` for nowhere.
     pub access_log: Option<telemetry::Target>,
     /// Name servers to ask; empty for those of the system.

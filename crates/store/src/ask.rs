@@ -1,8 +1,10 @@
 //! What is asked of the store and what it answers, as values, and the arithmetic between both and the script.
 //!
-//! No I/O. It must not know connections. Entry points: [`Ask`], [`Limit`], [`Decision`].
+//! No I/O. It must not know connections. Entry points: [`Ask`], [`Limit`], [`Decision`]; [`OwnAsk`] is an ask that can
+//! be kept.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -65,7 +67,39 @@ pub struct Ask<'a> {
     pub limit: Limit,
     /// Units. With 0 nothing is charged, and what is left is told.
     pub cost: u64,
+    /// Units ahead of need. They are charged too if all limits allow the costs and this one allows these besides; if
+    /// not, that keeps nothing from being allowed. Only decisions have them.
+    pub ahead: u64,
 }
+
+/// An ask that can be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnAsk {
+    /// See [`Ask::identity`].
+    pub identity: [u8; 16],
+    /// See [`Ask::name`].
+    pub name: Arc<str>,
+    /// See [`Ask::limit`].
+    pub limit: Limit,
+    /// See [`Ask::cost`].
+    pub cost: u64,
+    /// See [`Ask::ahead`].
+    pub ahead: u64,
+}
+
+impl OwnAsk {
+    /// A cost that gives back, or forgets, all that was ever charged to a limit.
+    pub const EVERYTHING: u64 = MOST_UNITS;
+
+    /// As it is asked.
+    pub fn ask(&self) -> Ask<'_> {
+        let OwnAsk { identity, name, limit, cost, ahead } = self;
+        Ask { identity: *identity, name, limit: *limit, cost: *cost, ahead: *ahead }
+    }
+}
+
+/// Asks, as they are put.
+pub(crate) type Asks<'a> = SmallVec<[Ask<'a>; 4]>;
 
 /// What the store says about the limits of a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +117,8 @@ pub struct Decision {
 pub struct Standing {
     /// This limit allows it, whatever the others say.
     pub fits: bool,
+    /// The units ahead of need were charged too.
+    pub ahead: bool,
     /// Units that are left.
     pub left: u64,
     /// In how many microseconds all units are there again if none is used.
@@ -91,14 +127,14 @@ pub struct Standing {
     pub retry_after_us: Option<u64>,
 }
 
-impl Ask<'_> {
+impl Limit {
     /// Whether the numbers are such that the script is exact.
-    pub(crate) fn check(&self) -> Result<(), Trouble> {
+    ///
+    /// # Errors
+    /// They are not; the text says what there can be.
+    pub fn check(&self) -> Result<(), Trouble> {
         let wrong = |what| Err(Trouble::Ask(what));
-        if self.name.len() > LONGEST_NAME {
-            return wrong("the name of a limit has more than 128 bytes");
-        }
-        let (limit, period_ms) = match self.limit {
+        let (limit, period_ms) = match *self {
             Limit::Gcra { period_ns, limit, .. } => (limit, period_ns.div_ceil(1_000_000)),
             Limit::Window { period_ms, limit, .. } => (limit, period_ms),
             Limit::Quota { limit, .. } => (limit, 1),
@@ -109,7 +145,7 @@ impl Ask<'_> {
         if !(1..=LONGEST_MS).contains(&period_ms) {
             return wrong("a period is longer than nothing, and at most 400 days");
         }
-        match self.limit {
+        match *self {
             Limit::Gcra { period_ns, limit, burst } => {
                 let whole = u128::from(burst) * u128::from(period_ns) / (1000 * u128::from(limit));
                 if burst == 0 || whole > u128::from(MOST_MICROS) {
@@ -125,6 +161,15 @@ impl Ask<'_> {
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl Ask<'_> {
+    pub(crate) fn check(&self) -> Result<(), Trouble> {
+        if self.name.len() > LONGEST_NAME {
+            return Err(Trouble::Ask("the name of a limit has more than 128 bytes"));
+        }
+        self.limit.check()
     }
 
     /// Writes the key. What is in braces decides which server of a cluster keeps it.
@@ -143,41 +188,54 @@ impl Ask<'_> {
         key.push_str(self.name);
     }
 
-    /// What the script is told: the kind and its five numbers.
-    pub(crate) fn arguments(&self) -> (&'static str, [u64; 5]) {
+    /// What the script is told: the kind and its numbers.
+    pub(crate) fn arguments(&self) -> (&'static str, [u64; 7]) {
         let cost = self.cost.min(MOST_UNITS + 1);
+        let all = if self.ahead > 0 { self.all().min(MOST_UNITS + 1) } else { 0 };
         match self.limit {
             Limit::Gcra { limit, .. } => {
                 let denominator = 1000 * limit;
-                let (take, take_part) = split(self.gcra_cost(), denominator);
+                let (take, take_part) = split(self.gcra_parts(self.cost), denominator);
                 let (whole, whole_part) = split(self.gcra_whole(), denominator);
-                ("g", [take, take_part, whole, whole_part, denominator])
+                let all = if self.ahead > 0 { self.gcra_parts(self.all()) } else { 0 };
+                let (all, all_part) = split(all, denominator);
+                ("g", [take, take_part, whole, whole_part, denominator, all, all_part])
             }
             Limit::Window { limit, buckets, .. } => {
-                ("w", [cost, limit, self.bucket_us(), u64::from(buckets), 0])
+                ("w", [cost, limit, self.bucket_us(), u64::from(buckets), 0, all, 0])
             }
-            Limit::Quota { limit, period_end_unix_ms, .. } => ("q", [cost, limit, period_end_unix_ms, 0, 0]),
+            Limit::Quota { limit, period_end_unix_ms, .. } => {
+                ("q", [cost, limit, period_end_unix_ms, 0, 0, all, 0])
+            }
         }
+    }
+
+    /// The cost, and what is ahead of need.
+    pub(crate) fn all(&self) -> u64 {
+        self.cost.saturating_add(self.ahead)
     }
 
     /// Reads what the script says about this limit.
     pub(crate) fn standing(&self, [fits, a, b, c]: [u64; 4]) -> Standing {
-        let fits = fits == 1;
+        let (fits, ahead) = (fits > 0, fits == 2);
         match self.limit {
             Limit::Gcra { period_ns, limit, .. } => {
                 let denominator = u128::from(1000 * limit);
                 let debt = u128::from(a) * denominator + u128::from(b);
                 let micros = |parts: u128| saturated(parts.div_ceil(denominator));
-                let missing = (debt + self.gcra_cost()).saturating_sub(self.gcra_whole());
+                let cost = self.gcra_parts(self.cost);
+                let missing = (debt + cost).saturating_sub(self.gcra_whole());
                 Standing {
                     fits,
+                    ahead,
                     left: saturated(self.gcra_whole().saturating_sub(debt) / u128::from(period_ns)),
                     reset_after_us: micros(debt),
-                    retry_after_us: (!fits && self.gcra_cost() <= self.gcra_whole()).then(|| micros(missing)),
+                    retry_after_us: (!fits && cost <= self.gcra_whole()).then(|| micros(missing)),
                 }
             }
             Limit::Window { limit, .. } | Limit::Quota { limit, .. } => Standing {
                 fits,
+                ahead,
                 left: limit.saturating_sub(a),
                 reset_after_us: if a == 0 { 0 } else { b },
                 retry_after_us: (!fits && self.cost <= limit).then_some(match self.limit {
@@ -188,10 +246,10 @@ impl Ask<'_> {
         }
     }
 
-    /// What the cost takes, in parts of a microsecond: one unit takes `period_ns` of them.
-    fn gcra_cost(&self) -> u128 {
+    /// What units take, in parts of a microsecond: one unit takes `period_ns` of them.
+    fn gcra_parts(&self, units: u64) -> u128 {
         let Limit::Gcra { period_ns, .. } = self.limit else { return 0 };
-        u128::from(self.cost) * u128::from(period_ns)
+        u128::from(units) * u128::from(period_ns)
     }
 
     fn gcra_whole(&self) -> u128 {
@@ -238,7 +296,7 @@ mod tests {
     use super::*;
 
     fn ask(limit: Limit, cost: u64) -> Ask<'static> {
-        Ask { identity: [0xab; 16], name: "plan", limit, cost }
+        Ask { identity: [0xab; 16], name: "plan", limit, cost, ahead: 0 }
     }
 
     fn gcra(period_ns: u64, limit: u64, burst: u64) -> Limit {
@@ -249,10 +307,10 @@ mod tests {
     fn intervals_keep_their_fractions() {
         // Three a second: 333 333 and a third microseconds; the denominator is 3000.
         let three = ask(gcra(1_000_000_000, 3, 3), 1);
-        assert_eq!(three.arguments(), ("g", [333_333, 1000, 1_000_000, 0, 3000]));
+        assert_eq!(three.arguments(), ("g", [333_333, 1000, 1_000_000, 0, 3000, 0, 0]));
         // Three million a second: a third of a microsecond each.
         let fast = ask(gcra(1_000_000_000, 3_000_000, 10), 1);
-        assert_eq!(fast.arguments(), ("g", [0, 1_000_000_000, 3, 1_000_000_000, 3_000_000_000]));
+        assert_eq!(fast.arguments(), ("g", [0, 1_000_000_000, 3, 1_000_000_000, 3_000_000_000, 0, 0]));
         let standing = fast.standing([1, 3, 0, 0]);
         assert_eq!((standing.left, standing.reset_after_us), (1, 3));
     }

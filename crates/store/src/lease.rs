@@ -2,16 +2,18 @@
 //!
 //! Pure: no I/O, no clock. Whoever has a [`Lease`] charges at the store what it asks for, and tells it what came of
 //! that. It must not know the store. Entry points: [`Lease::take`], [`Lease::granted`], [`Lease::refused`],
-//! [`Lease::failed`], [`Lease::give_back`].
+//! [`Lease::failed`], [`Lease::give_back`]. A gateway has one for each key of a limit, for all of its workers
+//! (`leases.rs`).
 //!
 //! # The error
 //! A unit is charged before it is used, once, and used at most [`Plan::hold_ms`] later. So:
 //! - **Never too much in all.** What is admitted is at most what the store has charged. A quota is never exceeded,
 //!   if its leases end with the period.
 //! - **Too much in a moment:** in any time of length L, at most what the store would allow in L + `hold_ms`; and
-//!   never more above the limit than is held at its beginning: gateways × workers × 2 × [`Plan::most`] units.
-//! - **Too little:** a request may be refused while others hold up to as many units unused. They come back after
-//!   `hold_ms`, or are lost if the store cannot be reached then.
+//!   never more above the limit than is held at its beginning: gateways × 2 × [`Plan::most`] units.
+//! - **Too little:** a request may be refused while other gateways hold up to as many units unused. They come back
+//!   after `hold_ms`, or are lost if the store cannot be reached then. And over the limit, while it is asked whether
+//!   there is room again, nobody else is let in.
 //!
 //! A limit that is so small that `most` is below 4 is asked for each time, and has none of these errors.
 
@@ -51,21 +53,23 @@ pub enum Taken {
         /// In how many milliseconds it is worth another try.
         retry_after_ms: u64,
     },
-    /// It must wait for the answer of the store, and then take again. If units are named, they are to be charged;
-    /// otherwise they are being charged already.
+    /// Nothing is held for it, so it must ask the store itself. If units are named, the rest of them is to be charged
+    /// ahead of need with its cost; otherwise more is being charged already.
     Wait {
         /// Units to be charged.
         ask: Option<u32>,
     },
 }
 
-/// The units that one worker holds of one limit for one identity.
+/// The units that one gateway holds of one limit for one identity.
 ///
-/// After `Some` units were named, exactly one of `granted`, `refused` and `failed` follows.
+/// After `Some` units were named, exactly one of `granted`, `partly`, `refused` and `failed` follows.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Lease {
-    /// Two slices, each with its end in milliseconds: the one in use, and the one that follows it.
-    held: [(u32, u64); 2],
+    /// Two slices, the one in use and the one that follows it: units, and their ends in milliseconds. There may be a
+    /// million leases, so no room is lost between them.
+    held: [u32; 2],
+    until: [u64; 2],
     /// Units whose time was over before they were used.
     unused: u32,
     /// How many units are asked for next time.
@@ -81,7 +85,8 @@ pub struct Lease {
     /// When it came.
     since: u64,
     /// Who costs so much or more is refused until then.
-    refused: (u32, u64),
+    refused_cost: u32,
+    refused_until: u64,
 }
 
 impl Lease {
@@ -93,12 +98,17 @@ impl Lease {
             self.draw(cost);
             return Taken::Admitted { ask: self.ahead(plan, now_ms) };
         }
-        let (refused_cost, until) = self.refused;
-        if until > now_ms && cost >= refused_cost {
-            return Taken::Refused { retry_after_ms: until - now_ms };
+        if self.refused_until > now_ms && cost >= self.refused_cost {
+            return Taken::Refused { retry_after_ms: self.refused_until - now_ms };
         }
         if self.flying > 0 {
             self.waiting = self.waiting.saturating_add(cost);
+            // Over the limit a moment ago, and it is being asked whether there is room again: in a flood, all who come
+            // meanwhile would ask the same.
+            let lately = self.refused_until > 0 && now_ms < self.refused_until + plan.hold_ms / 4;
+            if lately && plan.most >= SMALLEST_AHEAD {
+                return Taken::Refused { retry_after_ms: 1 };
+            }
             return Taken::Wait { ask: None };
         }
         let wanted = self.slice.max(self.waiting.saturating_add(cost)).min(plan.most).max(cost);
@@ -120,18 +130,26 @@ impl Lease {
             self.slice.midpoint(needed)
         }
         .clamp(1, plan.most.max(1));
-        let fresh = (self.flying, now_ms + plan.hold_ms.saturating_sub(asked_ms));
+        let end = now_ms + plan.hold_ms.saturating_sub(asked_ms);
         let [first, second] = &mut self.held;
-        if first.0 == 0 {
-            *first = fresh;
-        } else if second.0 == 0 {
-            *second = fresh;
+        if *first == 0 {
+            (*first, self.until[0]) = (self.flying, end);
+        } else if *second == 0 {
+            (*second, self.until[1]) = (self.flying, end);
         } else {
             // The earlier end holds for both.
-            second.0 = second.0.saturating_add(fresh.0);
+            *second = second.saturating_add(self.flying);
         }
-        (self.flying, self.flying_for, self.used, self.since) = (0, 0, 0, now_ms);
-        self.refused = (0, 0);
+        // The request that has waited for them takes its own.
+        let own = std::mem::take(&mut self.flying_for);
+        (self.flying, self.used, self.since) = (0, 0, now_ms);
+        self.draw(own);
+    }
+
+    /// Only what the request costs was charged, and it may pass: the rest did not fit into the `left` units.
+    pub fn partly(&mut self, left: u64, plan: &Plan, now_ms: u64) {
+        (self.flying, self.flying_for) = (self.flying.saturating_sub(self.flying_for), 0);
+        self.refused(left, None, plan, now_ms);
     }
 
     /// The store has refused, and `left` units are left. `retry_after_ms` is when it could allow what was asked for;
@@ -153,12 +171,38 @@ impl Lease {
         }
         // Fewer units may be there earlier.
         let longest = if asked > cost { half } else { LONGEST_REFUSAL };
-        self.refused = (cost.max(1), now_ms + retry_after_ms.unwrap_or(LONGEST_REFUSAL).clamp(1, longest));
+        self.refused_cost = cost.max(1);
+        self.refused_until = now_ms + retry_after_ms.unwrap_or(LONGEST_REFUSAL).clamp(1, longest);
+    }
+
+    /// The request that waits for units waits no longer; they are charged all the same.
+    pub fn unattended(&mut self) {
+        self.flying_for = 0;
     }
 
     /// There is no decision.
     pub fn failed(&mut self) {
         (self.flying, self.flying_for, self.waiting) = (0, 0, 0);
+    }
+
+    /// Puts back what a request has taken and does not use.
+    pub fn undo(&mut self, cost: u32, now_ms: u64) {
+        self.used = self.used.saturating_sub(cost);
+        let [first, _] = &mut self.held;
+        if *first > 0 && self.until[0] > now_ms {
+            *first = first.saturating_add(cost);
+        } else {
+            // Its slice is over, or used up.
+            self.unused = self.unused.saturating_add(cost);
+        }
+    }
+
+    /// Takes as many units as are held, up to `cost`, and says how many these are. For what costs more than was known.
+    pub fn spend(&mut self, cost: u32, now_ms: u64) -> u32 {
+        self.expire(now_ms);
+        let some = cost.min(self.units());
+        self.draw(some);
+        some
     }
 
     /// Units whose time is over, to be given back to the store. To be called now and then, and at the end, with
@@ -172,29 +216,37 @@ impl Lease {
     /// Whether nothing is known that a new lease would not know.
     #[must_use]
     pub fn is_idle(&self, now_ms: u64) -> bool {
-        self.units() + self.unused + self.flying == 0 && self.refused.1 <= now_ms
+        self.units() + self.unused + self.flying == 0 && self.refused_until <= now_ms
     }
 
-    fn units(&self) -> u32 {
+    /// How many units are held, whether their time is over or not.
+    #[must_use]
+    pub fn units(&self) -> u32 {
         let [first, second] = self.held;
-        first.0.saturating_add(second.0)
+        first.saturating_add(second)
     }
 
     fn draw(&mut self, cost: u32) {
         let [first, second] = &mut self.held;
-        let from_first = cost.min(first.0);
-        first.0 -= from_first;
-        second.0 -= cost - from_first;
-        if first.0 == 0 {
-            (*first, *second) = (*second, (0, 0));
-        }
+        let from_first = cost.min(*first);
+        *first -= from_first;
+        *second = second.saturating_sub(cost - from_first);
+        self.advance();
         self.used = self.used.saturating_add(cost);
+    }
+
+    /// The slice that follows is in use when the first one is used up.
+    fn advance(&mut self) {
+        if self.held[0] == 0 {
+            self.held = [self.held[1], 0];
+            self.until[0] = self.until[1];
+        }
     }
 
     /// What to ask for although nobody waits yet.
     fn ahead(&mut self, plan: &Plan, now_ms: u64) -> Option<u32> {
-        let low = self.held[1].0 == 0 && self.held[0].0 < self.slice / 2;
-        if !low || self.slice < SMALLEST_AHEAD || self.flying > 0 || self.refused.1 > now_ms {
+        let low = self.held[1] == 0 && self.held[0] < self.slice / 2;
+        if !low || self.slice < SMALLEST_AHEAD || self.flying > 0 || self.refused_until > now_ms {
             return None;
         }
         let wanted = self.slice.min(plan.most).max(1);
@@ -203,15 +255,12 @@ impl Lease {
     }
 
     fn expire(&mut self, now_ms: u64) {
-        for slice in &mut self.held {
-            if slice.1 <= now_ms {
-                self.unused = self.unused.saturating_add(slice.0);
-                *slice = (0, 0);
+        for (units, until) in self.held.iter_mut().zip(self.until) {
+            if until <= now_ms {
+                self.unused = self.unused.saturating_add(std::mem::take(units));
             }
         }
-        if self.held[0].0 == 0 {
-            self.held.swap(0, 1);
-        }
+        self.advance();
     }
 }
 

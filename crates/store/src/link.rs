@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::address::{Login, Node, Shape};
-use crate::ask::{Ask, Decision, Standing};
+use crate::ask::{Ask, Asks, Decision, Standing};
 use crate::script::{Deed, Script, read};
 use crate::{Address, Trouble};
 
@@ -263,6 +263,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// Whether the other side has ended it, as far as that shows by itself.
+    pub(crate) fn is_over(&self) -> bool {
+        self.driver.as_ref().is_some_and(|driver| driver.0.is_finished())
+    }
+
     /// Ends what is under way over it.
     pub(crate) fn close(&self) {
         if let Some(driver) = &self.driver {
@@ -302,8 +307,13 @@ impl Link {
             }
         }
         if failed.is_some() || !whole.allowed {
+            // What was ahead of need goes back too, and is not there any more.
+            let mut back: Asks<'_> = asks.iter().copied().collect();
+            for (ask, standing) in back.iter_mut().zip(&mut whole.each) {
+                ask.cost = if std::mem::take(&mut standing.ahead) { ask.all() } else { ask.cost };
+            }
             for identity in charged {
-                self.part(Deed::GiveBack, identity, asks, &mut whole).await?;
+                self.part(Deed::GiveBack, identity, &back, &mut whole).await?;
             }
         }
         failed.map_or(Ok(whole), Err)
@@ -318,7 +328,7 @@ impl Link {
         whole: &mut Decision,
     ) -> Result<bool, Trouble> {
         let own = |ask: &&Ask<'_>| ask.identity == identity;
-        let part: SmallVec<[Ask<'_>; 4]> = asks.iter().filter(own).copied().collect();
+        let part: Asks<'_> = asks.iter().filter(own).copied().collect();
         let decision = self.call(deed, &part).await?;
         whole.unix_us = decision.unix_us;
         let places = whole.each.iter_mut().zip(asks).filter(|(_, ask)| ask.identity == identity);

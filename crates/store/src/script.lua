@@ -1,9 +1,10 @@
 -- Decides about all limits of one decision, and charges all of them or none.
 --
 -- KEYS: one for each limit. ARGV: what is to be done (d decide, c charge in any case, g give back, l only look),
--- then six for each limit: its kind and five numbers. Every number is a whole one below 2^53, so that doubles are
--- exact. Answers the time in microseconds, 1 if all fit, and four numbers for each limit: whether it fits, and
--- three that depend on the kind. The time is that of the server.
+-- then eight for each limit: its kind, five numbers, and what it takes to charge units ahead of need too, or 0 0.
+-- Every number is a whole one below 2^53, so that doubles are exact. Answers the time in microseconds, 1 if all fit,
+-- and four numbers for each limit: whether it fits (2: what was ahead of need too), and three that depend on the
+-- kind. What costs nothing always fits. The time is that of the server.
 local op = ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -13,16 +14,19 @@ local writes = {}
 local function foreign(key) return {err = 'GWFOREIGN ' .. key} end
 
 for i, key in ipairs(KEYS) do
-  local at = 2 + (i - 1) * 6
+  local at = 2 + (i - 1) * 8
   local kind = ARGV[at]
   local p1, p2, p3, p4, p5 = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]),
     tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+  local e1, e2 = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
+  local eager = op == 'd' and (e1 > 0 or e2 > 0)
   local kept = redis.pcall('GET', key)
   if type(kept) == 'table' then
     if string.sub(kept.err, 1, 9) == 'WRONGTYPE' then return foreign(key) end
     return kept
   end
-  local fits, before, after, write = true, nil, nil, nil
+  -- `more` is what is written and shown if units ahead of need fit.
+  local fits, before, after, write, more = true, nil, nil, nil, nil
 
   if kind == 'g' then
     -- GCRA. Kept is the time at which the bucket is full again, as whole microseconds and a fraction with the
@@ -52,8 +56,16 @@ for i, key in ipairs(KEYS) do
         if op == 'c' then to, to_part = most, most_part end
       end
     end
+    local function kept_as(to, to_part) return {string.format('%.0f %.0f', to, to_part), to - now} end
     before, after = {tat - now, part, 0}, {to - now, to_part, 0}
-    write = {string.format('%.0f %.0f', to, to_part), to - now}
+    write = kept_as(to, to_part)
+    if eager and fits then
+      local far, far_part = tat + e1, part + e2
+      if far_part >= p5 then far, far_part = far + 1, far_part - p5 end
+      if far < most or (far == most and far_part <= most_part) then
+        more = {kept_as(far, far_part), {far - now, far_part, 0}}
+      end
+    end
 
   elseif kind == 'w' then
     -- A sliding window of p4 + 1 buckets of p3 microseconds. Kept are the number of the newest bucket and what is
@@ -78,7 +90,7 @@ for i, key in ipairs(KEYS) do
       return 0
     end
     local retry = 0
-    if op ~= 'g' and op ~= 'c' and used + p1 > p2 then
+    if op ~= 'g' and op ~= 'c' and p1 > 0 and used + p1 > p2 then
       fits = false
       local freed = 0
       for j = p4, 0, -1 do
@@ -101,12 +113,18 @@ for i, key in ipairs(KEYS) do
       end
       counts[0], used = counts[0] + some, used + some
     end
-    local last = 0
-    for j = 0, p4 do if counts[j] > 0 then last = j end end
-    local texts = {}
-    for j = 0, last do texts[j + 1] = string.format('%.0f', counts[j]) end
-    after = {used, reset(), 0}
-    write = {string.format('%.0f:', current) .. table.concat(texts, ' '), used > 0 and reset() or 0}
+    local function kept_now()
+      local last = 0
+      for j = 0, p4 do if counts[j] > 0 then last = j end end
+      local texts = {}
+      for j = 0, last do texts[j + 1] = string.format('%.0f', counts[j]) end
+      return {string.format('%.0f:', current) .. table.concat(texts, ' '), used > 0 and reset() or 0}
+    end
+    after, write = {used, reset(), 0}, kept_now()
+    if eager and fits and used - p1 + e1 <= p2 then
+      counts[0], used = counts[0] - p1 + e1, used - p1 + e1
+      more = {kept_now(), {used, reset(), 0}}
+    end
 
   else
     -- A quota until p3, in milliseconds. p1: cost, p2: limit. It is kept a minute longer: clocks differ.
@@ -119,27 +137,34 @@ for i, key in ipairs(KEYS) do
     end
     local to = used + p1
     if op == 'g' then to = math.max(0, used - p1)
-    elseif to > p2 then
+    elseif p1 > 0 and to > p2 then
       fits = false
       if op == 'c' then to = math.max(used, p2) end
     end
     before, after = {used, math.max(0, ends - now), 0}, {to, math.max(0, ends - now), 0}
-    write = {string.format('%.0f', to), to > 0 and ends + 60000000 - now or 0}
+    local function kept_as(to) return {string.format('%.0f', to), to > 0 and ends + 60000000 - now or 0} end
+    write = kept_as(to)
+    if eager and fits and used + e1 <= p2 then
+      more = {kept_as(used + e1), {used + e1, math.max(0, ends - now), 0}}
+    end
   end
 
   if not fits then answer[2] = 0 end
-  writes[i] = {key, kept, write[1], write[2], fits, before, after}
+  writes[i] = {key, kept, write, fits, before, after, more}
 end
 
 local charged = op == 'c' or op == 'g' or (op == 'd' and answer[2] == 1)
 for i, w in ipairs(writes) do
-  if charged and w[3] ~= w[2] then
-    if w[4] > 0 then redis.call('SET', w[1], w[3], 'PX', string.format('%.0f', math.ceil(w[4] / 1000) + 1))
-    elseif w[2] then redis.call('DEL', w[1]) end
+  local key, kept, write, fits, before, after, more = w[1], w[2], w[3], w[4], w[5], w[6], w[7]
+  local eager = charged and more
+  if eager then write, after = more[1], more[2] end
+  if charged and write[1] ~= kept then
+    if write[2] > 0 then redis.call('SET', key, write[1], 'PX', string.format('%.0f', math.ceil(write[2] / 1000) + 1))
+    elseif kept then redis.call('DEL', key) end
   end
-  local shown = charged and w[7] or w[6]
+  local shown = charged and after or before
   local at = 2 + (i - 1) * 4
-  answer[at + 1] = w[5] and 1 or 0
+  answer[at + 1] = (eager and 2) or (fits and 1) or 0
   answer[at + 2], answer[at + 3], answer[at + 4] = shown[1], shown[2], shown[3]
 end
 return answer

@@ -44,7 +44,7 @@ impl Script {
 }
 
 fn command(name: &str, script: &str, deed: Deed, asks: &[Ask<'_>]) -> Cmd {
-    let mut command = Cmd::with_capacity(4 + 7 * asks.len(), 128 + script.len() + 160 * asks.len());
+    let mut command = Cmd::with_capacity(4 + 9 * asks.len(), 128 + script.len() + 180 * asks.len());
     command.arg(name).arg(script).arg(asks.len());
     let mut key = String::with_capacity(128);
     for ask in asks {

@@ -23,13 +23,15 @@ use crate::{Address, Trouble};
 const CONNECT: Duration = Duration::from_secs(2);
 /// Between two attempts to connect, give or take a quarter.
 const PAUSE: Duration = Duration::from_secs(1);
+/// An idle connection is looked at so often: one that has ended is made anew before somebody needs it.
+const LOOK: Duration = Duration::from_secs(1);
 /// An idle connection is tried so often: servers and what stands between close those that say nothing.
 const BEAT: Duration = Duration::from_secs(10);
 /// A connection that has lasted so long was a good one: the next attempt comes at once.
 const LASTING: Duration = Duration::from_secs(2);
 
 /// What a store needs to start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where the servers are.
     pub address: Address,
@@ -252,7 +254,7 @@ impl Shared {
     /// Another identity each time, so that in a cluster all servers have their turn.
     async fn probe(&self, link: &Rc<Link>, rng: &mut Rng) -> Result<Decision, Trouble> {
         let limit = Limit::Gcra { period_ns: 1_000_000, limit: 1, burst: 1 };
-        let probe = Ask { identity: rng.u128(..).to_be_bytes(), name: "probe", limit, cost: 1 };
+        let probe = Ask { identity: rng.u128(..).to_be_bytes(), name: "probe", limit, cost: 1, ahead: 0 };
         self.through(link, Deed::Charge, &[probe]).await
     }
 }
@@ -276,11 +278,15 @@ async fn keep(shared: Rc<Shared>, mut rng: Rng) {
     }
 }
 
-/// Tries an idle connection now and then, until it is given up.
+/// Looks at a connection and tries it now and then, until it is given up.
 async fn attend(shared: &Rc<Shared>, link: &Rc<Link>, rng: &mut Rng) {
     loop {
-        let broken = timeout(BEAT, shared.broken.notified()).await;
+        let broken = timeout(LOOK, shared.broken.notified()).await;
         if shared.link.borrow().is_none() {
+            return;
+        }
+        if link.is_over() {
+            shared.give_up(link, &Trouble::Closed);
             return;
         }
         let idle = shared.heard.get().is_none_or(|(at, _)| at.elapsed() >= BEAT);

@@ -74,6 +74,9 @@ families! {
     CANARY_STATE = "gateward_canary_state" "gauge" ["route"] "How the canary of a route stands: 0 it goes forward, 1 paused, 2 promoted, 3 rolled back.";
     ISSUER_FETCHES = "gateward_issuer_key_fetches_total" "counter" ["issuer, result"] "Fetches of the keys of an issuer of tokens: `fetched`, or `failed`, where the last good keys stay in use.";
     ISSUER_SUCCESS = "gateward_issuer_keys_fetched_timestamp_seconds" "gauge" ["issuer"] "When the keys of an issuer were fetched the last time; 0 for never.";
+    STORE_CONNECTIONS = "gateward_store_connections" "gauge" ["state"] "Workers by how the store of `state` is for them: `up`, or `down`. Both are 0 where nothing is shared.";
+    STORE_ASKED = "gateward_store_calls_total" "counter" ["result"] "Calls of the store: `decided`, or `failed`, where `on_store_failure` says what becomes of the request.";
+    STORE_SECONDS = "gateward_store_call_duration_seconds" "histogram" [""] "How long calls of the store took, those that failed too.";
     QUOTA_COUNTERS = "gateward_quota_counters" "gauge" [""] "Who has used something of quotas, counted for each quota. There may be a million; those who come then share one.";
     QUOTA_FLUSHES = "gateward_quota_flushes_total" "counter" ["result"] "Attempts to write down what is used up of quotas: `written`, or `failed`, where it is forgotten if the gateway ends.";
     QUOTA_DAMAGED = "gateward_quota_ledger_damaged" "gauge" [""] "1 if the ledger of quotas was found damaged at the start and set aside.";
@@ -138,7 +141,7 @@ impl Text {
         self.series(family.name, "", &[], value);
     }
 
-    fn histogram(&mut self, family: &Family, labels: &[(&str, &str)], sum: &HistogramSum) {
+    pub(crate) fn histogram(&mut self, family: &Family, labels: &[(&str, &str)], sum: &HistogramSum) {
         let mut below = 0;
         let mut bound = String::new();
         for (position, count) in sum.buckets.iter().enumerate() {
@@ -200,6 +203,7 @@ impl Metrics {
         self.ejections.render(&mut text);
         self.canaries.render(&mut text);
         self.issuers.render(&mut text);
+        self.render_store(&mut text);
         self.quotas.render(&mut text);
         self.render_listeners(&mut text);
         self.certificates.render(&mut text);

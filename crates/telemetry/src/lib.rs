@@ -22,6 +22,7 @@ mod quotas;
 mod record;
 mod series;
 mod sink;
+mod store;
 mod target;
 mod writer;
 
@@ -41,4 +42,5 @@ pub use quotas::QuotaNumbers;
 pub use record::Record;
 pub use series::{ListenerSeries, RouteSeries, RouteTotals, ServiceSeries, ServiceTotals, WorkerSeries};
 pub use sink::{LogBuffer, Sink};
+pub use store::StoreSeries;
 pub use target::{LogCounts, Target};

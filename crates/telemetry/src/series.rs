@@ -11,7 +11,7 @@ use message::{Fault, Method, Version};
 
 use crate::connections::Protocols;
 use crate::histogram::HistogramSum;
-use crate::{ConnectionSeries, Counter, Gauge, Histogram, PolicyCounts, Record};
+use crate::{ConnectionSeries, Counter, Gauge, Histogram, PolicyCounts, Record, StoreSeries};
 
 /// Methods that are told apart.
 pub(crate) const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "other"];
@@ -326,6 +326,8 @@ pub struct WorkerSeries {
     pub shed: Gauge,
     /// What policies did.
     pub policies: PolicyCounts,
+    /// What it has asked the store that gateways share.
+    pub store: StoreSeries,
     faults: Failures,
     protocols: Protocols,
 }

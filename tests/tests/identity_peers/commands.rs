@@ -134,7 +134,8 @@ fn laid_out() -> Folder {
 #[test]
 fn explain_says_whether_a_consumer_may() {
     let folder = laid_out();
-    let has = |arguments: &[&str], code: i32, lines: &[&str]| assert_explains(&folder, arguments, code, lines);
+    let has =
+        |arguments: &[&str], code: i32, lines: &[&str]| assert_explains(&folder, arguments, code, lines);
     has(
         &["/orders/1", "--as", "batch"],
         0,
@@ -177,7 +178,8 @@ fn explain_says_whether_a_consumer_may() {
 #[test]
 fn explain_says_what_a_consumer_lacks() {
     let folder = laid_out();
-    let has = |arguments: &[&str], code: i32, lines: &[&str]| assert_explains(&folder, arguments, code, lines);
+    let has =
+        |arguments: &[&str], code: i32, lines: &[&str]| assert_explains(&folder, arguments, code, lines);
     has(
         &["/orders/1", "--as", "partner"],
         1,

@@ -73,6 +73,7 @@ fn snapshot(routes: Vec<(&str, Action)>) -> Snapshot {
     });
     Snapshot {
         overload: snapshot::Overload::default(),
+        state: None,
         state_dir: None,
         listeners: vec![listener()],
         router: builder.build(),

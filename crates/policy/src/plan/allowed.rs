@@ -1,10 +1,8 @@
 //! What a plan allows everywhere, or of one service: to be charged whole, or not at all.
 //!
-//! Entry points: [`Allowed::charge`], [`Allowed::give_back`].
+//! Entry point: [`Allowed::charge`].
 
-use message::Reply;
-
-use crate::{Policy, RequestCx, concurrency, quota, rate_limit};
+use crate::{Flow, Policy, RequestCx, concurrency, quota, rate_limit};
 
 /// How often, how much, and how much at once.
 #[derive(Debug, Default)]
@@ -12,14 +10,6 @@ pub struct Allowed {
     rate_limit: Option<rate_limit::Ready>,
     quota: Option<quota::Ready>,
     concurrency: Option<concurrency::Ready>,
-}
-
-/// What a request was charged to.
-#[derive(Default)]
-#[must_use]
-pub(crate) struct Charged {
-    rate_limit: Option<rate_limit::Charged>,
-    quota: Option<quota::Charged>,
 }
 
 impl Allowed {
@@ -53,36 +43,41 @@ impl Allowed {
         self.concurrency.as_ref()
     }
 
-    /// Charges a request to all, or to none: then with the answer of a policy of this kind.
-    pub(super) fn charge(&self, kind: &'static str, cx: &mut RequestCx<'_>) -> Result<Charged, Reply> {
-        let mut charged = Charged::default();
-        if let Some(concurrency) = &self.concurrency {
-            // Its place is free again when the request is over, refused or not.
-            concurrency.enter(kind, cx)?;
+    /// Charges a request to all of these, at most two, or to none: then with what a policy of this kind says. It may be
+    /// a question about limits that gateways share; asked again with the answer, it goes on from there.
+    pub(super) fn charge(all: &[&Allowed], kind: &'static str, cx: &mut RequestCx<'_>) -> Result<(), Flow> {
+        // Whoever comes back with an answer has its places.
+        if !cx.state.pending.is_some() {
+            for concurrency in all.iter().filter_map(|allowed| allowed.concurrency()) {
+                // Its place is free again when the request is over, refused or not.
+                concurrency.enter(kind, cx).map_err(Flow::Reply)?;
+            }
         }
-        if let Some(limits) = &self.rate_limit {
-            charged.rate_limit = Some(limits.charge(kind, cx)?);
-        }
-        if let Some(quota) = &self.quota {
+        let limits = |then: &mut dyn FnMut(&[&rate_limit::Ready])| {
+            let mut found = all.iter().filter_map(|allowed| allowed.rate_limit());
+            match (found.next(), found.next()) {
+                (Some(one), Some(other)) => then(&[one, other]),
+                (Some(one), None) => then(&[one]),
+                (None, _) => {}
+            }
+        };
+        let mut charged = Ok(rate_limit::Charged::default());
+        limits(&mut |limits| charged = rate_limit::charge(kind, limits, cx));
+        let charged = charged?;
+        let mut before: Option<(&quota::Ready, quota::Charged)> = None;
+        for quota in all.iter().filter_map(|allowed| allowed.quota()) {
             match quota.charge(kind, cx) {
-                Ok(what) => charged.quota = Some(what),
+                Ok(what) => before = Some((quota, what)),
                 Err(reply) => {
-                    self.give_back(charged, cx);
-                    return Err(reply);
+                    if let Some((quota, what)) = before {
+                        quota.give_back(what, cx);
+                    }
+                    limits(&mut |limits| rate_limit::give_back(limits, charged, cx));
+                    return Err(Flow::Reply(reply));
                 }
             }
         }
-        Ok(charged)
-    }
-
-    /// Takes back what was charged before something else has refused.
-    pub(super) fn give_back(&self, charged: Charged, cx: &mut RequestCx<'_>) {
-        if let (Some(limits), Some(what)) = (&self.rate_limit, charged.rate_limit) {
-            limits.give_back(what, cx);
-        }
-        if let (Some(quota), Some(what)) = (&self.quota, charged.quota) {
-            quota.give_back(what, cx);
-        }
+        Ok(())
     }
 
     /// What a request would be charged to.

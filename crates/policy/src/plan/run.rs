@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::allowed::Allowed;
 use super::plans::Plans;
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
@@ -38,17 +39,13 @@ impl Ready {
             cx.state.remark(KIND, || words.join("; "));
             return Flow::Continue;
         }
-        let charged = match plan.everywhere.charge(KIND, cx) {
-            Ok(charged) => charged,
-            Err(reply) => return Flow::Reply(reply),
+        let charged = match of_service {
+            Some(of_service) => Allowed::charge(&[&plan.everywhere, of_service], KIND, cx),
+            None => Allowed::charge(&[&plan.everywhere], KIND, cx),
         };
-        match of_service.map(|allowed| allowed.charge(KIND, cx)) {
-            None | Some(Ok(_)) => Flow::Continue,
-            Some(Err(reply)) => {
-                // To both or to none.
-                plan.everywhere.give_back(charged, cx);
-                Flow::Reply(reply)
-            }
+        match charged {
+            Ok(()) => Flow::Continue,
+            Err(flow) => flow,
         }
     }
 

@@ -1,13 +1,16 @@
 //! Checks and prepares the policy.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use diagnostics::{Code, Diagnostic, Span, Spanned};
 use expression::Type;
-use limits::{Bucket, Limit, Window};
+use limits::{Bucket, Limit, Rate, Window};
+use store::{Leases, Plan};
 
-use super::config::{By, Cost, Mode, Raw, Rule as Written};
+use super::config::{By, Cost, Mode, OnStoreFailure, Raw, Rule as Written, Sharing};
 use super::run::{Counted, Ready, Rule};
+use super::shared::{Shared, at_the_store, name_of};
 use super::subject::Subject;
 use crate::claims::claim_name;
 use crate::{Compiling, digest_of};
@@ -41,6 +44,7 @@ fn prepare(raw: &Written, at: usize, cx: &mut Compiling<'_>) -> Option<Rule> {
         }
     };
     let burst = raw.burst.as_ref().and_then(|burst| NonZeroU32::new(burst.value));
+    let sharing = sharing(raw, cx);
     let mut counted = Vec::new();
     for (position, rate) in raw.limit.iter().enumerate() {
         let (own, place) = (rate.value.0, rate.span);
@@ -68,7 +72,11 @@ fn prepare(raw: &Written, at: usize, cx: &mut Compiling<'_>) -> Option<Rule> {
         let id =
             format!("rate_limit\0{}\0{at}\0{position}\0{kind}\0{}\0{}", cx.place, own.period(), raw.keys);
         let used = cx.providers.limiter(digest_of(id.as_bytes()), &limit, raw.keys as usize);
-        counted.push(Counted { rate: own, limit, used });
+        let shared = sharing.and_then(|sharing| {
+            let name = name_of(&cx.place, at, position, own);
+            share(sharing, name, own, burst, (raw.keys as usize, place), cx)
+        });
+        counted.push(Counted { rate: own, limit, used, shared });
     }
     Some(Rule {
         counted: counted.into(),
@@ -76,7 +84,61 @@ fn prepare(raw: &Written, at: usize, cx: &mut Compiling<'_>) -> Option<Rule> {
         cost,
         dry_run: raw.mode == Mode::DryRun,
         headers: raw.headers,
+        on_store_failure: raw
+            .on_store_failure
+            .as_ref()
+            .map_or(OnStoreFailure::Local, |written| written.value),
     })
+}
+
+/// How the limits of a rule are shared; `None` where each gateway counts by itself.
+fn sharing(raw: &Written, cx: &mut Compiling<'_>) -> Option<Sharing> {
+    let written = raw.shared.as_ref().map(|written| written.value);
+    let off = written == Some(Sharing::Off);
+    let failure = raw.on_store_failure.as_ref().map(|written| ("on_store_failure", written.span));
+    let shared = raw.shared.as_ref().map(|written| ("shared", written.span));
+    let idle = if cx.shares_state { failure.filter(|_| off) } else { shared.filter(|_| !off).or(failure) };
+    if let Some((key, place)) = idle {
+        let (why, help) = if cx.shares_state {
+            ("this limit is not shared", "remove it, or `shared: off`")
+        } else {
+            (
+                "gateways share no state",
+                "say where they do: `state: redis://HOST` beside `listen`; or remove it",
+            )
+        };
+        cx.diagnostics.push(
+            Diagnostic::warning(Code::UnusedSetting, place, format!("`{key}` has no effect: {why}"))
+                .help(help),
+        );
+    }
+    let sharing = written.unwrap_or(Sharing::Leased);
+    (cx.shares_state && sharing != Sharing::Off).then_some(sharing)
+}
+
+fn share(
+    sharing: Sharing,
+    name: Arc<str>,
+    rate: Rate,
+    burst: Option<NonZeroU32>,
+    (keys, place): (usize, Span),
+    cx: &mut Compiling<'_>,
+) -> Option<Shared> {
+    let limit = at_the_store(rate, burst);
+    if let Err(why) = limit.check() {
+        let message = format!("this limit cannot be shared: {why}");
+        cx.diagnostics.push(
+            Diagnostic::error(Code::InvalidValue, place, message).help("change it, or write `shared: off`"),
+        );
+        return None;
+    }
+    let leases = (sharing == Sharing::Leased).then(|| {
+        let plan = Plan::new(burst.map_or(rate.limit(), NonZeroU32::get).into(), rate.period() / 1_000_000);
+        // Those of a limit that was another one would ask for another one.
+        let id = digest_of(format!("leases\0{name}\0{limit:?}\0{keys}").as_bytes());
+        cx.providers.leases_of(id, |epoch| Leases::new(Arc::clone(&name), limit, plan, keys, epoch))
+    });
+    Some(Shared { name, limit, leases })
 }
 
 /// What tells those apart who have limits of their own, checked.

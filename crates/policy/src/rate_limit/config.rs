@@ -53,6 +53,11 @@ section! {
         /// For how many of those who share a limit it is remembered what they have used. Beyond it whoever has used the
         /// least is forgotten.
         keys: u32 [1..=10000000] = "100000",
+        /// How a limit is shared by gateways that have the same `state`: `leased` is the default, and `off` counts on each
+        /// gateway by itself.
+        shared: Option<Spanned<Sharing>>,
+        /// What becomes of requests that the store of `state` cannot be asked about: `local` is the default.
+        on_store_failure: Option<Spanned<OnStoreFailure>>,
     }
     short limit
     check check_rule
@@ -65,6 +70,30 @@ keywords! {
         Enforce = "enforce",
         /// They pass, and are counted and logged.
         DryRun = "dry_run",
+    }
+}
+
+keywords! {
+    /// How a limit is shared by gateways.
+    pub(crate) enum Sharing {
+        /// Slices of it are charged at the store ahead of need, so that hardly any request waits for the store.
+        Leased = "leased",
+        /// The store is asked about each request.
+        Exact = "exact",
+        /// Each gateway counts by itself.
+        Off = "off",
+    }
+}
+
+keywords! {
+    /// What becomes of requests that the store cannot be asked about.
+    pub(crate) enum OnStoreFailure {
+        /// This gateway counts them by itself, by the same limit.
+        Local = "local",
+        /// They pass, and nobody counts them.
+        Open = "open",
+        /// They are answered with 503.
+        Closed = "closed",
     }
 }
 

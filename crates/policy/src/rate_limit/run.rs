@@ -1,14 +1,17 @@
-//! Counts requests, and refuses those over a limit.
+//! Counts requests, and refuses those over a limit. How they are charged to several is in `charge.rs`.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use limits::{Judged, Key, Limit, Limiter, Rate};
-use message::Reply;
+use store::LeaseKey;
 
+use super::charge::charge;
+use super::config::OnStoreFailure;
+use super::shared::{Identity, Shared};
 use super::subject::{Hashed, Subject, Worded};
 use super::told::Level;
-use crate::{Flow, RequestCx, ResponseCx, Stage};
+use crate::{Errand, Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "rate_limit";
 
@@ -17,7 +20,10 @@ const KIND: &str = "rate_limit";
 pub(crate) struct Counted {
     pub(crate) rate: Rate,
     pub(crate) limit: Limit,
+    /// By this gateway alone; also while the store of a shared one cannot be asked.
     pub(crate) used: Arc<Limiter>,
+    /// Where gateways count it together.
+    pub(crate) shared: Option<Shared>,
 }
 
 /// Limits that hold for the same ones.
@@ -29,6 +35,7 @@ pub(crate) struct Rule {
     pub(crate) cost: Result<u32, Box<[u8]>>,
     pub(crate) dry_run: bool,
     pub(crate) headers: bool,
+    pub(crate) on_store_failure: OnStoreFailure,
 }
 
 /// Ready to run.
@@ -41,18 +48,23 @@ pub struct Ready {
     pub(crate) place: String,
 }
 
-/// What a request was charged to: a bit for each limit.
-#[derive(Clone, Copy, Debug)]
-#[must_use]
-pub(crate) struct Charged(u8);
-
 /// A request whose cost is said by the answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owed {
-    rule: u16,
-    counted: u16,
-    key: Key,
-    now: u64,
+    pub(crate) rule: u16,
+    pub(crate) counted: u16,
+    pub(crate) to: ChargedTo,
+}
+
+/// Where a request was charged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ChargedTo {
+    /// By this gateway alone, at this time.
+    Here(Key, u64),
+    /// To units that it holds.
+    Lease(LeaseKey, Instant),
+    /// At the store.
+    Store([u8; 16]),
 }
 
 impl Ready {
@@ -68,9 +80,9 @@ impl Ready {
             cx.state.remark(KIND, || words);
             return Flow::Continue;
         }
-        match self.charge(KIND, cx) {
+        match charge(KIND, &[self], cx) {
             Ok(_) => Flow::Continue,
-            Err(reply) => Flow::Reply(reply),
+            Err(flow) => flow,
         }
     }
 
@@ -89,41 +101,15 @@ impl Ready {
                 Ok(cost) => format!(", at a cost of {cost}"),
                 Err(name) => format!(", at the cost that {} says", String::from_utf8_lossy(name)),
             };
-            format!("{} of {}{cost}", rates.collect::<Vec<_>>().join(" and "), whose.0)
+            let shared = rule.counted.iter().filter_map(|counted| counted.shared.as_ref()).next();
+            let shared = match shared.map(|shared| shared.leases.is_some()) {
+                None => "",
+                Some(true) => ", shared by gateways (leased)",
+                Some(false) => ", shared by gateways (exact)",
+            };
+            format!("{} of {}{cost}{shared}", rates.collect::<Vec<_>>().join(" and "), whose.0)
         });
         words.collect::<Vec<_>>().join("; ")
-    }
-
-    /// Charges the request to all limits, or to none: then with the answer of a policy of this kind.
-    pub(crate) fn charge(&self, kind: &'static str, cx: &mut RequestCx<'_>) -> Result<Charged, Reply> {
-        let now = self.now(cx);
-        // Bit by bit, by the position among all limits: those that were charged.
-        let (mut charged, mut position) = (0_u8, 0_u32);
-        for (rule_at, rule) in self.rules.iter().enumerate() {
-            let cost = *rule.cost.as_ref().unwrap_or(&1);
-            for (at, counted) in rule.counted.iter().enumerate() {
-                let key = rule.key(counted, cx);
-                let judged = counted.used.take(&counted.limit, key, cost, now);
-                if !judged.allowed && !rule.dry_run {
-                    self.give_back(Charged(charged), cx);
-                    return Err(refuse(kind, rule, counted, judged, cx));
-                }
-                if judged.allowed {
-                    charged |= 1_u8.checked_shl(position).unwrap_or(0);
-                } else {
-                    cx.state.tried = Some((kind, DRY_RUN));
-                }
-                position += 1;
-                if rule.headers && !rule.dry_run {
-                    let level = counted.level(judged);
-                    cx.state.limit = Some(cx.state.limit.map_or(level, |other| other.tighter(level)));
-                }
-                if rule.cost.is_err() && judged.allowed {
-                    cx.state.owed.push(Owed { rule: rule_at as u16, counted: at as u16, key, now });
-                }
-            }
-        }
-        Ok(Charged(charged))
     }
 
     /// Whether some cost is said by the answers of services.
@@ -132,23 +118,8 @@ impl Ready {
     }
 
     /// In nanoseconds.
-    fn now(&self, cx: &RequestCx<'_>) -> u64 {
-        self.nanoseconds(cx.at)
-    }
-
     pub(super) fn nanoseconds(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// Takes back what was charged before another limit has refused.
-    pub(crate) fn give_back(&self, Charged(charged): Charged, cx: &mut RequestCx<'_>) {
-        let now = self.now(cx);
-        cx.state.owed.clear();
-        let all = self.rules.iter().flat_map(|rule| rule.counted.iter().map(move |counted| (rule, counted)));
-        for (rule, counted) in (0..8).zip(all).filter(|(bit, _)| charged >> bit & 1 == 1).map(|(_, of)| of) {
-            let cost = *rule.cost.as_ref().unwrap_or(&1);
-            counted.used.give_back(&counted.limit, rule.key(counted, cx), cost, now);
-        }
     }
 
     /// Charges what the service says that the request has cost, and tells the client how its limit stands.
@@ -159,12 +130,10 @@ impl Ready {
                 continue;
             };
             let said = cx.headers.values(name).next().and_then(|value| std::str::from_utf8(value).ok());
+            // One was charged already.
             match said.and_then(|said| said.trim().parse::<u32>().ok()) {
-                // One was charged already.
-                Some(0) => counted.used.give_back(&counted.limit, owed.key, 1, owed.now),
-                Some(cost) if cost > 1 => {
-                    counted.used.charge(&counted.limit, owed.key, cost - 1, owed.now);
-                }
+                Some(0) => cx.state.errands.extend(counted.give_back(owed.to, 1)),
+                Some(cost) if cost > 1 => cx.state.errands.extend(counted.charge_more(owed.to, cost - 1)),
                 _ => {}
             }
         }
@@ -178,8 +147,23 @@ impl Ready {
 pub(crate) const DRY_RUN: &str = "dry_run";
 
 impl Rule {
-    fn key(&self, counted: &Counted, cx: &RequestCx<'_>) -> Key {
+    /// What a request costs, as far as that is known before.
+    pub(crate) fn cost(&self) -> u32 {
+        *self.cost.as_ref().unwrap_or(&1)
+    }
+
+    /// By what this gateway knows who asks.
+    #[inline]
+    pub(crate) fn key(&self, counted: &Counted, cx: &RequestCx<'_>) -> Key {
         counted.used.key(|out| {
+            let mut parts = Hashed(out);
+            self.by.iter().for_each(|subject| subject.write(cx, &mut parts));
+        })
+    }
+
+    /// By what the store knows who asks.
+    pub(crate) fn identity(&self, cx: &RequestCx<'_>) -> [u8; 16] {
+        Identity::of(|out| {
             let mut parts = Hashed(out);
             self.by.iter().for_each(|subject| subject.write(cx, &mut parts));
         })
@@ -187,7 +171,8 @@ impl Rule {
 }
 
 impl Counted {
-    fn level(&self, judged: Judged) -> Level {
+    /// What is told of a limit to whoever asks.
+    pub(crate) fn level(&self, judged: Judged) -> Level {
         Level {
             limit: self.rate.limit().into(),
             period: self.rate.seconds(),
@@ -195,20 +180,30 @@ impl Counted {
             full_after: judged.level.full_after,
         }
     }
-}
 
-fn refuse(
-    kind: &'static str,
-    rule: &Rule,
-    counted: &Counted,
-    judged: Judged,
-    cx: &mut RequestCx<'_>,
-) -> Reply {
-    cx.state.stopped_by = Some((kind, "limited"));
-    cx.state.limit = rule.headers.then(|| counted.level(judged));
-    let detail = "Too many requests. Wait for as long as Retry-After says, in seconds.";
-    let reply = Reply::problem(429, "rate-limited", detail, "client", true, cx.request_id());
-    // Whatever can never fit is not worth trying again soon.
-    let seconds = judged.retry.clamp(1, 366 * 86_400);
-    reply.header("retry-after", seconds.to_string()).header("cache-control", "no-store")
+    /// Takes a charge back; what the store has to be told, it says.
+    pub(crate) fn give_back(&self, charged: ChargedTo, cost: u32) -> Option<Errand> {
+        match charged {
+            ChargedTo::Here(key, now) => self.used.give_back(&self.limit, key, cost, now),
+            ChargedTo::Lease(key, at) => self.shared.as_ref()?.leases.as_ref()?.undo(key, cost, at),
+            ChargedTo::Store(identity) => {
+                return Some(Errand::GiveBack(self.shared.as_ref()?.ask(identity, cost)));
+            }
+        }
+        None
+    }
+
+    /// Charges more, whether it fits or not; what the store has to be told, it says.
+    fn charge_more(&self, charged: ChargedTo, cost: u32) -> Option<Errand> {
+        match charged {
+            ChargedTo::Here(key, now) => {
+                self.used.charge(&self.limit, key, cost, now);
+                None
+            }
+            ChargedTo::Lease(key, at) => {
+                self.shared.as_ref()?.leases.as_ref()?.spend(key, cost, at).map(Errand::Charge)
+            }
+            ChargedTo::Store(identity) => Some(Errand::Charge(self.shared.as_ref()?.ask(identity, cost))),
+        }
+    }
 }

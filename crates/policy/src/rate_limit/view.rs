@@ -2,11 +2,15 @@
 //!
 //! Entry points: [`Ready::views`], [`Ready::reset`].
 
+use std::hash::Hasher;
+use std::sync::Arc;
 use std::time::Instant;
 
 use limits::{Key, Limit};
+use store::{LeaseKey, Leases, OwnAsk};
 
 use super::run::{Counted, Ready, Rule};
+use super::shared::Identity;
 use super::subject::Hashed;
 
 /// A limit, and how it stands for somebody if that was asked.
@@ -22,8 +26,13 @@ pub struct LimitView {
     pub dry_run: bool,
     /// How many have used something.
     pub keys: usize,
-    /// What is left for the one who was asked for, and after how many seconds it is all of it.
+    /// What is left for the one who was asked for, and after how many seconds it is all of it. Of a shared limit it is
+    /// what this gateway has counted by itself while the store could not be asked.
     pub left: Option<(u32, u64)>,
+    /// How gateways share it, if they do.
+    pub shared: Option<&'static str>,
+    /// What the store is asked to find out what is left for the one who was asked for, of all gateways together.
+    pub ask: Option<OwnAsk>,
 }
 
 impl Ready {
@@ -43,7 +52,15 @@ impl Ready {
                 burst: matches!(counted.limit, Limit::Bucket(_)).then_some(full),
                 by: rule.by.iter().map(ToString::to_string).collect(),
                 dry_run: rule.dry_run,
-                keys: counted.used.keys(),
+                keys: match counted.leases() {
+                    Some(leases) => leases.keys(),
+                    None => counted.used.keys(),
+                },
+                shared: counted.shared.as_ref().map(|shared| match shared.leases {
+                    Some(_) => "leased",
+                    None => "exact",
+                }),
+                ask: rule.ask_of(counted, values, 0),
                 left: rule.key_of(counted, values).map(|key| {
                     let level = counted.used.level(&counted.limit, key, now);
                     level.map_or((full, 0), |level| (level.left, level.full_after))
@@ -56,22 +73,54 @@ impl Ready {
             .collect()
     }
 
-    /// Forgets what somebody has used; in how many limits there was something.
+    /// Forgets what somebody has used here; in how many limits there was something.
     pub fn reset(&self, values: &[&str]) -> usize {
-        let all = self.rules.iter().flat_map(|rule| rule.counted.iter().map(move |counted| (rule, counted)));
-        all.filter(|(rule, counted)| rule.key_of(counted, values).is_some_and(|key| counted.used.reset(key)))
-            .count()
+        let reset = |(rule, counted): (&Rule, &Counted)| {
+            let leased = counted.leases().zip(rule.lease_of(counted, values));
+            let held = leased.is_some_and(|(leases, key)| leases.forget(key));
+            let used = rule.key_of(counted, values).is_some_and(|key| counted.used.reset(key));
+            held || used
+        };
+        self.counted().filter(|one| reset(*one)).count()
+    }
+
+    /// What is given back to the store so that it forgets too.
+    pub fn forget_at_store(&self, values: &[&str]) -> Vec<OwnAsk> {
+        self.counted()
+            .filter_map(|(rule, counted)| rule.ask_of(counted, values, OwnAsk::EVERYTHING))
+            .collect()
+    }
+
+    fn counted(&self) -> impl Iterator<Item = (&Rule, &Counted)> {
+        self.rules.iter().flat_map(|rule| rule.counted.iter().map(move |counted| (rule, counted)))
+    }
+}
+
+impl Counted {
+    fn leases(&self) -> Option<&Arc<Leases>> {
+        self.shared.as_ref()?.leases.as_ref()
     }
 }
 
 impl Rule {
     /// The key of somebody with these values.
     fn key_of(&self, counted: &Counted, values: &[&str]) -> Option<Key> {
-        (values.len() == self.by.len()).then(|| {
-            counted.used.key(|out| {
-                let mut parts = Hashed(out);
-                self.by.iter().zip(values).for_each(|(by, value)| by.write_value(value, &mut parts));
-            })
-        })
+        (values.len() == self.by.len()).then(|| counted.used.key(|out| self.write_values(values, out)))
+    }
+
+    fn lease_of(&self, counted: &Counted, values: &[&str]) -> Option<LeaseKey> {
+        let leases = counted.leases().filter(|_| values.len() == self.by.len())?;
+        Some(leases.key(|out| self.write_values(values, out)))
+    }
+
+    fn ask_of(&self, counted: &Counted, values: &[&str], cost: u64) -> Option<OwnAsk> {
+        let shared = counted.shared.as_ref().filter(|_| values.len() == self.by.len())?;
+        let identity = Identity::of(|out| self.write_values(values, out));
+        Some(OwnAsk { cost, ..shared.ask(identity, 0) })
+    }
+
+    fn write_values(&self, values: &[&str], out: &mut dyn Hasher) {
+        let mut parts = Hashed(out);
+        self.by.iter().zip(values).for_each(|(by, value)| by.write_value(value, &mut parts));
     }
 }

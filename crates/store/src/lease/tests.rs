@@ -6,28 +6,23 @@ use super::*;
 
 const PLAN: Plan = Plan { hold_ms: 1000, most: 100 };
 
-fn asked(taken: Taken) -> Option<u32> {
-    match taken {
-        Taken::Admitted { ask } | Taken::Wait { ask } => ask,
-        Taken::Refused { .. } => None,
-    }
-}
-
 #[test]
-fn the_first_request_waits_and_the_others_with_it() {
+fn who_finds_nothing_asks_and_the_next_one_asks_for_more() {
     let mut lease = Lease::default();
     assert_eq!(lease.take(1, &PLAN, 0), Taken::Wait { ask: Some(1) });
     for _ in 0..9 {
         assert_eq!(lease.take(1, &PLAN, 0), Taken::Wait { ask: None });
     }
+    // It was for the request that has asked, and nothing else.
     lease.granted(&PLAN, 1, 1);
-    assert_eq!(lease.take(1, &PLAN, 1), Taken::Admitted { ask: None });
-    // Those that waited are asked for together.
+    assert_eq!(lease.units(), 0);
+    // The next one asks for as many as have had to ask by themselves.
     assert_eq!(lease.take(1, &PLAN, 1), Taken::Wait { ask: Some(10) });
     lease.granted(&PLAN, 2, 1);
-    for _ in 0..10 {
+    for _ in 0..9 {
         assert!(matches!(lease.take(1, &PLAN, 2), Taken::Admitted { .. }));
     }
+    assert!(matches!(lease.take(1, &PLAN, 2), Taken::Wait { .. }));
 }
 
 #[test]
@@ -82,7 +77,7 @@ fn units_are_used_in_time_or_given_back_once() {
     assert_eq!(lease.give_back(999), None);
     // Held since it was asked for, not since the answer came.
     assert!(matches!(lease.take(1, &PLAN, 1000), Taken::Wait { .. }));
-    assert_eq!((lease.give_back(1000), lease.give_back(1000)), (Some(49), None));
+    assert_eq!((lease.give_back(1000), lease.give_back(1000)), (Some(48), None));
     lease.granted(&PLAN, 1000, 0);
     assert!(!lease.is_idle(1000));
     assert!(lease.give_back(u64::MAX).is_some());
@@ -104,8 +99,36 @@ fn small_limits_are_asked_for_each_time() {
 }
 
 #[test]
+fn what_is_not_used_is_there_again_once() {
+    let mut lease = Lease { slice: 50, ..Lease::default() };
+    assert_eq!(lease.take(1, &PLAN, 0), Taken::Wait { ask: Some(50) });
+    lease.granted(&PLAN, 0, 0);
+    assert_eq!(lease.units(), 49);
+    assert!(matches!(lease.take(9, &PLAN, 1), Taken::Admitted { .. }));
+    lease.undo(9, 2);
+    assert_eq!((lease.units(), lease.give_back(2)), (49, None));
+    // Its slice is over, or used up: it goes back to the store.
+    assert!(matches!(lease.take(9, &PLAN, 3), Taken::Admitted { .. }));
+    lease.undo(9, 1000);
+    assert_eq!(lease.give_back(1000), Some(49));
+    assert_eq!((lease.spend(5, 1000), lease.units()), (0, 0));
+}
+
+#[test]
+fn a_slice_that_does_not_fit_lets_its_request_pass() {
+    let mut lease = Lease { slice: 50, ..Lease::default() };
+    assert_eq!(lease.take(2, &PLAN, 0), Taken::Wait { ask: Some(50) });
+    lease.partly(20, &PLAN, 1);
+    assert_eq!(lease.units(), 0);
+    // What is left is worth a question.
+    assert_eq!(lease.take(2, &PLAN, 1), Taken::Wait { ask: Some(20) });
+    lease.partly(0, &PLAN, 2);
+    assert!(matches!(lease.take(2, &PLAN, 2), Taken::Refused { .. }));
+}
+
+#[test]
 fn it_is_small() {
-    assert!(size_of::<Lease>() <= 96, "{}", size_of::<Lease>());
+    assert!(size_of::<Lease>() <= 72, "{}", size_of::<Lease>());
 }
 
 /// What is left and when to try again, if it refuses.
@@ -150,10 +173,19 @@ struct Run {
     held_at_the_end: u64,
 }
 
-/// Workers that each get `per_ms` requests a millisecond on average while `busy` says so.
+/// What is under way to the store: when it is answered, for which gateway, for whom, and the answer.
+enum Reply {
+    Slice(Answer),
+    /// Of a request: whether what it costs was charged, and the rest too.
+    Request(Answer, Answer),
+    /// Of a request that asks for itself alone, because more is under way already.
+    Alone(Answer),
+}
+
+/// Gateways that each get `per_ms` requests a millisecond on average while `busy` says so.
 fn run(
     seed: u64,
-    workers: usize,
+    gateways: usize,
     per_ms: f64,
     plan: &Plan,
     rate: u64,
@@ -164,47 +196,67 @@ fn run(
     let mut rng = Rng::with_seed(seed);
     let interval = 1_000_000_000 / rate;
     let mut bucket = Bucket { interval, burst: rate, full_at: 0, charged: 0, asks: 0 };
-    let mut leases = vec![Lease::default(); workers];
-    let mut flights: Vec<(u64, usize, Answer)> = Vec::new();
-    let mut waiting = vec![0u64; workers];
+    let mut leases = vec![Lease::default(); gateways];
+    let mut flights: Vec<(u64, usize, Reply)> = Vec::new();
     let mut run = Run { admitted: vec![0; END as usize], wanted: 0, asks: 0, charged: 0, held_at_the_end: 0 };
     for now in 1..END {
-        let mut landed = vec![false; workers];
-        flights.retain(|(at, worker, answer)| {
+        flights.retain(|(at, gateway, reply)| {
             if *at > now {
                 return true;
             }
-            match answer {
-                Ok(()) => leases[*worker].granted(plan, now, FLIGHT),
-                Err((left, retry)) => leases[*worker].refused(*left, *retry, plan, now),
-            }
-            landed[*worker] = true;
+            let lease = &mut leases[*gateway];
+            let passes = match reply {
+                Reply::Slice(Ok(())) | Reply::Request(_, Ok(())) => {
+                    lease.granted(plan, now, FLIGHT);
+                    matches!(reply, Reply::Request(..))
+                }
+                Reply::Request(Ok(()), Err((left, _))) => {
+                    lease.partly(*left, plan, now);
+                    true
+                }
+                Reply::Slice(Err((left, retry))) | Reply::Request(Err((left, retry)), _) => {
+                    lease.refused(*left, *retry, plan, now);
+                    false
+                }
+                Reply::Alone(answer) => answer.is_ok(),
+            };
+            run.admitted[now as usize] += u64::from(passes);
             false
         });
-        for worker in 0..workers {
-            if let Some(units) = leases[worker].give_back(now) {
+        for gateway in 0..gateways {
+            if let Some(units) = leases[gateway].give_back(now) {
                 bucket.give_back(u64::from(units));
             }
-            let mut requests = if landed[worker] { std::mem::take(&mut waiting[worker]) } else { 0 };
-            if busy(worker, now) {
-                let fresh = per_ms as u64 + u64::from(rng.f64() < per_ms.fract());
-                run.wanted += fresh;
-                requests += fresh;
+            if !busy(gateway, now) {
+                continue;
             }
+            let requests = per_ms as u64 + u64::from(rng.f64() < per_ms.fract());
+            run.wanted += requests;
             for _ in 0..requests {
-                let taken = leases[worker].take(1, plan, now);
-                match taken {
-                    Taken::Admitted { .. } => run.admitted[now as usize] += 1,
-                    Taken::Wait { .. } => waiting[worker] += 1,
-                    Taken::Refused { .. } => {}
-                }
-                if let Some(units) = asked(taken) {
-                    flights.push((now + FLIGHT, worker, bucket.ask(u64::from(units), now * 1_000_000)));
-                }
+                let taken = leases[gateway].take(1, plan, now);
+                let mut ask = |units: u32| bucket.ask(u64::from(units), now * 1_000_000);
+                let reply = match taken {
+                    Taken::Admitted { ask: None } | Taken::Refused { .. } => None,
+                    Taken::Admitted { ask: Some(units) } => Some(Reply::Slice(ask(units))),
+                    Taken::Wait { ask: None } => Some(Reply::Alone(ask(1))),
+                    // One call: the cost alone only if the slice does not fit.
+                    Taken::Wait { ask: Some(units) } => match ask(units) {
+                        Ok(()) => Some(Reply::Request(Ok(()), Ok(()))),
+                        Err(why) => {
+                            bucket.asks -= 1;
+                            let own = if units > 1 { bucket.ask(1, now * 1_000_000) } else { Err(why) };
+                            let left = own.map_or(why, |()| (why.0.saturating_sub(1), None));
+                            Some(Reply::Request(own, Err(left)))
+                        }
+                    },
+                };
+                run.admitted[now as usize] += u64::from(matches!(taken, Taken::Admitted { .. }));
+                flights.extend(reply.map(|reply| (now + FLIGHT, gateway, reply)));
             }
         }
     }
     run.held_at_the_end = leases.iter().map(|lease| u64::from(lease.units() + lease.flying)).sum();
+    run.held_at_the_end += flights.len() as u64;
     (run.asks, run.charged) = (bucket.asks, bucket.charged);
     run
 }
@@ -215,14 +267,14 @@ impl Run {
     }
 
     /// No second may admit more than the store allows in it and in the time that units may be held before.
-    fn check(&self, plan: &Plan, workers: u64, rate: u64) {
+    fn check(&self, plan: &Plan, gateways: u64, rate: u64) {
         let admitted = self.admitted();
         assert!(admitted <= self.charged && self.charged <= admitted + self.held_at_the_end);
         let worst = self.admitted.windows(1000).map(|second| second.iter().sum::<u64>()).max().unwrap();
         // A whole bucket, and what comes back in a second.
         let limit = 2 * rate;
         assert!(worst <= limit + rate * plan.hold_ms / 1000 + 1, "{worst}");
-        assert!(worst <= limit + workers * 2 * u64::from(plan.most), "{worst}");
+        assert!(worst <= limit + gateways * 2 * u64::from(plan.most), "{worst}");
     }
 }
 
@@ -254,11 +306,11 @@ fn below_the_limit_nobody_is_refused() {
 
 /// What the busy ones left behind must not be missing for those who come after.
 #[test]
-fn workers_that_fall_idle_do_not_keep_units() {
+fn gateways_that_fall_idle_do_not_keep_units() {
     let rate = 2_000;
     let plan = Plan::new(rate, 1000);
     for seed in 0..5 {
-        let run = run(seed, 8, 4.0, &plan, rate, |worker, now| (now / 500) as usize % 8 == worker);
+        let run = run(seed, 8, 4.0, &plan, rate, |gateway, now| (now / 500) as usize % 8 == gateway);
         run.check(&plan, 8, rate);
         assert!(run.admitted() * 100 >= rate * 21 * 93, "{} of {}", run.admitted(), rate * 21);
     }

@@ -77,6 +77,43 @@ fn all_limits_are_charged_or_none() {
 }
 
 #[test]
+fn what_is_ahead_of_need_is_charged_if_it_fits_and_stands_in_nobodys_way() {
+    local(async {
+        let Some(server) = Server::start(&[]) else { return };
+        let gateway = server.store();
+        gateway.up().await;
+        for limit in [slow(10), window(10), quota(&gateway, 10, 3)] {
+            server.tell(&["FLUSHALL"]).await;
+            let ahead = |cost, ahead| Ask { ahead, ..ask("a", limit, cost) };
+            // Cost, ahead of it: whether it is allowed, whether the rest came too, and what is left.
+            for (cost, more, allowed, came, left) in [
+                (1, 3, true, true, 6),
+                (2, 5, true, false, 4),
+                (0, 5, true, false, 4),
+                (0, 3, true, true, 1),
+                (2, 0, false, false, 1),
+                (1, 1, true, false, 0),
+                (1, 1, false, false, 0),
+                (0, 1, true, false, 0),
+            ] {
+                let decision = gateway.store.decide(&[ahead(cost, more)]).await.unwrap();
+                let one = decision.each[0];
+                assert_eq!(
+                    (decision.allowed, one.ahead, one.left),
+                    (allowed, came, left),
+                    "{limit:?} {cost} {more}"
+                );
+                assert_eq!(one.fits, allowed);
+            }
+            // Another limit refuses: neither is charged.
+            let both = [Ask { name: "b", ahead: 5, ..ask("b", limit, 1) }, ask("a", limit, 1)];
+            let decision = gateway.store.decide(&both).await.unwrap();
+            assert!(!decision.allowed && decision.each[0].left == 10 && !decision.each[0].ahead);
+        }
+    });
+}
+
+#[test]
 fn charging_in_any_case_and_giving_back_stay_within_the_limit() {
     local(async {
         let Some(server) = Server::start(&[]) else { return };

@@ -169,7 +169,7 @@ impl Watched {
 }
 
 pub(super) fn ask(name: &str, limit: Limit, cost: u64) -> Ask<'_> {
-    Ask { identity: [1; 16], name, limit, cost }
+    Ask { identity: [1; 16], name, limit, cost, ahead: 0 }
 }
 
 /// So slow that nothing comes back during a test.

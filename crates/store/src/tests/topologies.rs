@@ -120,14 +120,18 @@ fn a_cluster_decides_about_one_identity_at_once_and_gives_back_otherwise() {
             name: "c",
             limit: slow(if at == 15 { 1 } else { 5 }),
             cost,
+            // What is charged ahead of need is given back with the rest.
+            ahead: if at < 15 { 2 * cost } else { 0 },
         };
         let many: Vec<Ask<'_>> = (0..16).map(|at| of(at, 1)).collect();
-        assert!(store.decide(&many).await.unwrap().allowed);
+        let granted = store.decide(&many).await.unwrap();
+        assert!(granted.allowed && granted.each.iter().take(15).all(|standing| standing.ahead));
         for _ in 0..3 {
             let refused = store.decide(&many).await.unwrap();
             assert!(!refused.allowed);
             let lefts: Vec<u64> = refused.each.iter().map(|standing| standing.left).collect();
-            assert_eq!(lefts, [&[4; 15][..], &[0]].concat());
+            assert_eq!(lefts, [&[2; 15][..], &[0]].concat());
+            assert!(refused.each.iter().all(|standing| !standing.ahead));
             assert_eq!(refused.each.iter().filter(|standing| standing.fits).count(), 15);
         }
         // Somebody who takes it for a single server is told.

@@ -248,7 +248,9 @@ impl World {
                 Answer::Body(self.body.clone().into_bytes())
             }
             Question::Later(_) => Answer::Later,
-            Question::Password { .. } | Question::Ldap(_) => panic!("nobody has a password"),
+            Question::Password { .. } | Question::Ldap(_) | Question::Store(_) => {
+                panic!("nobody has a password, and no limit is shared")
+            }
         }
     }
 
