@@ -6,6 +6,7 @@
 //! the reference and the tests over all policies come from that line. Nothing here opens a socket.
 
 mod authenticate;
+mod bodies;
 mod chain;
 mod claims;
 mod compiling;
@@ -15,6 +16,7 @@ mod field;
 mod identity;
 mod issuer_source;
 mod list;
+mod objection;
 mod places;
 mod providers;
 mod question;
@@ -44,6 +46,7 @@ pub mod headers;
 pub mod hmac;
 pub mod introspection;
 pub mod ip;
+pub mod json_threat;
 pub mod jwt;
 pub mod ldap;
 pub mod mtls;
@@ -53,6 +56,7 @@ pub mod rate_limit;
 pub mod request_id;
 pub mod security_headers;
 pub mod size_limit;
+pub mod validate;
 
 pub use authenticate::{Authenticated, Refused};
 pub use basic::{check_password_hash, hash_password, verify_password};
@@ -65,10 +69,11 @@ pub use identity::{Caller, Identity, Told};
 pub use list::{KINDS, Kind, LEFT_OUT, NOT_BUILT, Policy, compile, shape};
 pub use plan::{NewPlan, Plans};
 pub use providers::{BETWEEN_ASKED, Issuer, IssuerKeeper, IssuerSource, Providers};
-pub use question::{Answer, Question};
+pub use question::{Answer, HeldBody, Question};
 pub use rate_limit::LimitView;
 pub use reserved::Reserved;
 pub use rule::{Rule, holds};
 pub use state::{RequestId, RequestState};
+pub use validate::{ResponseBody, ResponseCheck};
 pub use verified::{Finding, Shown, Verified};
 pub use whom::Whom;

@@ -179,6 +179,8 @@ policies! {
         auth: Auth,
         authorize: Authorize,
         forward_auth: ForwardAuth,
+        json_threat: JsonThreat,
+        validate: Validate,
         fault: Fault,
         headers: Headers,
         security_headers: SecurityHeaders,
@@ -216,7 +218,6 @@ pub const NOT_BUILT: &[(&str, &str)] = &[
     ("cache", "answers from a cache"),
     ("compress", "compressed responses"),
     ("quota", "limits by day and month"),
-    ("validate", "validation against OpenAPI"),
 ];
 
 /// Kinds that are described in any build and left out of this one, because few need what they need: the feature of cargo

@@ -304,7 +304,15 @@ fn it_is_fast() {
 
 #[test]
 fn what_is_wrong_has_a_place() {
-    let tight = Limits { depth: 2, members: 2, elements: 2, name_bytes: 2, string_bytes: 3, number_bytes: 2, values: 9 };
+    let tight = Limits {
+        depth: 2,
+        members: 2,
+        elements: 2,
+        name_bytes: 2,
+        string_bytes: 3,
+        number_bytes: 2,
+        values: 9,
+    };
     for (text, want) in [
         ("[[[", 2),
         ("[1,2,3]", 5),
