@@ -154,13 +154,14 @@ pub(crate) async fn request(s: &mut Serving<'_>, most: usize, needed: bool) -> R
         fill(s, &mut filling).await
     };
     s.request.record.received += filling.taken;
-    s.body = match (s.request.upload.is_received(), filling.taken) {
-        (true, _) => BodyState::Whole,
-        (false, 0) if s.body == BodyState::Untouched => BodyState::Untouched,
-        (false, _) => BodyState::Partial,
+    let is_untouched = s.body == BodyState::Untouched && filling.taken == 0 && outcome.is_ok();
+    s.body = match s.request.upload.is_received() {
+        true => BodyState::Whole,
+        false if is_untouched => BodyState::Untouched,
+        false => BodyState::Partial,
     };
     let is_whole = outcome?;
-    if !is_whole && s.request.state.body_limit.is_some_and(|limit| filling.bytes.len() as u64 > limit) {
+    if s.request.state.body_limit.is_some_and(|limit| filling.bytes.len() as u64 > limit) {
         return Err(Fault::BodyTooLarge);
     }
     let held = filling.finish(is_whole);
@@ -210,10 +211,11 @@ impl Pump {
         filling: &mut Filling,
     ) -> Poll<Result<bool, Fault>> {
         loop {
-            if let Some((mut buffer, payload)) = self.take_piece(from)? {
+            let piece = self.take_piece(from)?;
+            filling.taken = self.taken;
+            if let Some((mut buffer, payload)) = piece {
                 filling.add(buffer.raw().get(payload).unwrap_or_default())?;
             }
-            filling.taken = self.taken;
             if self.is_received() {
                 // What was taken counts from here on as if it had not come yet: all of it can be sent again.
                 self.taken = 0;

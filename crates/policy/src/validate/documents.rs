@@ -217,10 +217,10 @@ mod tests {
     fn trees_become_values_as_yaml_has_it() {
         let mut diagnostics = Diagnostics::new();
         let text = "{a: 1, b: -2.5e3, c: 0x1F, d: 0o17, e: 'x', f: '1', g: true, h: null, i: 1.2.3, j: [1, ~],\n\
-                    k: -, l: 18446744073709551615, m: 3.1, n: e1, o: 0xzz, p: +7, q: .5}";
+                    k: a-1, l: 18446744073709551615, m: 3.1, n: e1, o: 0xzz, p: +7, q: .5}";
         let node = document::parse(SourceId(0), text, &mut diagnostics).unwrap();
         let want = json!({"a": 1, "b": -2500.0, "c": 31, "d": 15, "e": "x", "f": "1", "g": true, "h": null,
-            "i": "1.2.3", "j": [1, null], "k": "-", "l": 18_446_744_073_709_551_615_u64, "m": 3.1, "n": "e1",
+            "i": "1.2.3", "j": [1, null], "k": "a-1", "l": 18_446_744_073_709_551_615_u64, "m": 3.1, "n": "e1",
             "o": "0xzz", "p": 7, "q": 0.5});
         assert_eq!(value_of(&node), want);
     }
