@@ -111,6 +111,9 @@ fn count_caller(worker: &Worker, request: &Request) {
     if let Some(kind) = request.state.stopped_by.and_then(|(name, _)| kind(name)) {
         series.policies.answered(kind);
     }
+    if let Some(kind) = request.state.tried.and_then(|(name, _)| kind(name)) {
+        series.policies.tried(kind);
+    }
 }
 
 /// What a request says of the version that it went to; nothing if its client left.

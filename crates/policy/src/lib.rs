@@ -6,6 +6,7 @@
 //! the reference and the tests over all policies come from that line. Nothing here opens a socket.
 
 mod authenticate;
+mod bodies;
 mod chain;
 mod claims;
 mod compiling;
@@ -16,6 +17,7 @@ mod field;
 mod identity;
 mod issuer_source;
 mod list;
+mod objection;
 mod places;
 mod providers;
 mod question;
@@ -46,6 +48,7 @@ pub mod headers;
 pub mod hmac;
 pub mod introspection;
 pub mod ip;
+pub mod json_threat;
 pub mod jwt;
 pub mod ldap;
 pub mod mtls;
@@ -56,6 +59,7 @@ pub mod rate_limit;
 pub mod request_id;
 pub mod security_headers;
 pub mod size_limit;
+pub mod validate;
 
 pub use self::quota::{QuotaView, Quotas, Used};
 pub use authenticate::{Authenticated, Refused};
@@ -71,10 +75,11 @@ pub use identity::{Caller, Identity, Told};
 pub use list::{KINDS, Kind, LEFT_OUT, NOT_BUILT, Policy, compile, shape};
 pub use plan::{Allowed, NewPlan, Plans};
 pub use providers::{BETWEEN_ASKED, Issuer, IssuerKeeper, IssuerSource, Providers};
-pub use question::{Answer, Decided, Question};
+pub use question::{Answer, Decided, HeldBody, Question};
 pub use rate_limit::LimitView;
 pub use reserved::Reserved;
 pub use rule::{Rule, holds};
 pub use state::{RequestId, RequestState};
+pub use validate::{ResponseBody, ResponseCheck};
 pub use verified::{Finding, Shown, Verified};
 pub use whom::Whom;

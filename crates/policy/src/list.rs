@@ -181,6 +181,8 @@ policies! {
         auth: Auth,
         authorize: Authorize,
         forward_auth: ForwardAuth,
+        json_threat: JsonThreat,
+        validate: Validate,
         fault: Fault,
         headers: Headers,
         security_headers: SecurityHeaders,
@@ -217,7 +219,6 @@ pub fn shape(kind: &str) -> Option<Shape> {
 pub const NOT_BUILT: &[(&str, &str)] = &[
     ("cache", "answers from a cache"),
     ("compress", "compressed responses"),
-    ("validate", "validation against OpenAPI"),
 ];
 
 /// Kinds that are described in any build and left out of this one, because few need what they need: the feature of cargo
