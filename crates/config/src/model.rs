@@ -52,7 +52,7 @@ section! {
         /// What the gateway writes down about requests.
         telemetry: Telemetry = "{}",
         /// The folder for what must survive a restart, relative to the file that names it: the account and the
-        /// certificates of `acme`.
+        /// certificates of `acme`, and API keys that `gateward keys` has made.
         state_dir: Option<StateDir>,
         /// Files to read besides this one, relative to it. The last part of a path may hold `*`. By the time the
         /// configuration is complete, this is empty.

@@ -16,6 +16,7 @@ use crate::canaries::{self, Canaries};
 use crate::certificates::{self, KeepError, Keepers, Orders};
 use crate::health::{Known as KnownHealth, Probes};
 use crate::issuers::Issuers;
+use crate::keys::Keys;
 use crate::listeners::{Listeners, Planned};
 use crate::log::{self, LogError};
 use crate::memory;
@@ -71,6 +72,7 @@ pub struct Gateway {
     probes: Probes,
     canaries: Canaries,
     issuers: Issuers,
+    keys: Rc<Keys>,
     shared: Arc<Shared>,
     memory: Option<memory::Watch>,
     log: Option<Sink>,
@@ -116,6 +118,7 @@ impl Gateway {
             probes,
             canaries: Canaries::new(&metrics, report),
             issuers: Issuers::new(Arc::clone(&metrics)),
+            keys: Rc::new(Keys::new(snapshot.providers.stored_keys(), report)),
             shared: Arc::clone(&shared),
             memory: None,
             keepers: Keepers::new(snapshot.acme.clone(), Arc::clone(&metrics), report),
@@ -126,6 +129,7 @@ impl Gateway {
             generation: 0,
         };
         let (prepared, keepers) = gateway.prepare(&snapshot, report).await?;
+        gateway.keys.adopt(snapshot.state_dir.as_deref()).await;
         gateway.probes.adopt(&snapshot);
         gateway.canaries.adopt(&snapshot, &shared);
         let (stages, _old_log) = gateway.stage(snapshot, prepared);
@@ -163,6 +167,7 @@ impl Gateway {
                 report(format!("worker-{index} has not taken over all of the configuration: {why}"));
             }
         }
+        self.keys.adopt(self.snapshot.state_dir.as_deref()).await;
         self.names.keep(&self.snapshot);
         self.adopt(keepers);
         if let Some(sink) = old_log {
@@ -257,6 +262,11 @@ impl Gateway {
     /// What is known of the certificates that are ordered, as it changes.
     pub(crate) fn orders(&self) -> Orders {
         self.keepers.share()
+    }
+
+    /// The keys that are made while it runs.
+    pub(crate) fn keys(&self) -> Rc<Keys> {
+        Rc::clone(&self.keys)
     }
 
     /// Opens the file of the access log anew, after it was moved away.

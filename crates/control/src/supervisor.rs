@@ -90,6 +90,7 @@ impl Supervisor {
         view.share_orders(gateway.orders());
         view.share_health(gateway.health());
         view.share_canaries(gateway.canaries());
+        view.share_keys(gateway.keys());
         view.listening(gateway.addresses());
         view.enter(Phase::Serving);
         Supervisor { gateway, path, view, watched: files, report }

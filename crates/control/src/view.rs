@@ -16,6 +16,7 @@ use crate::canaries::{self, CanaryOrder, CanaryView};
 use crate::certificates::Orders;
 use crate::health::{self, DrainError, Ejected, ServiceHealth};
 use crate::issuers::{self, IssuerView};
+use crate::keys::Keys;
 use crate::names::{self, Known};
 
 /// A worker that was not seen for so long hangs.
@@ -67,6 +68,7 @@ pub struct View {
     orders: RefCell<Orders>,
     health: RefCell<health::Known>,
     canaries: RefCell<canaries::Known>,
+    keys: RefCell<Option<Rc<Keys>>>,
     addresses: RefCell<Vec<SocketAddr>>,
 }
 
@@ -88,6 +90,7 @@ impl View {
             orders: RefCell::default(),
             health: RefCell::default(),
             canaries: RefCell::default(),
+            keys: RefCell::default(),
             addresses: RefCell::default(),
         })
     }
@@ -162,6 +165,11 @@ impl View {
         self.canaries.borrow().order(route, order)
     }
 
+    /// The keys that are made while it runs; `None` before it serves.
+    pub fn keys(&self) -> Option<Rc<Keys>> {
+        self.keys.borrow().clone()
+    }
+
     /// The workers that hang.
     pub fn hanging_workers(&self) -> Vec<usize> {
         let now = self.metrics.uptime();
@@ -182,6 +190,10 @@ impl View {
 
     pub(crate) fn share_canaries(&self, canaries: canaries::Known) {
         *self.canaries.borrow_mut() = canaries;
+    }
+
+    pub(crate) fn share_keys(&self, keys: Rc<Keys>) {
+        *self.keys.borrow_mut() = Some(keys);
     }
 
     pub(crate) fn share_health(&self, health: health::Known) {

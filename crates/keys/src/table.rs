@@ -172,7 +172,7 @@ impl Table {
     }
 
     /// Holds these keys, and no others any more.
-    pub(crate) fn fill(&self, keys: &BTreeMap<Id, Arc<Key>>) {
+    pub fn fill(&self, keys: &BTreeMap<Id, Arc<Key>>) {
         let mut parts: Vec<Part> = std::iter::repeat_with(Part::new).take(PARTS).collect();
         for key in keys.values() {
             for (digest, until) in key.secrets() {

@@ -58,7 +58,7 @@ pub use authenticate::{Authenticated, Refused};
 pub use basic::{check_password_hash, hash_password, verify_password};
 pub use chain::{Chain, Halt, Link, Permitted, Refusal, Saw};
 pub use compiling::Compiling;
-pub use consumers::{Consumers, Digest, KeyOwner, NewConsumer, NewKey, SignerKey, User, digest_of};
+pub use consumers::{Consumers, Digest, KeyLabel, KeyOwner, NewConsumer, NewKey, SignerKey, User, digest_of};
 pub use contract::{Flow, RequestCx, ResponseCx, Stage, Verdict};
 pub use field::{header_name, header_value};
 pub use identity::{Caller, Identity, Told};

@@ -10,7 +10,7 @@ use crate::authenticate::Authenticated;
 use crate::chain::Progress;
 use crate::cors::CorsMemory;
 use crate::rate_limit::{Level, Owed};
-use crate::{Answer, Caller};
+use crate::{Answer, Caller, KeyLabel};
 
 /// The longest request id that is taken over from outside, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -107,7 +107,7 @@ pub struct RequestState {
     /// What the answer of the service says the cost of.
     pub(crate) owed: Vec<Owed>,
     /// The API key that was shown, whether it holds or not: see [`crate::Consumers::label`].
-    pub key: Option<u32>,
+    pub key: Option<KeyLabel>,
     /// Cookies that the client gets with the answer.
     pub cookies: Vec<String>,
     /// What the policy that asked was told before, where it had to ask once more: it is told one thing at a time.

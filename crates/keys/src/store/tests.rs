@@ -287,3 +287,38 @@ fn there_are_so_many_keys_and_no_more() {
     assert!(of_a.len() == 2 && of_a.iter().all(|key| &*key.consumer == "a"));
     assert!(store.list(None, Some(all[2].id), 10).is_empty() && store.list(Some("c"), None, 10).is_empty());
 }
+
+/// Prints what many keys cost: `cargo test -p keys --release -- --nocapture many_keys`.
+#[test]
+fn many_keys_cost_what_few_cost() {
+    let count: u32 = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
+    let folder = Folder::new();
+    let (mut store, ..) = folder.open();
+    let written = Arc::new(AtomicU64::new(0));
+    let (counted, mut real) = (Arc::clone(&written), quick());
+    drop(store);
+    let disk: Disk = Box::new(move |file, step| {
+        if let Step::Write(bytes) = &step {
+            counted.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+        real(file, step)
+    });
+    store = Store::open_on(disk, &folder.0, Arc::default(), NOW).unwrap().store;
+    let begin = std::time::Instant::now();
+    for _ in 0..count {
+        store.create(new("mobile"), NOW).unwrap();
+    }
+    let made = begin.elapsed();
+    let length = fs::metadata(folder.journal()).unwrap().len();
+    let times = written.load(Ordering::Relaxed) as f64 / length as f64;
+    drop(store);
+    let begin = std::time::Instant::now();
+    assert_eq!(folder.open().0.keys.len(), count as usize);
+    println!(
+        "{count} keys: {:?} each without the disk, {} bytes each, written {times:.1} times, read in {:?}",
+        made / count,
+        length / u64::from(count),
+        begin.elapsed()
+    );
+    assert!(times < 4.0, "{times}");
+}
