@@ -38,7 +38,9 @@ fn ask_with(gateway: &Gateway, method: &str, path: &str, body: &str, fields: &st
 }
 
 fn json_of(answer: &Message) -> Value {
-    serde_json::from_str(&answer.text()).unwrap_or_else(|_| panic!("no JSON: {}", answer.text()))
+    // The text has a character for each byte.
+    let bytes: Vec<u8> = answer.text().chars().map(|c| c as u8).collect();
+    serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("no JSON: {}", answer.text()))
 }
 
 /// Makes a key, and returns its id and its secret.
