@@ -168,7 +168,8 @@ fn shown(
 fn keys_that_were_made_while_the_gateway_runs_count_too() {
     let consumers = consumers();
     let rotated = stored(3, "old", None).rotated(&Secret::of(&[4; 32]), 500, 100).unwrap();
-    let off = Key { disabled: true, ..stored(5, "old", None) };
+    let mut off = stored(5, "old", None);
+    off.disabled = true;
     let keys =
         vec![stored(1, "mobile", None), stored(2, "old", Some(1_000)), rotated, off, stored(6, "gone", None)];
     let chain = chain_with(keys, &consumers);
@@ -233,11 +234,10 @@ fn a_look_costs_the_same_however_many_keys_there_are() {
             })
             .collect();
         let begin = std::time::Instant::now();
-        let known = scenes.iter_mut().filter(|scene| {
+        for scene in &mut scenes {
             let verdict = ready.authenticate(&mut scene.cx());
-            matches!(verdict, crate::Verdict::Known(_))
-        });
-        assert_eq!(known.count(), rounds);
+            assert!(matches!(verdict, crate::Verdict::Known(_)));
+        }
         println!("{many} keys: {} ns", begin.elapsed().as_nanos() / rounds as u128);
     }
 }
