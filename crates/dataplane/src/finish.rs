@@ -87,7 +87,7 @@ fn identity(request: &Request) -> Option<&policy::Identity> {
 
 /// What the credential says about who was calling: the name of an API key, the subject of a token.
 fn subject(request: &Request) -> &str {
-    let key = request.state.key.zip(request.route.as_ref());
+    let key = request.state.key.as_ref().zip(request.route.as_ref());
     match key.and_then(|(key, (route, _))| route.route.consumers.label(key)) {
         Some(label) => label,
         None => identity(request).map_or("", policy::Identity::other_name),

@@ -67,7 +67,7 @@ pub use basic::{check_password_hash, hash_password, verify_password};
 pub use chain::{Chain, Halt, Link, Permitted, Refusal, Saw};
 pub use compiling::Compiling;
 pub use concurrency::ConcurrencyView;
-pub use consumers::{Consumers, Digest, KeyOwner, NewConsumer, NewKey, SignerKey, User, digest_of};
+pub use consumers::{Consumers, Digest, KeyLabel, KeyOwner, NewConsumer, NewKey, SignerKey, User, digest_of};
 pub use contract::{Flow, RequestCx, ResponseCx, Stage, Verdict};
 pub use errand::{Errand, Errands};
 pub use field::{header_name, header_value};

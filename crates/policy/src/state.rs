@@ -13,7 +13,7 @@ use crate::cors::CorsMemory;
 use crate::quota;
 use crate::rate_limit::{Level, Owed, Waiting};
 use crate::validate::ResponseCheck;
-use crate::{Answer, Caller, Errands, HeldBody};
+use crate::{Answer, Caller, Errands, HeldBody, KeyLabel};
 
 /// The longest request id that is taken over from outside, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -118,7 +118,7 @@ pub struct RequestState {
     /// The same of quotas.
     pub(crate) owed_quotas: Vec<quota::Owed>,
     /// The API key that was shown, whether it holds or not: see [`crate::Consumers::label`].
-    pub key: Option<u32>,
+    pub key: Option<KeyLabel>,
     /// Cookies that the client gets with the answer.
     pub cookies: Vec<String>,
     /// What was read of the body because a policy has asked for it. It goes on to the service.
