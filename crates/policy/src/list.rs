@@ -216,10 +216,8 @@ pub fn shape(kind: &str) -> Option<Shape> {
 }
 
 /// Kinds that the language has and this version does not, with what they are for.
-pub const NOT_BUILT: &[(&str, &str)] = &[
-    ("cache", "answers from a cache"),
-    ("compress", "compressed responses"),
-];
+pub const NOT_BUILT: &[(&str, &str)] =
+    &[("cache", "answers from a cache"), ("compress", "compressed responses")];
 
 /// Kinds that are described in any build and left out of this one, because few need what they need: the feature of cargo
 /// that builds each of them, which has the same name, and what they are for.
