@@ -55,6 +55,7 @@ fn a_small_file_has_all_defaults() {
         "overload": { "lag": "100ms", "memory": "90%" },
         "shutdown": { "drain": "30s", "delay": "0s" },
         "trusted_proxies": [],
+        "state": "memory",
         "consumers": [],
         "plans": {},
         "services": { "a": {

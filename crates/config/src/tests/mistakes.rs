@@ -129,7 +129,7 @@ fn endpoint_urls() {
         ("http://:80", "GW0205 "),
         ("http://a/b?c", "GW0205 /b?c"),
         ("http://a#b", "GW0205 #b"),
-        ("http://me:secret@a", "GW0205 me:secret@"),
+        ("http://me:secret@a", "GW0205 **********"),
         ("http://a:0", "GW0205 0"),
         ("http://a:70000", "GW0205 70000"),
         ("http://a:b", "GW0205 :b"),

@@ -223,8 +223,8 @@ fn run(
             run.admitted[now as usize] += u64::from(passes);
             false
         });
-        for gateway in 0..gateways {
-            if let Some(units) = leases[gateway].give_back(now) {
+        for (gateway, lease) in leases.iter_mut().enumerate() {
+            if let Some(units) = lease.give_back(now) {
                 bucket.give_back(u64::from(units));
             }
             if !busy(gateway, now) {
@@ -233,7 +233,7 @@ fn run(
             let requests = per_ms as u64 + u64::from(rng.f64() < per_ms.fract());
             run.wanted += requests;
             for _ in 0..requests {
-                let taken = leases[gateway].take(1, plan, now);
+                let taken = lease.take(1, plan, now);
                 let mut ask = |units: u32| bucket.ask(u64::from(units), now * 1_000_000);
                 let reply = match taken {
                     Taken::Admitted { ask: None } | Taken::Refused { .. } => None,
