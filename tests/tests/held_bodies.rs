@@ -151,7 +151,7 @@ fn what_is_too_large_is_refused_over_every_version() {
             ];
             // It may call it a failure that nobody wanted the rest.
             let said = outcome_of("curl", &arguments).1;
-            assert!(said.contains("body-too-large") && said.ends_with(" 413"), "{version} {length}: {said}");
+            assert!(said.contains("body-too-large") && said.contains(" 413"), "{version} {length}: {said}");
         }
     }
     assert_eq!(origin.count(), 0, "none has reached it whole");
