@@ -15,8 +15,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use end_to_end::certificates::{Authority, Wish};
+use end_to_end::http2::{Http2, request};
 use end_to_end::message::Framing;
-use end_to_end::peer::{outcome_of, output_of};
+use end_to_end::peer::output_of;
 use end_to_end::python::python_with;
 use end_to_end::{Client, Folder, Gateway, Origin, SOON, Setup, wait_until};
 
@@ -126,34 +127,19 @@ fn they_arrive_over_every_version() {
 #[test]
 fn what_is_too_large_is_refused_over_every_version() {
     let origin = Origin::saying("ok");
-    let gateway = Gateway::start(yaml(origin.address(), "size_limit: { body: 100KiB }", ""));
-    let file = gateway.folder().path().join("body");
-    std::fs::write(&file, text(3_000_000)).unwrap();
-    for version in ["--http1.1", "--http2-prior-knowledge"] {
-        // Announced, and not: curl takes the length away where it is told to.
-        let unannounced =
-            if version == "--http1.1" { "transfer-encoding: chunked" } else { "content-length:" };
-        for length in ["content-length: 3000000", unannounced] {
-            let url = format!("http://{}/a", gateway.address());
-            let data = format!("@{}", file.display());
-            let arguments = [
-                "-sS",
-                version,
-                "-H",
-                length,
-                "-H",
-                "expect:",
-                "-w",
-                " %{http_code}",
-                "--data-binary",
-                &data,
-                &url,
-            ];
-            // It may call it a failure that nobody wanted the rest.
-            let said = outcome_of("curl", &arguments).1;
-            assert!(said.contains("body-too-large") && said.contains(" 413"), "{version} {length}: {said}");
-        }
+    let gateway = Gateway::start(yaml(origin.address(), "size_limit: { body: 10KiB }", ""));
+    let body = text(12_000);
+    let in_chunks = chunked(&body, &[1000]);
+    for asked in [with_length(&body), post("Transfer-Encoding: chunked\r\n", &in_chunks)] {
+        let answer = gateway.connect().ask(asked);
+        assert_eq!(answer.status(), 413, "{answer}");
     }
+    let http2 = Http2::connect(gateway.address());
+    http2.headers(1, request("POST", "http", "/a", &[("content-length", "12000")]), false);
+    assert_eq!(http2.response(1).status(), 413, "before a byte of it was sent");
+    http2.headers(3, request("POST", "http", "/a", &[]), false);
+    http2.data(3, &"x".repeat(12_000), false);
+    assert_eq!(http2.response(3).status(), 413);
     assert_eq!(origin.count(), 0, "none has reached it whole");
     gateway.stop();
 }
@@ -270,8 +256,8 @@ fn who_waits_for_permission_gets_it_when_the_body_is_wanted() {
     client.try_take(|unread, _| Some(((), unread.len())));
     assert!(origin.links().is_empty(), "the service has not heard of it");
     client.send("[7]");
-    let (link, request) = origin.expect();
-    assert_eq!((request.body.as_slice(), request.field("expect")), (&b"[7]"[..], None));
+    let (link, seen) = origin.expect();
+    assert_eq!((seen.body.as_slice(), seen.field("expect")), (&b"[7]"[..], None));
     link.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(client.response().status(), 200);
     let refused = gateway.connect().ask(post("Expect: 100-continue\r\nContent-Length: 9000000\r\n", b""));

@@ -344,7 +344,7 @@ fn mistakes_are_told_where_they_are() {
 #[test]
 fn two_kib_against_forty_properties_are_quick() {
     let property = |at: usize| match at % 4 {
-        0 => (format!("text_{at}"), json!({"type": "string", "maxLength": 200}), json!("x".repeat(60))),
+        0 => (format!("text_{at}"), json!({"type": "string", "maxLength": 200}), json!("x".repeat(90))),
         1 => (format!("count_{at}"), json!({"type": "integer", "minimum": 0}), json!(at)),
         2 => (format!("flag_{at}"), json!({"type": "boolean"}), json!(true)),
         _ => (
