@@ -74,7 +74,7 @@ impl Ready {
     fn judge(&self, text: &[u8]) -> Result<(), Objection> {
         let mut scanner = Scanner::new(self.limits);
         if let Err(threat) = scanner.feed(text).and_then(|()| scanner.finish()) {
-            return Err(refused(reason(threat), &threat.to_string(), json!(scanner.wrong_at()), "offset"));
+            return Err(refused(reason(threat), &threat.to_string(), &json!(scanner.wrong_at()), "offset"));
         }
         if !self.refuses_twice {
             return Ok(());
@@ -84,17 +84,17 @@ impl Ready {
             Err(Twice::Member(pointer)) => Err(refused(
                 "duplicate_key",
                 "has an object with the same name twice",
-                json!(pointer),
+                &json!(pointer),
                 "pointer",
             )),
             Err(Twice::Unreadable(pointer)) => {
-                Err(refused("number", "has a number that is too large", json!(pointer), "pointer"))
+                Err(refused("number", "has a number that is too large", &json!(pointer), "pointer"))
             }
         }
     }
 }
 
-fn refused(reason: &'static str, what: &str, place: serde_json::Value, member: &str) -> Objection {
+fn refused(reason: &'static str, what: &str, place: &serde_json::Value, member: &str) -> Objection {
     let detail = format!("The body {what}.");
     let mut objection = Objection::new(400, CODE, reason, detail);
     objection.errors.push(json!({ "in": "body", member: place, "detail": what }));
@@ -105,7 +105,7 @@ fn hidden(why: Hidden) -> Objection {
     match why {
         Hidden::TooLarge => Objection::too_large(),
         Hidden::Coded => Objection::coded(),
-        Hidden::Broken => refused("coding", "is not what Content-Encoding says", json!(""), "pointer"),
+        Hidden::Broken => refused("coding", "is not what Content-Encoding says", &json!(""), "pointer"),
     }
 }
 

@@ -60,10 +60,14 @@ fn what_goes_beyond_a_limit_is_refused_where_it_does() {
 #[test]
 fn depth_costs_nothing() {
     let deep = [vec![b'['; 10_000], vec![b']'; 10_000]].concat();
-    let begin = Instant::now();
-    let (reply, _) = send("{}", JSON, &deep);
-    assert_eq!(reply.unwrap().status, 400);
-    assert!(begin.elapsed() < Duration::from_millis(50), "{:?}", begin.elapsed());
+    let time = || {
+        let begin = Instant::now();
+        assert_eq!(send("{}", JSON, &deep).0.unwrap().status, 400);
+        begin.elapsed()
+    };
+    // The best of some: others may use the machine too.
+    let best = (0..20).map(|_| time()).min().unwrap();
+    assert!(best < Duration::from_millis(10), "{best:?}");
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Ready {
     }
 
     /// Takes a report of the provider (OpenID Connect Back-Channel Logout 1.0 §2.5 to §2.8).
-    pub(super) fn backchannel(&self, cx: &mut RequestCx<'_>, heard: Heard) -> Verdict {
+    pub(super) fn backchannel(&self, cx: &mut RequestCx<'_>, heard: &Heard) -> Verdict {
         if cx.head.method != Method::Post {
             let reply = Reply::problem(
                 405,
@@ -56,7 +56,7 @@ impl Ready {
             );
             return Verdict::Reply(reply.header("allow", "POST").header("cache-control", "no-store"));
         }
-        let provider = match self.provider(cx, &heard) {
+        let provider = match self.provider(cx, heard) {
             Ok(provider) => provider,
             Err(verdict) => return verdict,
         };

@@ -98,7 +98,7 @@ impl Ready {
             return self.logout(cx, &heard);
         }
         if path == backchannel.as_bytes() {
-            return self.backchannel(cx, heard);
+            return self.backchannel(cx, &heard);
         }
         if let Some(rules) = &self.rules.bearer
             && let Some(verdict) = self.token(cx, &heard, rules)
