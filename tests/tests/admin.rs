@@ -72,6 +72,7 @@ fn the_index_names_every_page() {
         "/services",
         "/canaries",
         "/limits",
+        "/usage",
         "/issuers",
         "/certificates",
     ];
