@@ -7,6 +7,7 @@ and `hpack` the fields. Fields are written as literals without an index, byte fo
 """
 
 import json
+import select
 import socket
 import ssl
 import struct
@@ -65,6 +66,22 @@ class Connection:
         with self.sending:
             self.stream.sendall(data)
 
+    def receive(self, count):
+        """Python's TLS must not be read and written at the same time: what is written then is broken."""
+        if not isinstance(self.stream, ssl.SSLSocket):
+            return self.stream.recv(count)
+        while True:
+            if not self.stream.pending():
+                select.select([self.stream], [], [])
+            with self.sending:
+                self.stream.setblocking(False)
+                try:
+                    return self.stream.recv(count)
+                except ssl.SSLWantReadError:
+                    pass
+                finally:
+                    self.stream.setblocking(True)
+
     def begin(self):
         values = {int(key): value for key, value in self.setup.get("settings", {}).items()}
         payload = b"".join(struct.pack(">HI", key, value) for key, value in values.items())
@@ -79,7 +96,7 @@ class Connection:
     def exactly(self, count):
         data = bytearray()
         while len(data) < count:
-            more = self.stream.recv(count - len(data))
+            more = self.receive(count - len(data))
             if not more:
                 raise EOFError
             data += more
@@ -96,7 +113,7 @@ class Connection:
                 head = self.exactly(9)
                 if head[:4] == b"HTTP":
                     # Not HTTP/2: whoever reads the events shall see it.
-                    self.report("garbage", text=(head + self.stream.recv(4096)).decode("latin-1"))
+                    self.report("garbage", text=(head + self.receive(4096)).decode("latin-1"))
                     break
                 one, length = Frame.parse_frame_header(memoryview(head))
                 body = self.exactly(length)

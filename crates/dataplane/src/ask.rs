@@ -5,7 +5,7 @@
 //! for too long is told so. Entry point: [`answer`].
 
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ pub(crate) struct Waiting<'a>(&'a RefCell<Vec<IpAddr>>, IpAddr);
 impl<'a> Waiting<'a> {
     /// `None` if there is no room.
     pub(crate) fn new(all: &'a RefCell<Vec<IpAddr>>, client: IpAddr) -> Option<Waiting<'a>> {
-        let client = whose(client);
+        let client = message::client_network(client);
         let mut waiting = all.borrow_mut();
         let own = waiting.iter().filter(|other| **other == client).count();
         if waiting.len() >= MOST_WAITING || own >= MOST_OF_ONE {
@@ -75,14 +75,6 @@ impl Drop for Waiting<'_> {
         if let Some(at) = waiting.iter().position(|client| *client == self.1) {
             waiting.swap_remove(at);
         }
-    }
-}
-
-/// Who has an address: of IPv6 one client has a whole network of 64 bits.
-fn whose(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address => address,
     }
 }
 

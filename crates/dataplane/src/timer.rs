@@ -27,6 +27,8 @@ const BUSY: u64 = 0;
 const ENDING: u64 = u64::MAX;
 /// Of so many idle connections one is ended at a time, so that not each new one has to look for a place.
 const ENDED_AT_A_TIME: usize = 32;
+/// How often in a tick it is looked for them: each time all connections are looked at.
+const MOST_LOOKS: u32 = 8;
 
 /// A point in time, in ticks since the worker started.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -61,8 +63,8 @@ pub(crate) struct Wheel {
     /// Entries without a timer. One may still sit in a slot, which is harmless: the wheel asks for its
     /// deadline when it gets there.
     free: RefCell<Vec<Rc<Entry>>>,
-    /// When it was last looked for idle connections.
-    looked: Cell<u64>,
+    /// When it was last looked for idle connections, and how often in that tick.
+    looked: Cell<(u64, u32)>,
 }
 
 struct Entry {
@@ -94,7 +96,7 @@ impl Default for Wheel {
             next: RefCell::default(),
             entries: RefCell::default(),
             free: RefCell::default(),
-            looked: Cell::new(NEVER),
+            looked: Cell::new((NEVER, 0)),
         }
     }
 }
@@ -153,11 +155,14 @@ impl Wheel {
     }
 
     /// Ends the connections of a listener, or of all, that have been waiting for a request for the longest time: one in
-    /// 32. How many; it looks once in a tick, because it looks at all connections.
+    /// 32. How many; it looks a few times in a tick and not more, because it looks at all connections.
     pub(crate) fn end_idle(&self, of: Option<ListenerId>) -> usize {
-        if self.looked.replace(self.now.get()) == self.now.get() {
+        let now = self.now.get();
+        let (_, looks) = Some(self.looked.get()).filter(|(tick, _)| *tick == now).unwrap_or_default();
+        if looks >= MOST_LOOKS {
             return 0;
         }
+        self.looked.set((now, looks + 1));
         let is_meant = |entry: &&Rc<Entry>| match (entry.idle.get(), of) {
             (BUSY | ENDING, _) => false,
             (_, None) => true,
@@ -370,7 +375,6 @@ mod tests {
         }
         timers[0].0.leave_idle();
         assert_eq!(wheel.end_idle(Some(here)), 3, "of 65");
-        assert_eq!(wheel.end_idle(Some(here)), 0, "once in a tick");
         let ended = |at: usize| timers[at].0.arm_idle(Tick(9_999), here);
         let all: Vec<usize> = (1..66).filter(|at| ended(*at)).collect();
         let mut oldest: Vec<usize> = (1..66).collect();
@@ -385,6 +389,12 @@ mod tests {
         assert_eq!(wheel.end_idle(None), 3, "of 65 that are left");
         wheel.advance(Tick(3));
         assert_eq!(wheel.end_idle(Some(ListenerId(9))), 0);
+        for _ in 1..MOST_LOOKS {
+            assert!(wheel.end_idle(None) > 0);
+        }
+        assert_eq!(wheel.end_idle(None), 0, "not in this tick");
+        wheel.advance(Tick(4));
+        assert!(wheel.end_idle(None) > 0);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! Only peers listed in `trusted_proxies` are believed. Everybody else's claims were removed before
 //! (see `Headers::strip_request`), so what stands in the fields here came from a trusted peer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::certificate::ClientCertificate;
@@ -59,6 +59,14 @@ impl ForwardingInfo {
             (Some(name), Some(host)) => !name.trim_end_matches('.').eq_ignore_ascii_case(host),
             (Some(_), None) | (None, _) => false,
         }
+    }
+}
+
+/// What tells clients apart: an address, or of IPv6 the network of 64 bits that one client has (RFC 4291 §2.5.4).
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address => address,
     }
 }
 

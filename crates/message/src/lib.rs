@@ -23,7 +23,7 @@ mod uri;
 pub use certificate::{ClientCertificate, is_certificate_field};
 pub use cookie::cookie;
 pub use fault::{Blame, Fault};
-pub use forwarded::{Encryption, ForwardingInfo, client_address, write_forwarding_headers};
+pub use forwarded::{Encryption, ForwardingInfo, client_address, client_network, write_forwarding_headers};
 pub use grpc::{
     GrpcContentType, GrpcForm, GrpcStatus, grpc_message, is_grpc, is_grpc_web, parse_grpc_timeout,
     write_grpc_timeout,

@@ -7,10 +7,10 @@
 
 use std::fmt::{self, Write};
 use std::hash::Hasher;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use expression::{Program, Value as Computed};
-use message::cookie;
+use message::{client_network, cookie};
 use serde_json::Value;
 
 use crate::RequestCx;
@@ -143,7 +143,7 @@ impl Subject {
             }),
         };
         if !written {
-            out.address(network_of(cx.client));
+            out.address(client_network(cx.client));
         }
     }
 
@@ -161,7 +161,7 @@ impl Subject {
         };
         // Whoever has no such value is known by an address.
         match value.parse() {
-            Ok(address) => out.address(network_of(address)),
+            Ok(address) => out.address(client_network(address)),
             Err(_) => _ = put(out, kind, Some(value.as_bytes())),
         }
     }
@@ -202,12 +202,4 @@ fn put_caller(cx: &RequestCx<'_>, out: &mut dyn Parts) -> bool {
 fn put(out: &mut dyn Parts, kind: Kind, value: Option<&[u8]>) -> bool {
     let value = value.filter(|value| !value.is_empty());
     value.inspect(|value| out.text(kind, value)).is_some()
-}
-
-/// An address, or of IPv6 the network that one client has.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address => address,
-    }
 }
