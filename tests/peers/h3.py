@@ -136,6 +136,23 @@ async def echo(port):
         say(answer.status, bytes(answer.body) == body)
 
 
+async def checked(port):
+    """Bodies that the gateway looks into."""
+    body = b'"' + b"x" * 200_000 + b'"'
+    json = (b"content-type", b"application/json")
+    async with connection(port) as client:
+        for fields, sent, trailers in (([json], body, [(b"x-up", b"1")]), ([json], b"[", None),
+                                       ([json, (b"content-length", b"3000000")], None, None),
+                                       ([json], b" " * 3_000_000, None)):
+            if sent is None:
+                stream = client.head("POST", "/", fields, end=False)
+                await client.until(client.answer(stream).over, "answer")
+                answer = client.answer(stream)
+            else:
+                answer = await client.fetch("POST", "/", fields, body=sent, trailers=trailers)
+            say(answer.status, b"errors" in bytes(answer.body))
+
+
 async def cancel(port):
     """Gives a request up once it is told to."""
     async with connection(port) as client:

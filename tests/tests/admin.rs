@@ -62,7 +62,7 @@ fn the_index_names_every_page() {
         index.text().lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
     let (changes, pages): (Vec<_>, Vec<_>) = pages
         .into_iter()
-        .partition(|page| page.contains("NAME") || page.contains("ROUTE") || page.contains("reset"));
+        .partition(|page| ["NAME", "ROUTE", "reset", "/keys"].iter().any(|word| page.contains(word)));
     let wanted = [
         "/livez",
         "/readyz",
@@ -76,7 +76,15 @@ fn the_index_names_every_page() {
         "/certificates",
     ];
     assert_eq!(pages, wanted);
-    assert_eq!(changes, ["/services/NAME/endpoints/ADDRESS/drain", "/canaries/ROUTE/ORDER", "/limits/reset"]);
+    let wanted = [
+        "/services/NAME/endpoints/ADDRESS/drain",
+        "/canaries/ROUTE/ORDER",
+        "/limits/reset",
+        "/keys",
+        "/keys/ID",
+        "/keys/ID/ORDER",
+    ];
+    assert_eq!(changes, wanted);
     for path in &pages {
         let answer = ask(admin, "GET", path, "");
         assert_eq!((answer.status(), answer.field("cache-control")), (200, Some("no-store")), "{path}");

@@ -28,6 +28,7 @@ pub(crate) const LAYERS: &[(u8, &str)] = &[
     (1, "authority"),
     (1, "quota"),
     (1, "store"),
+    (1, "keys"),
     (2, "config"),
     (2, "policy"),
     (2, "acme"),

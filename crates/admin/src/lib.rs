@@ -8,9 +8,11 @@ mod canaries;
 mod certificates;
 mod drain;
 mod issuers;
+mod keys;
 mod limits;
 mod listen;
 mod pages;
+mod problem;
 mod routes;
 mod services;
 

@@ -122,9 +122,10 @@ fn begin(stream: TcpStream, place: OwnedSemaphorePermit, listener: Option<&TcpLi
     let at = listener.and_then(|listener| listener.local_addr().ok());
     // An unknown address is treated as one that everybody can reach.
     let at = at.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    let by = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     let view = Rc::clone(view);
     tokio::task::spawn_local(async move {
-        answer(stream, at, view).await;
+        answer(stream, at, by, view).await;
         drop(place);
     });
 }
@@ -150,10 +151,10 @@ async fn accept(
     }
 }
 
-async fn answer(stream: TcpStream, at: IpAddr, view: Rc<View>) {
+async fn answer(stream: TcpStream, at: IpAddr, by: IpAddr, view: Rc<View>) {
     let service = service_fn(move |request| {
         let view = Rc::clone(&view);
-        async move { Ok::<_, Infallible>(pages::answer(&view, at, &request).await) }
+        async move { Ok::<_, Infallible>(pages::answer(&view, at, by, request).await) }
     });
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(16 * 1024);

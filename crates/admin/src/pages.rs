@@ -15,7 +15,7 @@ use telemetry::Metrics;
 
 use crate::access::{self, Denied};
 use crate::limits::Asked;
-use crate::{canaries, certificates, drain, issuers, limits, routes, services};
+use crate::{canaries, certificates, drain, issuers, keys, limits, routes, services};
 
 /// What there is, and what it says.
 const PAGES: &[(&str, &str)] = &[
@@ -40,28 +40,48 @@ const PAGES: &[(&str, &str)] = &[
     ),
     ("/limits/reset", "POST with `?key=CONSUMER`: forgets what somebody has used"),
     ("/usage", "who has used what of quotas in the periods that run; with `?at=PLACE` of one place"),
+    ("/keys", "API keys made while it runs; POST makes one for a consumer and tells its secret, once"),
+    ("/keys/ID", "one of them; DELETE removes it"),
+    ("/keys/ID/ORDER", "POST: `rotate`, `disable`, `enable` or `expire` a key"),
     ("/issuers", "whose tokens are believed, which keys they have, and how fetching these goes"),
     ("/certificates", "the certificates of each listener, when they end, and how orders by ACME go"),
 ];
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Answers one request that came to the listener at an address.
-pub(crate) async fn answer(view: &View, at: IpAddr, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let path = request.uri().path();
-    let open = matches!(path, "/livez" | "/readyz");
+/// Answers one request that came to the listener at an address, from another one.
+pub(crate) async fn answer(
+    view: &View,
+    at: IpAddr,
+    by: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    match refusal(view, at, &request) {
+        Some(reply) => reply,
+        None if keys::concerns(request.uri().path()) => keys::answer(view, by, request).await,
+        None => page(view, &request).await,
+    }
+}
+
+/// What is said to whoever may not ask for this.
+fn refusal(view: &View, at: IpAddr, request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+    let open = matches!(request.uri().path(), "/livez" | "/readyz");
     match access::check(&view.active().snapshot.admin, at, request.headers(), open) {
-        Ok(()) => {}
+        Ok(()) => None,
         Err(Denied::Origin) => {
-            return text(StatusCode::FORBIDDEN, "This address answers requests for this machine only.\n");
+            Some(text(StatusCode::FORBIDDEN, "This address answers requests for this machine only.\n"))
         }
         Err(Denied::Token) => {
             let mut reply =
                 text(StatusCode::UNAUTHORIZED, "A token is needed: authorization: Bearer TOKEN\n");
             reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            return reply;
+            Some(reply)
         }
     }
+}
+
+async fn page(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
     let asked = Asked::parse(request.uri().query().unwrap_or_default());
     let change = Change::parse(path, &asked);
     let wrong_method = |how: &'static str, allowed| {
@@ -166,7 +186,7 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn json_reply(value: &Value) -> Response<Full<Bytes>> {
+pub(crate) fn json_reply(value: &Value) -> Response<Full<Bytes>> {
     reply(StatusCode::OK, "application/json", format!("{value:#}\n"))
 }
 
@@ -174,7 +194,7 @@ fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
     reply(status, TEXT, body.to_owned())
 }
 
-fn reply(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+pub(crate) fn reply(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut reply = Response::new(Full::new(Bytes::from(body)));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -14,7 +14,9 @@ const SHORT: usize = 16;
 pub(crate) fn compile(config: &Config, now: SystemTime, diagnostics: &mut Diagnostics) -> Consumers {
     let mut taken = Taken { seen: HashMap::new(), diagnostics };
     let list: Vec<NewConsumer> = config.consumers.iter().map(|raw| consumer(raw, now, &mut taken)).collect();
-    Consumers::new(&list)
+    let table = Consumers::new(&list);
+    // They are kept in the state folder.
+    if config.state_dir.is_some() { table.with_stored_keys() } else { table }
 }
 
 /// Who has a credential, so that nobody else has it.

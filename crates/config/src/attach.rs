@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use document::{Environment, FileBytes, FileText, Files, Node, Shape, Sources, Value};
+use document::{Environment, FileBytes, FileText, Files, Node, Shape, Sources, Value, read_linked};
 
 use crate::acme::certificate_files;
 use crate::files::tidy;
@@ -85,6 +85,13 @@ impl Reader<'_> {
             }
             return;
         }
+        if let (Shape::Text { format: Shape::LINKED, .. }, Value::Scalar(_)) = (shape, &node.value) {
+            if let Some(path) = self.path(node) {
+                let texts = read_linked(path.clone(), self.environment, tidy);
+                hang(node, Files { path, texts, binary: None });
+            }
+            return;
+        }
         match (shape, &mut node.value) {
             (Shape::OneOf(shapes), _) => shapes.iter().for_each(|shape| self.walk(node, shape)),
             (Shape::List(inner), Value::List(nodes)) => {
@@ -136,7 +143,9 @@ fn hang(node: &mut Node, files: Files) {
 fn matters(shape: &Shape) -> bool {
     fn look(shape: &Shape, seen: &mut Vec<&'static str>) -> bool {
         match shape {
-            Shape::Text { format, .. } => matches!(*format, Shape::FILE | Shape::WATCHED | Shape::BINARY),
+            Shape::Text { format, .. } => {
+                matches!(*format, Shape::FILE | Shape::WATCHED | Shape::BINARY | Shape::LINKED)
+            }
             Shape::List(inner) | Shape::Map(inner) => look(inner, seen),
             Shape::OneOf(shapes) => shapes.iter().any(|shape| look(shape, seen)),
             Shape::Section(info) => {

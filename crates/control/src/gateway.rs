@@ -16,6 +16,7 @@ use crate::canaries::{self, Canaries};
 use crate::certificates::{self, KeepError, Keepers, Orders};
 use crate::health::{Known as KnownHealth, Probes};
 use crate::issuers::Issuers;
+use crate::keys::Keys;
 use crate::listeners::{Listeners, Planned};
 use crate::log::{self, LogError};
 use crate::memory;
@@ -78,6 +79,7 @@ pub struct Gateway {
     issuers: Issuers,
     quotas: QuotaLedger,
     store: StoreView,
+    keys: Rc<Keys>,
     shared: Arc<Shared>,
     memory: Option<memory::Watch>,
     log: Option<Sink>,
@@ -125,6 +127,7 @@ impl Gateway {
             issuers: Issuers::new(Arc::clone(&metrics)),
             quotas: QuotaLedger::new(Arc::clone(&metrics), report),
             store: StoreView::default(),
+            keys: Rc::new(Keys::new(snapshot.providers.stored_keys(), report)),
             shared: Arc::clone(&shared),
             memory: None,
             keepers: Keepers::new(snapshot.acme.clone(), Arc::clone(&metrics), report),
@@ -136,6 +139,7 @@ impl Gateway {
         };
         let (prepared, beside) = gateway.prepare(&snapshot, report).await?;
         gateway.quotas.adopt(&snapshot, beside.quotas).await;
+        gateway.keys.adopt(snapshot.state_dir.as_deref()).await;
         gateway.probes.adopt(&snapshot);
         gateway.canaries.adopt(&snapshot, &shared);
         gateway.store.adopt(snapshot.state.as_ref());
@@ -176,6 +180,7 @@ impl Gateway {
                 report(format!("worker-{index} has not taken over all of the configuration: {why}"));
             }
         }
+        self.keys.adopt(self.snapshot.state_dir.as_deref()).await;
         self.names.keep(&self.snapshot);
         self.adopt(beside.keepers);
         if let Some(sink) = old_log {
@@ -276,6 +281,11 @@ impl Gateway {
     /// What is known of the certificates that are ordered, as it changes.
     pub(crate) fn orders(&self) -> Orders {
         self.keepers.share()
+    }
+
+    /// The keys that are made while it runs.
+    pub(crate) fn keys(&self) -> Rc<Keys> {
+        Rc::clone(&self.keys)
     }
 
     /// Opens the file of the access log anew, after it was moved away.

@@ -11,6 +11,7 @@ mod configuration;
 mod gateway;
 mod health;
 mod issuers;
+mod keys;
 mod listeners;
 mod log;
 mod memory;
@@ -22,6 +23,7 @@ mod supervisor;
 mod view;
 mod watched;
 
+pub use self::keys::{Keys, KeysError};
 pub use canaries::{CanaryOrder, CanaryView};
 pub use certificates::KeepError;
 pub use configuration::{Outcome, load};

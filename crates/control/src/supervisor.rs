@@ -91,6 +91,7 @@ impl Supervisor {
         view.share_health(gateway.health());
         view.share_canaries(gateway.canaries());
         view.share_store(gateway.store());
+        view.share_keys(gateway.keys());
         view.listening(gateway.addresses());
         view.enter(Phase::Serving);
         Supervisor { gateway, path, view, watched: files, report }

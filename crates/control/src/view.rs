@@ -16,6 +16,7 @@ use crate::canaries::{self, CanaryOrder, CanaryView};
 use crate::certificates::Orders;
 use crate::health::{self, DrainError, Ejected, ServiceHealth};
 use crate::issuers::{self, IssuerView};
+use crate::keys::Keys;
 use crate::names::{self, Known};
 use crate::store::StoreView;
 
@@ -69,6 +70,7 @@ pub struct View {
     health: RefCell<health::Known>,
     canaries: RefCell<canaries::Known>,
     store: RefCell<StoreView>,
+    keys: RefCell<Option<Rc<Keys>>>,
     addresses: RefCell<Vec<SocketAddr>>,
 }
 
@@ -91,6 +93,7 @@ impl View {
             health: RefCell::default(),
             canaries: RefCell::default(),
             store: RefCell::default(),
+            keys: RefCell::default(),
             addresses: RefCell::default(),
         })
     }
@@ -170,6 +173,11 @@ impl View {
         self.store.borrow().clone()
     }
 
+    /// The keys that are made while it runs; `None` before it serves.
+    pub fn keys(&self) -> Option<Rc<Keys>> {
+        self.keys.borrow().clone()
+    }
+
     /// The workers that hang.
     pub fn hanging_workers(&self) -> Vec<usize> {
         let now = self.metrics.uptime();
@@ -194,6 +202,10 @@ impl View {
 
     pub(crate) fn share_store(&self, store: StoreView) {
         *self.store.borrow_mut() = store;
+    }
+
+    pub(crate) fn share_keys(&self, keys: Rc<Keys>) {
+        *self.keys.borrow_mut() = Some(keys);
     }
 
     pub(crate) fn share_health(&self, health: health::Known) {

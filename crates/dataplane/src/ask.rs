@@ -5,20 +5,15 @@
 //! for too long is told so. Entry point: [`answer`].
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use authority::Client;
-use message::Fault;
 use policy::{Answer, Issuer, Question};
 use tokio::sync::Semaphore;
-use wire::BodyDecoder;
 
-use crate::request::as_it_comes;
-use crate::serving::{BodyState, Serving};
+use crate::serving::Serving;
 
 /// Passwords that a worker looks at, at a time.
 const AT_A_TIME: usize = 1;
@@ -96,10 +91,8 @@ pub(crate) async fn answer(s: &mut Serving<'_>, question: Question) -> Answer {
     let worker = Rc::clone(s.worker);
     let asking = &worker.asking;
     match question {
-        Question::Body { most } => match read_body(s, most).await {
-            Ok(body) => Answer::Body(body),
-            Err(fault) => Answer::Nothing(fault.detail().to_owned()),
-        },
+        // It was read before: see `hold.rs`.
+        Question::Body { .. } => Answer::Body,
         Question::Password { password, hash } => {
             let Some(_waiting) = Waiting::new(&asking.waiting, s.request.client) else {
                 return Answer::Nothing("too many passwords wait to be looked at".to_owned());
@@ -130,41 +123,6 @@ pub(crate) async fn answer(s: &mut Serving<'_>, question: Question) -> Answer {
         // Configurations with this question are refused by a build that cannot put it.
         #[cfg(not(feature = "ldap"))]
         Question::Ldap(_) => Answer::Nothing("this build cannot ask directories".to_owned()),
-    }
-}
-
-/// The whole body of a request that is not forwarded, if it comes in time and has at most so many bytes.
-async fn read_body(s: &mut Serving<'_>, most: usize) -> Result<Vec<u8>, Fault> {
-    let length = as_it_comes(s.request.meta.body, s.request.head.version.has_streams());
-    let (mut decoder, mut body) = (BodyDecoder::new(length), Vec::new());
-    s.timer.arm(s.timer.now().after(s.listener.timeouts.body));
-    loop {
-        if let Some(mut buffer) = s.down.inbox.buffer.take() {
-            let range = buffer.range();
-            let decoded = decoder.decode(buffer.raw(), range.clone())?;
-            body.extend_from_slice(buffer.raw().get(decoded.payload).unwrap_or_default());
-            let taken = decoded.consumed.saturating_sub(range.start);
-            buffer.consume(taken);
-            s.request.record.received += taken as u64;
-            s.down.inbox.buffer = Some(buffer).filter(|buffer| !buffer.is_empty());
-        }
-        s.body = if decoder.is_done() { BodyState::Whole } else { BodyState::Partial };
-        if body.len() > most {
-            return Err(Fault::BodyTooLarge);
-        }
-        if decoder.is_done() {
-            return Ok(body);
-        }
-        let filled = poll_fn(|cx| match s.down.poll_fill(cx) {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending => s.timer.poll_expired(cx).map(|_| None),
-        });
-        match filled.await {
-            Some(Ok(0)) => decoder.end_of_input()?,
-            Some(Ok(_)) => {}
-            Some(Err(_)) => return Err(Fault::ClientGone),
-            None => return Err(Fault::BodyTimeout),
-        }
     }
 }
 

@@ -17,7 +17,6 @@ use crate::hedge;
 use crate::member::{InFlight, Member};
 use crate::open::{Lease, dial, open};
 use crate::plan::Plan;
-use crate::pump::Pump;
 use crate::request::{Request, as_it_comes};
 use crate::serving::{Outcome, Serving};
 use crate::stream::Lost;
@@ -105,9 +104,13 @@ pub(crate) async fn attempt(
     // A service that answers before it has the whole request may take the rest for another one, and its
     // connection is not used again, whatever comes (CVE-2025-31699, CVE-2024-24791).
     let in_step = exchange.is_request_done() && exchange.request.progress.reusable && meta.keep_alive;
+    if exchange.request.state.response_check.is_some() {
+        // Boxed like all that is rare.
+        Box::pin(exchange.inspect(&meta)).await.map_err(Failed::Final)?;
+    }
     let Written { keep, chunked, translates } = write_head(&mut exchange, plan.chain, &meta, false);
     let length = as_it_comes(meta.body, exchange.up.is_stream());
-    exchange.request.download = Pump::new(length, chunked, None);
+    exchange.request.begin_download(length, chunked);
     if translates {
         exchange.request.download.translate(exchange.request.grpc_web.map(Translation::of_response));
     }

@@ -5,6 +5,8 @@
 //! leave together; interim responses pass; the head of the response is handed to `forward`, which decides
 //! what to do with it; then the body passes.
 
+mod inspect;
+
 use std::task::{Context, Poll};
 use std::time::Duration;
 

@@ -87,7 +87,7 @@ fn identity(request: &Request) -> Option<&policy::Identity> {
 
 /// What the credential says about who was calling: the name of an API key, the subject of a token.
 fn subject(request: &Request) -> &str {
-    let key = request.state.key.zip(request.route.as_ref());
+    let key = request.state.key.as_ref().zip(request.route.as_ref());
     match key.and_then(|(key, (route, _))| route.route.consumers.label(key)) {
         Some(label) => label,
         None => identity(request).map_or("", policy::Identity::other_name),
@@ -110,6 +110,9 @@ fn count_caller(worker: &Worker, request: &Request) {
     }
     if let Some(kind) = request.state.stopped_by.and_then(|(name, _)| kind(name)) {
         series.policies.answered(kind);
+    }
+    if let Some(kind) = request.state.tried.and_then(|(name, _)| kind(name)) {
+        series.policies.tried(kind);
     }
 }
 

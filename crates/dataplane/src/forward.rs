@@ -65,7 +65,7 @@ pub(crate) async fn forward(
 }
 
 /// Nobody is there any more.
-fn gone(s: &mut Serving<'_>) -> Outcome {
+pub(crate) fn gone(s: &mut Serving<'_>) -> Outcome {
     s.request.record.fault = Some(Fault::ClientGone);
     s.request.record.status = Fault::ClientGone.status();
     Outcome::Gone
@@ -193,7 +193,7 @@ pub(crate) async fn wait(s: &Serving<'_>, until: Tick) {
 fn body_state(upload: &Pump) -> BodyState {
     match (upload.is_received(), upload.taken) {
         (true, _) => BodyState::Whole,
-        (false, 0) => BodyState::Untouched,
+        (false, 0) if !upload.is_held() => BodyState::Untouched,
         (false, _) => BodyState::Partial,
     }
 }
@@ -245,8 +245,9 @@ fn next_step(s: &Serving<'_>, plan: &mut Plan<'_>, member: &Member, failed: Fail
     }
     if fault.blame() == Blame::Service {
         member.series.failed(fault);
-        if !matches!(failed, Failed::Status) {
-            member.fail(); // a status was counted when it came
+        // A status was counted when it came, and what is not as described comes from an address that works.
+        if !matches!(failed, Failed::Status | Failed::Final(Fault::InvalidResponse)) {
+            member.fail();
         }
     }
     if !goes_on {

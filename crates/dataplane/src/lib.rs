@@ -27,6 +27,7 @@ mod gate;
 mod greeting;
 mod handshake;
 mod hedge;
+mod hold;
 mod http2;
 mod http3;
 mod http3_stream;

@@ -5,20 +5,26 @@
 //! in front of it. The same pump serves both directions.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use message::{Fault, Headers};
+use policy::HeldBody;
 use signatures::ExpectedDigest;
 use wire::{BodyDecoder, BodyLength};
 
+use crate::buffers::Buffer;
 use crate::connection::Connection;
+use crate::hold::Held;
 use crate::promise::Promise;
 use crate::route::LiveRoute;
 use crate::translation::Translation;
 
 /// The longest part of a body that is kept to be sent once more, in bytes.
 const MOST_KEPT: usize = 64 * 1024;
+/// From here on what was read before leaves in large buffers, in bytes.
+const LONG: usize = 16 * 1024;
 
 /// A body on its way.
 pub(crate) struct Pump {
@@ -30,6 +36,8 @@ pub(crate) struct Pump {
     kept: Option<Vec<u8>>,
     /// What is sent once more, before anything else.
     again: Option<Vec<u8>>,
+    /// What was read into memory before, and is sent first.
+    held: Option<Box<Held>>,
     /// What becomes of the payload on its way.
     translation: Option<Box<Translation>>,
     /// The last byte was handed to the socket.
@@ -88,6 +96,7 @@ impl Pump {
             unframed: false,
             kept: None,
             again: None,
+            held: None,
             translation: None,
             done: false,
             ended: false,
@@ -99,6 +108,34 @@ impl Pump {
             sent: 0,
             waits_for: Waits::Nothing,
         }
+    }
+
+    /// What was read of the body is sent first; what follows it on the connection, behind it.
+    pub(crate) fn hold(&mut self, held: Held) {
+        self.held = Some(Box::new(held));
+    }
+
+    /// What was read of the body, if it was: it is not needed any more, or not enough.
+    pub(crate) fn release(&mut self) -> Option<Held> {
+        self.held.take().map(|held| *held)
+    }
+
+    /// What was read of the body, if it was.
+    pub(crate) fn held(&self) -> Option<&HeldBody> {
+        self.held.as_ref().map(|held| &*held.body)
+    }
+
+    /// Whether a part of the body was read into memory.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Passes a body on that was read into memory, from its begin: to a receiver that gets chunks if `chunked`.
+    pub(crate) fn begin_held(&mut self, chunked: bool, limit: Option<u64>) {
+        let decoder = std::mem::replace(&mut self.decoder, BodyDecoder::new(BodyLength::Empty));
+        let mut held = self.held.take();
+        held.iter_mut().for_each(|held| held.sent = 0);
+        *self = Pump { decoder, held, chunked, limit, ..Pump::default() };
     }
 
     /// Translates the payload.
@@ -138,7 +175,7 @@ impl Pump {
 
     /// From now on keeps what is sent, as long as it is short, so that it can be sent once more.
     pub(crate) fn keep(&mut self) {
-        if self.taken == 0 {
+        if self.taken == 0 && self.held.is_none() {
             self.kept = Some(Vec::new());
         }
     }
@@ -150,7 +187,8 @@ impl Pump {
 
     /// The whole body, if all of it has come and it was kept.
     pub(crate) fn whole(&self) -> Option<&[u8]> {
-        self.kept.as_deref().filter(|_| self.is_received())
+        let held = self.held.as_ref().filter(|held| held.body.is_whole && self.ended);
+        held.map(|held| held.body.bytes.as_slice()).or(self.kept.as_deref().filter(|_| self.is_received()))
     }
 
     /// Begins from the front with another receiver; what was kept goes first.
@@ -163,6 +201,17 @@ impl Pump {
     /// Whether the sender has sent everything.
     pub(crate) fn is_received(&self) -> bool {
         self.decoder.is_done()
+    }
+
+    /// Whether everything that has come is staged.
+    #[inline]
+    fn is_drained(&self) -> bool {
+        self.decoder.is_done() && self.held.as_ref().is_none_or(|held| held.rest().is_empty())
+    }
+
+    /// The sender sends nothing more.
+    pub(crate) fn end_of_input(&mut self) -> Result<(), Fault> {
+        self.decoder.end_of_input()
     }
 
     /// Moves what can be moved. Ready when the last byte was handed to the receiver's socket.
@@ -196,7 +245,7 @@ impl Pump {
                 self.waits_for = Waits::Nothing;
                 return Poll::Ready(Ok(()));
             }
-            if !from.inbox.is_empty() || self.decoder.is_done() {
+            if !from.inbox.is_empty() || self.decoder.is_done() || self.has_rest() {
                 continue;
             }
             match from.poll_fill(cx) {
@@ -224,61 +273,14 @@ impl Pump {
             to.outgoing.body = Some(buffer);
             return Ok(());
         }
-        if !self.decoder.is_done()
-            && let Some(mut buffer) = from.inbox.buffer.take()
-        {
-            let range = buffer.range();
-            let decoded = self.decoder.decode(buffer.raw(), range.clone()).map_err(PumpError::Sender)?;
-            if decoded.consumed < range.end {
-                // What follows belongs to the next message. It is rare, and short.
-                from.inbox.buffer = Some(buffer.split_off(decoded.consumed)).filter(|rest| !rest.is_empty());
-            }
-            self.taken += (decoded.consumed - range.start) as u64;
-            self.passed += decoded.payload.len() as u64;
-            if self.limit.is_some_and(|limit| self.passed > limit) {
-                // As for a body that is not what was promised: what was kept is only its begin.
-                self.kept = None;
-                return Err(PumpError::Sender(Fault::BodyTooLarge));
-            }
-            if from.ended && from.is_stream() && from.inbox.is_empty() {
-                self.decoder.end_of_input().map_err(PumpError::Sender)?;
-            }
-            self.check_promise(buffer.raw().get(decoded.payload.clone()).unwrap_or_default())?;
-            let makes_chunks = self.makes_chunks();
-            let mut payload = decoded.payload;
-            if let Some(translation) = &mut self.translation {
-                let mut out = Vec::new();
-                let piece = buffer.raw().get(payload).unwrap_or_default();
-                translation.pass(piece, &mut out).map_err(PumpError::Sender)?;
-                buffer = from.buffers.hold(&out);
-                payload = buffer.range();
-            }
-            if let Some(kept) = &mut self.kept {
-                if kept.len() + payload.len() <= MOST_KEPT {
-                    kept.extend_from_slice(buffer.raw().get(payload.clone()).unwrap_or_default());
-                } else {
-                    self.kept = None;
-                }
-            }
-            let is_last = self.decoder.is_done()
-                && self.translation.is_none()
-                && self.decoder.trailers().is_none()
-                && from.trailers().is_none();
-            let framed = if makes_chunks && (is_last || !payload.is_empty()) {
-                wire::frame_chunk(buffer.raw(), payload, is_last)
-            } else {
-                payload
-            };
-            self.ended |= is_last;
-            if is_last {
-                to.finish(None);
-            }
-            buffer.set_range(framed);
-            if !buffer.is_empty() {
-                to.outgoing.body = Some(buffer);
-            }
+        let piece = match self.held_piece(from) {
+            Some(piece) => Some(piece),
+            None => self.take_piece(from).map_err(PumpError::Sender)?,
+        };
+        if let Some((buffer, payload)) = piece {
+            self.stage(buffer, payload, from, to)?;
         }
-        if self.decoder.is_done() && !self.ended && to.outgoing.body.is_none() {
+        if self.is_drained() && !self.ended && to.outgoing.body.is_none() {
             self.check_promise(&[])?;
             if let Some(mut translation) = self.translation.take() {
                 return self.stage_end(&mut translation, from, to);
@@ -293,10 +295,102 @@ impl Pump {
         Ok(())
     }
 
+    /// Whether something that was read before waits to be sent.
+    #[inline]
+    fn has_rest(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.rest().is_empty())
+    }
+
+    /// The next piece of what was read before, in a buffer.
+    fn held_piece(&mut self, from: &Connection) -> Option<(Buffer, Range<usize>)> {
+        let held = self.held.as_mut().filter(|held| !held.rest().is_empty())?;
+        let mut buffer = from.buffers.take(held.rest().len() > LONG);
+        let room = buffer.room();
+        let count = room.len().min(held.rest().len());
+        room[..count].copy_from_slice(&held.rest()[..count]);
+        buffer.add(count);
+        held.sent += count;
+        let range = buffer.range();
+        Some((buffer, range))
+    }
+
+    /// Takes what is in the sender's inbox, and decodes it in place.
+    pub(crate) fn take_piece(
+        &mut self,
+        from: &mut Connection,
+    ) -> Result<Option<(Buffer, Range<usize>)>, Fault> {
+        if self.decoder.is_done() {
+            return Ok(None);
+        }
+        let Some(mut buffer) = from.inbox.buffer.take() else { return Ok(None) };
+        let range = buffer.range();
+        let decoded = self.decoder.decode(buffer.raw(), range.clone())?;
+        if decoded.consumed < range.end {
+            // What follows belongs to the next message. It is rare, and short.
+            from.inbox.buffer = Some(buffer.split_off(decoded.consumed)).filter(|rest| !rest.is_empty());
+        }
+        self.taken += (decoded.consumed - range.start) as u64;
+        if from.ended && from.is_stream() && from.inbox.is_empty() {
+            self.decoder.end_of_input()?;
+        }
+        Ok(Some((buffer, decoded.payload)))
+    }
+
+    /// Frames a piece of the payload, and hands it to the receiver.
+    fn stage(
+        &mut self,
+        mut buffer: Buffer,
+        mut payload: Range<usize>,
+        from: &Connection,
+        to: &mut Connection,
+    ) -> Result<(), PumpError> {
+        self.passed += payload.len() as u64;
+        if self.limit.is_some_and(|limit| self.passed > limit) {
+            // As for a body that is not what was promised: what was kept is only its begin.
+            self.kept = None;
+            return Err(PumpError::Sender(Fault::BodyTooLarge));
+        }
+        self.check_promise(buffer.raw().get(payload.clone()).unwrap_or_default())?;
+        let makes_chunks = self.makes_chunks();
+        if let Some(translation) = &mut self.translation {
+            let mut out = Vec::new();
+            let piece = buffer.raw().get(payload).unwrap_or_default();
+            translation.pass(piece, &mut out).map_err(PumpError::Sender)?;
+            buffer = from.buffers.hold(&out);
+            payload = buffer.range();
+        }
+        if let Some(kept) = &mut self.kept {
+            if kept.len() + payload.len() <= MOST_KEPT {
+                kept.extend_from_slice(buffer.raw().get(payload.clone()).unwrap_or_default());
+            } else {
+                self.kept = None;
+            }
+        }
+        let is_last = self.is_drained()
+            && self.translation.is_none()
+            && self.decoder.trailers().is_none()
+            && from.trailers().is_none();
+        let framed = if makes_chunks && (is_last || !payload.is_empty()) {
+            wire::frame_chunk(buffer.raw(), payload, is_last)
+        } else {
+            payload
+        };
+        self.ended |= is_last;
+        if is_last {
+            to.finish(None);
+        }
+        buffer.set_range(framed);
+        if !buffer.is_empty() {
+            to.outgoing.body = Some(buffer);
+        }
+        Ok(())
+    }
+
     /// Looks at a piece of the payload before it is passed on; an empty one at the end.
     fn check_promise(&mut self, piece: &[u8]) -> Result<(), PumpError> {
+        let is_last = self.is_drained();
         let Some(promise) = &mut self.promise else { return Ok(()) };
-        promise.take(piece, self.decoder.is_done()).map_err(|fault| {
+        promise.take(piece, is_last).map_err(|fault| {
             // Nobody is to take for the whole what is only its begin.
             self.kept = None;
             PumpError::Sender(fault)
@@ -326,126 +420,4 @@ impl Pump {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::buffers::Buffers;
-    use crate::transport::Transport;
-
-    /// What `sha256sum` says of `hello world`.
-    const HELLO_WORLD: ExpectedDigest = ExpectedDigest::Sha256([
-        0xb9, 0x4d, 0x27, 0xb9, 0x93, 0x4d, 0x3e, 0x08, 0xa5, 0x2e, 0x52, 0xd7, 0xda, 0x7d, 0xab, 0xfa, 0xc4,
-        0x84, 0xef, 0xe3, 0x7a, 0x53, 0x80, 0xee, 0x90, 0x88, 0xf7, 0xac, 0xe2, 0xef, 0xcd, 0xe9,
-    ]);
-
-    /// What the receiver gets of a body that comes in these pieces and then ends, and how that ended.
-    fn pass(pump: &mut Pump, pieces: &[&str]) -> (String, Result<(), Fault>) {
-        let buffers = Rc::new(Buffers::default());
-        let mut from = Connection::new(Transport::Nowhere, &buffers);
-        let mut to = Connection::new(Transport::Nowhere, &buffers);
-        let mut got = String::new();
-        let mut step = |pump: &mut Pump, from: &mut Connection| {
-            let staged = pump.stage_piece(from, &mut to);
-            if let Some(body) = to.outgoing.body.take() {
-                got.push_str(std::str::from_utf8(body.filled()).unwrap());
-            }
-            got.push_str(std::str::from_utf8(&std::mem::take(to.head_mut())).unwrap());
-            staged.map_err(|error| match error {
-                PumpError::Sender(fault) => fault,
-                PumpError::Receiver => panic!("the receiver takes everything"),
-            })
-        };
-        let mut pass = || {
-            for piece in pieces {
-                from.inbox.buffer = Some(buffers.hold(piece.as_bytes()));
-                step(pump, &mut from)?;
-            }
-            pump.decoder.end_of_input()?;
-            while !pump.ended {
-                step(pump, &mut from)?;
-            }
-            Ok(())
-        };
-        let outcome = pass();
-        (got, outcome)
-    }
-
-    /// A body, how it is framed for the receiver, and the length that was announced.
-    type Way = (BodyLength, bool, Option<u64>);
-    const EXACT: Way = (BodyLength::Exact(11), false, Some(11));
-    const CHUNKED: Way = (BodyLength::Chunked, true, None);
-    /// From a stream that has announced the length, to a receiver that is told it.
-    const STREAM: Way = (BodyLength::UntilClose, false, Some(11));
-    /// From a stream that has not.
-    const LONG_STREAM: Way = (BodyLength::UntilClose, true, None);
-
-    fn promised((length, chunked, announced): Way) -> Pump {
-        let mut pump = Pump::new(length, chunked, None);
-        pump.keep();
-        pump.promise(Some(HELLO_WORLD), announced);
-        pump
-    }
-
-    #[test]
-    fn a_body_that_is_what_was_promised_passes() {
-        for (way, pieces, want) in [
-            (EXACT, &["hello world"][..], "hello world"),
-            (EXACT, &["hello", " ", "world"], "hello world"),
-            (CHUNKED, &["b\r\nhello world\r\n0\r\n\r\n"], "b\r\nhello world\r\n0\r\n\r\n"),
-            (CHUNKED, &["5\r\nhello\r\n6\r\n world\r\n", "0\r\n\r\n"], "b\r\nhello world\r\n0\r\n\r\n"),
-            (
-                CHUNKED,
-                &["b\r\nhello world\r\n0\r\n", "x: y\r\n\r\n"],
-                "b\r\nhello world\r\n0\r\nx: y\r\n\r\n",
-            ),
-            (STREAM, &["hello", " world"], "hello world"),
-            (LONG_STREAM, &["hello", " world"], "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"),
-        ] {
-            let mut pump = promised(way);
-            assert_eq!(pass(&mut pump, pieces), (want.to_owned(), Ok(())), "{pieces:?}");
-            assert_eq!(pump.whole(), Some(&b"hello world"[..]));
-        }
-    }
-
-    #[test]
-    fn of_another_body_the_receiver_never_gets_the_end() {
-        for (way, pieces, want) in [
-            (EXACT, &["hello_world"][..], ""),
-            (EXACT, &["hello_", "world"], "hello_"),
-            (EXACT, &["hello worl", "D"], "hello worl"),
-            (CHUNKED, &["b\r\nhello_world\r\n0\r\n\r\n"], ""),
-            (CHUNKED, &["b\r\nhello_world\r\n", "0\r\n\r\n"], "b\r\nhello_world\r\n"),
-            (CHUNKED, &["b\r\nhello_world\r\n0\r\n", "x: y\r\n\r\n"], "b\r\nhello_world\r\n"),
-            (CHUNKED, &["5\r\nhello\r\n0\r\n\r\n"], ""),
-            (CHUNKED, &["0\r\n\r\n"], ""),
-            (STREAM, &["hello_", "world"], "hello_"),
-            (STREAM, &["hello world", "!"], "hello world"),
-            (LONG_STREAM, &["hello", "_world"], "5\r\nhello\r\n6\r\n_world\r\n"),
-            (LONG_STREAM, &[], ""),
-        ] {
-            let mut pump = promised(way);
-            let wrong = Err(Fault::DigestMismatch);
-            assert_eq!(pass(&mut pump, pieces), (want.to_owned(), wrong), "{pieces:?}");
-            assert_eq!((pump.whole(), pump.ended), (None, false), "{pieces:?}");
-            assert!(pass(&mut pump, &[]).1.is_err(), "and it stays so");
-        }
-    }
-
-    #[test]
-    fn of_a_body_that_is_too_large_nothing_passes_for_the_whole() {
-        let mut pump = Pump::new(BodyLength::Exact(11), false, Some(10));
-        pump.keep();
-        assert_eq!(pass(&mut pump, &["hello ", "world"]), ("hello ".to_owned(), Err(Fault::BodyTooLarge)));
-        assert_eq!((pump.is_received(), pump.whole()), (true, None), "a mirrored copy would be cut");
-    }
-
-    #[test]
-    fn what_is_sent_once_more_was_checked() {
-        let mut pump = promised(EXACT);
-        let first = pass(&mut pump, &["hello ", "worl"]);
-        assert_eq!(first, ("hello worl".to_owned(), Err(Fault::BodyCut)), "the receiver breaks off here");
-        pump.repeat();
-        assert_eq!(pass(&mut pump, &["", "d"]), ("hello world".to_owned(), Ok(())));
-        pump.repeat();
-        assert_eq!(pass(&mut pump, &[]), ("hello world".to_owned(), Ok(())));
-    }
-}
+mod tests;

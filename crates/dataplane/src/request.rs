@@ -158,7 +158,11 @@ impl Request {
         let framed = length_for_service(self.meta.body, self.grpc_web);
         let chunked = matches!(framed, BodyLength::Chunked | BodyLength::UntilClose);
         let length = as_it_comes(self.meta.body, self.head.version.has_streams());
-        self.upload = Pump::new(length, chunked, self.state.body_limit);
+        if self.upload.is_held() {
+            self.upload.begin_held(chunked, self.state.body_limit);
+        } else {
+            self.upload = Pump::new(length, chunked, self.state.body_limit);
+        }
         self.upload.promise(self.state.digest, self.body_length());
         self.upload
             .guard(self.route.as_ref().map(|(route, _)| route).filter(|_| length != BodyLength::Empty));
@@ -171,6 +175,20 @@ impl Request {
             self.begin_upload();
         } else {
             self.upload.repeat();
+        }
+    }
+
+    /// The body of the response is about to be passed on, in chunks if `chunked`; and if nobody needs that of the request
+    /// any more, it is not held any longer.
+    pub(crate) fn begin_download(&mut self, length: BodyLength, chunked: bool) {
+        if self.download.is_held() {
+            self.download.begin_held(chunked, None);
+        } else {
+            self.download = Pump::new(length, chunked, None);
+        }
+        if self.upload.done && !self.keeps_body {
+            self.upload.release();
+            self.state.body = None;
         }
     }
 

@@ -15,6 +15,7 @@ use crate::answer;
 use crate::ask;
 use crate::decide::{self, Local, Onward};
 use crate::forward;
+use crate::hold;
 use crate::mirror;
 use crate::route::LiveRoute;
 use crate::serving::{Outcome, Serving};
@@ -42,6 +43,9 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
     }
     let Some(chain) = route.route.action.chain(way) else { return Outcome::Gone };
     let next = permit(s, &route.route, chain).await;
+    if let Some(note) = s.request.state.note.take() {
+        say(s, note.0, note.1);
+    }
     let way = affinity::settle_way(&route, s.request, way, &mut s.worker.rng.borrow_mut());
     if let Some(delay) = s.request.state.delay.take() {
         forward::wait(s, s.timer.now().after(delay)).await;
@@ -60,6 +64,7 @@ pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome 
             }
             None => compose(s, Refusal::Fault(Fault::Internal)),
         },
+        Err(Refusal::Fault(Fault::ClientGone)) => return forward::gone(s),
         Err(refusal) => compose(s, refusal),
     };
     answer::send(s, Some(chain), &reply, close).await
@@ -97,11 +102,14 @@ async fn permit<'r>(s: &mut Serving<'_>, route: &'r Route, chain: &Chain) -> Res
             }
             // Boxed like all that is rare: every client's task would have to have room for it.
             Halt::Ask(kind, question) => {
-                // A body that does not come is the client's doing, and no trouble of ours.
-                let is_clients = matches!(*question, Question::Body { .. });
+                if let Question::Body { most, needed } = &*question {
+                    Box::pin(hold::request(s, *most, *needed)).await.map_err(Refusal::Fault)?;
+                    answer = Some(Answer::Body);
+                    continue;
+                }
                 let got = Box::pin(ask::answer(s, *question)).await;
                 match &got {
-                    Answer::Nothing(why) if !is_clients => say(s, kind, why.clone()),
+                    Answer::Nothing(why) => say(s, kind, why.clone()),
                     Answer::Http(answer) => answered = Some((kind, answer.status)),
                     _ => {}
                 }

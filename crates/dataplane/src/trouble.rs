@@ -30,13 +30,14 @@ pub enum Trouble {
     Service(ServiceTrouble),
     /// A handshake with a client has failed.
     Handshake(HandshakeTrouble),
-    /// Somebody whom a policy has asked has not answered.
+    /// Somebody whom a policy has asked has not answered, or a policy that only reports has found something.
     Unanswered(UnansweredTrouble),
     /// How the store that gateways share is now.
     Store(String),
 }
 
-/// Somebody whom a policy has asked has not answered, and a request could not be served because of that.
+/// Somebody whom a policy has asked has not answered, and a request could not be served because of that; or a policy that
+/// only reports has found something.
 #[derive(Debug, Clone)]
 pub struct UnansweredTrouble {
     /// The kind of the policy.
@@ -183,7 +184,7 @@ impl Troubles {
         _ = self.queue.try_send(Trouble::Store(line));
     }
 
-    /// Somebody whom a policy has asked has not answered.
+    /// Somebody whom a policy has asked has not answered, or a policy that only reports has found something.
     pub(crate) fn say_unanswered(&self, now: Tick, policy: &'static str, why: String, request_id: String) {
         let mut unanswered = self.unanswered.borrow_mut();
         unanswered.entry(policy).or_default().say(now, PAUSE, &self.queue, |more| {

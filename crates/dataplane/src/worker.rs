@@ -135,6 +135,8 @@ pub(crate) struct Worker {
     connections: Cell<usize>,
     /// Copies of requests that are under way.
     pub(crate) copies: Cell<usize>,
+    /// Bytes of bodies that are held in memory.
+    pub(crate) held: Rc<Cell<usize>>,
     /// What clients cannot know, for what is made of their addresses.
     pub(crate) seed: u64,
     shedding: Cell<Shedding>,
@@ -172,6 +174,7 @@ impl Worker {
             draining: Cell::new(false),
             connections: Cell::new(0),
             copies: Cell::new(0),
+            held: Rc::default(),
             seed: fastrand::u64(..),
             shedding: Cell::default(),
             shared,

@@ -42,6 +42,6 @@ pub use section::{Key, SectionReader};
 pub use shape::{KeyInfo, SectionInfo, Shape};
 pub use switch::Switch;
 pub use value::{
-    BinaryFile, ByteSize, Cidr, DurationValue, File, FileBytes, FileText, Files, Percent, Secret,
-    SocketAddress,
+    BinaryFile, ByteSize, Cidr, DurationValue, File, FileBytes, FileText, Files, LinkedFiles, MAX_LINKED,
+    Percent, Secret, SocketAddress, read_linked,
 };

@@ -45,6 +45,9 @@ impl Shape {
     /// The format of the path of a file whose bytes are a part of the configuration.
     pub const BINARY: &'static str = "path of a binary file";
 
+    /// The format of the path of a file that may refer to others, which are parts of the configuration like it.
+    pub const LINKED: &'static str = "path of a JSON or YAML file";
+
     /// What [`Shape::Text`] says of the path of a file that is not read with the configuration, but watched.
     pub const WATCHED: &'static str = "path of a watched file";
 

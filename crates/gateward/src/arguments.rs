@@ -74,6 +74,21 @@ Examples:
     /// load so that there is something to see. Ctrl-C stops everything.
     Demo(DemoOptions),
 
+    /// Make, list, rotate and end API keys of a running gateway
+    ///
+    /// Keys that are made here belong to consumers of the configuration and stand beside it: they are kept in the state
+    /// folder (`state_dir`), and no configuration overwrites them. Asks the admin listener of the gateway: the one of
+    /// --admin, or of the configuration, or at 127.0.0.1:9901. A token comes from GATEWARD_ADMIN_TOKEN or from the
+    /// configuration. Ends with 0 if it is done, with 1 if it is refused or nobody answers.
+    #[command(after_help = "\
+Examples:
+  gateward keys create mobile --name ci --expires 90d
+  gateward keys list --consumer mobile
+  gateward keys rotate k_7f3a0001020304ff --grace 24h     the old secret works for one more day
+  gateward keys disable k_7f3a0001020304ff                from the next request on
+  gateward keys create mobile --json | jq -r .secret      for programs")]
+    Keys(KeysOptions),
+
     /// Print the configuration language as JSON Schema, for editors
     ///
     /// Editors with a YAML language server complete and check while you type when the first line of the
@@ -153,6 +168,117 @@ impl std::str::FromStr for AdminAddress {
         let address =
             text.parse().map_err(|_| "write an address such as 127.0.0.1:9901, or `off`".to_owned());
         address.map(AdminAddress::At)
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct KeysOptions {
+    #[command(subcommand)]
+    pub(crate) command: KeysCommand,
+
+    /// The admin listener of the running gateway, in place of what the configuration says
+    #[arg(long, global = true, value_name = "ADDRESS", env = "GATEWARD_ADMIN")]
+    pub(crate) admin: Option<AdminAddress>,
+
+    /// Print what is answered as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// The configuration that says where its admin listener is, and what has to be shown there
+    #[arg(
+        short = 'c',
+        long = "config",
+        global = true,
+        value_name = "FILE|DIR",
+        env = "GATEWARD_CONFIG",
+        default_value = "gateward.yaml"
+    )]
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key for a consumer, and show its secret once
+    Create {
+        /// The consumer of the configuration
+        consumer: String,
+
+        /// What people call the key
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+
+        /// When it ends: 90d, 2027-01-31, 2027-01-31T12:00:00Z, or never (default)
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+    },
+
+    /// List keys, without their secrets
+    List {
+        /// Those of one consumer
+        #[arg(long, value_name = "CONSUMER")]
+        consumer: Option<String>,
+    },
+
+    /// Show what is known of a key
+    Show {
+        /// The id of the key
+        id: KeyId,
+    },
+
+    /// Give a key another secret, and show that once
+    Rotate {
+        /// The id of the key
+        id: KeyId,
+
+        /// How long secrets before it go on; 0s ends all of them now
+        #[arg(long, value_name = "DURATION", default_value = "24h")]
+        grace: String,
+    },
+
+    /// Switch a key off, from the next request on
+    Disable {
+        /// The id of the key
+        id: KeyId,
+    },
+
+    /// Switch a key on again
+    Enable {
+        /// The id of the key
+        id: KeyId,
+    },
+
+    /// Say when a key ends
+    Expire {
+        /// The id of the key
+        id: KeyId,
+
+        /// When: 90d, 2027-01-31, 2027-01-31T12:00:00Z, or never (default: now)
+        #[arg(long, value_name = "TIME", default_value = "0s", hide_default_value = true)]
+        at: String,
+    },
+
+    /// Remove a key for good
+    Delete {
+        /// The id of the key
+        id: KeyId,
+    },
+}
+
+/// The id of a key.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyId(keys::Id);
+
+impl std::str::FromStr for KeyId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        keys::Id::parse(text).map(KeyId).ok_or("an id is `k_` and 16 digits: `gateward keys list` shows them")
+    }
+}
+
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -8,6 +8,7 @@ mod configuration;
 mod demo;
 mod explain;
 mod exposure;
+mod keys;
 mod operator;
 mod output;
 mod password;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check::check(&options),
         Command::Explain(options) => return explain::explain(&options),
         Command::Demo(options) => demo::demo(&options),
+        Command::Keys(options) => keys::keys(&options),
         Command::Schema => {
             schema::schema();
             Ok(())

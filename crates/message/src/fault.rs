@@ -93,6 +93,7 @@ faults! {
     ConnectTimeout => 504 "connect-timeout" Service retry:true "The service did not accept a connection in time.";
     UpstreamReset => 502 "upstream-reset" Service retry:true "The service closed the connection before it answered.";
     UpstreamMalformed => 502 "upstream-malformed" Service retry:false "The service answered something that is not valid HTTP/1.1.";
+    InvalidResponse => 502 "invalid-response" Service retry:false "The service answered something that its description does not allow.";
     UpstreamCut => 502 "upstream-cut" Service retry:true "The service ended the connection in the middle of its response.";
     ResponseTimeout => 504 "response-timeout" Service retry:true "The service did not answer in time.";
     RequestTimeout => 504 "request-timeout" Service retry:true "The request was not done within the time allowed for it.";

@@ -201,6 +201,7 @@ impl GrpcStatus {
             }
             // UNAVAILABLE asks clients to try again, and that would change nothing here.
             Fault::UpstreamMalformed
+            | Fault::InvalidResponse
             | Fault::NoUpgrade
             | Fault::Internal
             | Fault::LoopDetected

@@ -32,6 +32,18 @@ impl Reply {
         self
     }
 
+    /// Adds a member to problem details. `json` is its value.
+    #[must_use]
+    pub fn with_member(mut self, name: &'static str, json: &str) -> Reply {
+        let mut body = self.body.into_owned();
+        if body.ends_with(b"}\n") {
+            body.truncate(body.len() - 2);
+            body.extend_from_slice(format!(",\"{name}\":{json}}}\n").as_bytes());
+        }
+        self.body = Cow::Owned(body);
+        self
+    }
+
     /// Problem details (RFC 9457) for a fault.
     pub fn fault(fault: Fault, request_id: &str) -> Reply {
         let layer = fault.blame().as_str();
@@ -175,6 +187,8 @@ mod tests {
         assert_eq!(reply.status, 502);
         let body = String::from_utf8(reply.body.into_owned()).unwrap();
         assert!(body.contains(r#""code":"connect-failed""#) && body.contains(r#""layer":"service""#));
+        let more = Reply::fault(Fault::ConnectFailed, "").with_member("errors", "[1]");
+        assert!(more.body.ends_with(b"\"retryable\":true,\"errors\":[1]}\n"));
         assert!(body.contains(r#""request_id":"id-\"1\"\u000a""#) && body.ends_with("\"retryable\":true}\n"));
     }
 }

@@ -77,6 +77,15 @@ impl fmt::Debug for SignerKey {
     }
 }
 
+/// How logs tell an API key from others: see [`Consumers::label`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyLabel {
+    /// One of the configuration, by the place of its label.
+    Written(u32),
+    /// One that was made while the gateway ran, by its id.
+    Stored(keys::Id),
+}
+
 /// Who an API key belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyOwner {
@@ -84,8 +93,8 @@ pub struct KeyOwner {
     pub consumer: u32,
     /// When the key ends, in seconds since 1970; `u64::MAX` for never.
     pub expires: u64,
-    /// How logs tell it from others, if they do: see [`Consumers::label`].
-    pub label: Option<u32>,
+    /// How logs tell it from others, if they do.
+    pub label: Option<KeyLabel>,
 }
 
 /// A user who has a password.
@@ -118,6 +127,7 @@ pub struct Consumers {
     signers: HashMap<Box<str>, (u32, SignerKey)>,
     certificates: HashMap<Box<str>, u32>,
     names: HashMap<Box<str>, u32>,
+    have_stored_keys: bool,
     fingerprint: Digest,
 }
 
@@ -172,6 +182,17 @@ impl Consumers {
         table
     }
 
+    /// The same, where each of them may have API keys besides that are made while the gateway runs.
+    #[must_use]
+    pub fn with_stored_keys(self) -> Consumers {
+        Consumers { have_stored_keys: true, ..self }
+    }
+
+    /// Whether they may have API keys that are made while the gateway runs: which, only a running one knows.
+    pub fn have_stored_keys(&self) -> bool {
+        self.have_stored_keys
+    }
+
     /// What is known of a consumer.
     #[inline]
     pub fn identity(&self, index: u32) -> Option<&Identity> {
@@ -212,19 +233,22 @@ impl Consumers {
 
     /// How logs tell a key from others: by the consumer and its own name. One that has neither name nor end needs none:
     /// whoever shows it is known.
-    fn add_label(&mut self, consumer: &str, key: &NewKey) -> Option<u32> {
+    fn add_label(&mut self, consumer: &str, key: &NewKey) -> Option<KeyLabel> {
         let label = match (&key.name, key.expires) {
             (Some(name), _) => format!("{consumer}/{name}"),
             (None, Some(_)) => consumer.to_owned(),
             (None, None) => return None,
         };
         self.labels.push(label.into());
-        u32::try_from(self.labels.len() - 1).ok()
+        u32::try_from(self.labels.len() - 1).ok().map(KeyLabel::Written)
     }
 
-    /// A key, as logs have it: `mobile/2026-11`.
-    pub fn label(&self, label: u32) -> Option<&str> {
-        self.labels.get(label as usize).map(|label| &**label)
+    /// A key, as logs have it: `mobile/2026-11`, or its id.
+    pub fn label<'a>(&'a self, label: &'a KeyLabel) -> Option<&'a str> {
+        match label {
+            KeyLabel::Written(place) => self.labels.get(*place as usize).map(|label| &**label),
+            KeyLabel::Stored(id) => Some(id.as_str()),
+        }
     }
 
     /// When the last of the API keys of a consumer ends, in seconds since 1970; `None` for one without a key. All are
@@ -306,9 +330,10 @@ impl Consumers {
     }
 
     /// How many have something that a policy of this kind could recognise them by. Of tokens it is not known here who
-    /// has to have issued them, and of a directory not whom it knows.
+    /// has to have issued them, of a directory not whom it knows, and of keys not who gets some while the gateway runs.
     pub fn recognised_by(&self, kind: &str) -> usize {
         let owners: HashSet<u32> = match kind {
+            "api_key" if self.have_stored_keys => return self.len(),
             "api_key" => self.api_keys.values().map(|owner| owner.consumer).collect(),
             "basic" => self.users.values().map(|user| user.consumer).collect(),
             "hmac" => self.signers.values().map(|(consumer, _)| *consumer).collect(),
@@ -367,7 +392,8 @@ mod tests {
         let table = table();
         let owner = table.by_api_key(&digest_of(b"key-b")).unwrap();
         assert_eq!((owner.consumer, owner.expires), (1, 7));
-        assert_eq!(owner.label.and_then(|label| table.label(label)), Some("b"), "it has an end and no name");
+        let label = owner.label.as_ref().and_then(|label| table.label(label));
+        assert_eq!(label, Some("b"), "it has an end and no name");
         assert_eq!(table.by_api_key(&digest_of(b"key-c")), None);
         assert_eq!((table.by_token("iss", "a"), table.by_token("other", "a")), (Some(0), None));
         assert_eq!(table.find("b").and_then(|index| table.identity(index)).map(Identity::name), Some("b"));

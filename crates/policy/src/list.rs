@@ -181,6 +181,8 @@ policies! {
         auth: Auth,
         authorize: Authorize,
         forward_auth: ForwardAuth,
+        json_threat: JsonThreat,
+        validate: Validate,
         fault: Fault,
         headers: Headers,
         security_headers: SecurityHeaders,
@@ -214,11 +216,8 @@ pub fn shape(kind: &str) -> Option<Shape> {
 }
 
 /// Kinds that the language has and this version does not, with what they are for.
-pub const NOT_BUILT: &[(&str, &str)] = &[
-    ("cache", "answers from a cache"),
-    ("compress", "compressed responses"),
-    ("validate", "validation against OpenAPI"),
-];
+pub const NOT_BUILT: &[(&str, &str)] =
+    &[("cache", "answers from a cache"), ("compress", "compressed responses")];
 
 /// Kinds that are described in any build and left out of this one, because few need what they need: the feature of cargo
 /// that builds each of them, which has the same name, and what they are for.

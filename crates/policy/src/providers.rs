@@ -1,5 +1,5 @@
 //! What policies have that outlives a configuration: issuers whose keys are fetched and kept fresh, what is known of
-//! logins, what was seen of signatures, and what was used of limits.
+//! logins, what was seen of signatures, what was used of limits, and API keys that are made while the gateway runs.
 //!
 //! Preparing a policy is pure: it only says what it needs. What the configuration before needed too is the same one: an
 //! issuer with its keys, a table with what is in it. Fetching is for somebody else, who takes the keepers from here. Entry
@@ -93,12 +93,18 @@ pub struct IssuerKeeper {
 pub struct Providers {
     epoch: Instant,
     quotas: Arc<Quotas>,
+    stored_keys: Arc<keys::Table>,
     inner: Mutex<Inner>,
 }
 
 impl Default for Providers {
     fn default() -> Self {
-        Providers { epoch: Instant::now(), quotas: Arc::default(), inner: Mutex::default() }
+        Providers {
+            epoch: Instant::now(),
+            quotas: Arc::default(),
+            stored_keys: Arc::default(),
+            inner: Mutex::default(),
+        }
     }
 }
 
@@ -164,6 +170,11 @@ impl Providers {
     /// From when on limits count time: the same for all workers and all configurations.
     pub(crate) fn epoch(&self) -> Instant {
         self.epoch
+    }
+
+    /// API keys that are made while the gateway runs: the same for all configurations.
+    pub fn stored_keys(&self) -> &Arc<keys::Table> {
+        &self.stored_keys
     }
 
     /// What was used of the limit with this id: the same as in the configuration before. It is for so many keys.

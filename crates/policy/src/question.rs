@@ -1,7 +1,7 @@
 //! What a policy has to know from somebody else before it can judge, and what it is told.
 //!
 //! A policy never waits and opens no socket: it says what to ask. Whoever runs the chain asks, and runs the policy
-//! again with the answer. Entry points: [`Question`], [`Answer`].
+//! again with the answer. Entry points: [`Question`], [`Answer`], [`HeldBody`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,10 +27,13 @@ pub enum Question {
     },
     /// Another request has asked already what this one would: it looks again after this time.
     Later(Duration),
-    /// The body of the request, which is not forwarded then.
+    /// The body of the request is to be read. It stands in [`RequestState::body`](crate::RequestState) then, and is
+    /// forwarded from there. A request whose body does not come as it should is answered without the policy.
     Body {
-        /// The most bytes that it may have.
+        /// Of a body with more bytes than this, only its begin is read.
         most: usize,
+        /// Whether the request is refused if there is no room to hold it; otherwise less of it is read.
+        needed: bool,
     },
     /// The keys of an issuer are to be fetched anew, because a token names one that is not among them, or because there
     /// are none yet.
@@ -55,6 +58,22 @@ impl fmt::Debug for Question {
     }
 }
 
+/// What was read of the body of a request.
+#[derive(Default, PartialEq, Eq)]
+pub struct HeldBody {
+    /// Its bytes, from the first one on.
+    pub bytes: Vec<u8>,
+    /// Whether these are all.
+    pub is_whole: bool,
+}
+
+/// Bodies hold secrets.
+impl fmt::Debug for HeldBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HeldBody({} bytes)", self.bytes.len())
+    }
+}
+
 /// What a policy is told.
 #[derive(Clone)]
 pub enum Answer {
@@ -62,8 +81,8 @@ pub enum Answer {
     Http(Box<authority::Answer>),
     /// Whether the password is the right one.
     Password(bool),
-    /// The body of the request.
-    Body(Vec<u8>),
+    /// The body of the request was read.
+    Body,
     /// The time has passed.
     Later,
     /// Keys were fetched, or may not be fetched again so soon.
@@ -93,7 +112,7 @@ impl fmt::Debug for Answer {
         match self {
             Answer::Http(answer) => write!(f, "Http({answer:?})"),
             Answer::Password(right) => write!(f, "Password({right})"),
-            Answer::Body(body) => write!(f, "Body({} bytes)", body.len()),
+            Answer::Body => f.write_str("Body"),
             Answer::Keys => f.write_str("Keys"),
             Answer::Later => f.write_str("Later"),
             Answer::Store(decided) => write!(f, "Store({:?})", decided.outcome),

@@ -12,7 +12,8 @@ use crate::concurrency::Held;
 use crate::cors::CorsMemory;
 use crate::quota;
 use crate::rate_limit::{Level, Owed, Waiting};
-use crate::{Answer, Caller, Errands};
+use crate::validate::ResponseCheck;
+use crate::{Answer, Caller, Errands, HeldBody, KeyLabel};
 
 /// The longest request id that is taken over from outside, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -117,9 +118,15 @@ pub struct RequestState {
     /// The same of quotas.
     pub(crate) owed_quotas: Vec<quota::Owed>,
     /// The API key that was shown, whether it holds or not: see [`crate::Consumers::label`].
-    pub key: Option<u32>,
+    pub key: Option<KeyLabel>,
     /// Cookies that the client gets with the answer.
     pub cookies: Vec<String>,
+    /// What was read of the body because a policy has asked for it. It goes on to the service.
+    pub body: Option<Rc<HeldBody>>,
+    /// How the response is to be judged.
+    pub response_check: Option<Box<ResponseCheck>>,
+    /// What a policy of a kind has to tell operators: what it would have refused.
+    pub note: Option<Box<(&'static str, String)>>,
     /// What the policy that asked was told before, where it had to ask once more: it is told one thing at a time.
     pub(crate) kept_answer: Option<Box<Answer>>,
     /// How often the policy that asked has waited for what another request does.
@@ -207,6 +214,9 @@ impl RequestState {
         self.held.clear();
         self.owed_quotas.clear();
         self.cookies.clear();
+        self.body = None;
+        self.response_check = None;
+        self.note = None;
         self.kept_answer = None;
         self.waits = 0;
         self.caller = Caller::Unknown;

@@ -21,6 +21,11 @@ pub(crate) fn suppose(policy: &Policy, consumer: u32, cx: &mut RequestCx<'_>) ->
     let kind = policy.kind().name;
     let consumers = cx.consumers;
     let Some(lacking) = policy.lacks(consumer, consumers, Some(cx)) else {
+        let written = consumers.last_api_key(consumer);
+        if matches!(policy, Policy::ApiKey(_)) && written.is_none_or(|end| end <= cx.now) {
+            let words = "that it has a key of `gateward keys` is supposed: the running gateway alone knows";
+            cx.state.remark(kind, || words.to_owned());
+        }
         return Verdict::Known(Caller::Consumer(consumer, kind));
     };
     let name = consumers.identity(consumer).map_or("the consumer", |identity| identity.name());
@@ -38,6 +43,8 @@ impl Recognises for crate::api_key::Ready {
         on: Option<&RequestCx<'_>>,
     ) -> Option<&'static str> {
         match (consumers.last_api_key(consumer), on) {
+            // It may have got one while the gateway ran.
+            _ if consumers.have_stored_keys() => None,
             (None, _) => Some("no API key"),
             (Some(end), Some(cx)) if cx.now >= end => Some("no API key that has not expired"),
             (Some(_), _) => None,
@@ -149,10 +156,14 @@ mod tests {
     const KEY: (&str, &str) = ("api_key", "{}");
 
     fn consumers() -> Arc<Consumers> {
+        Arc::new(table())
+    }
+
+    fn table() -> Consumers {
         let named = |name: &str| NewConsumer { name: name.into(), ..NewConsumer::default() };
         let key = |expires| vec![NewKey { digest: digest_of(b"key"), expires, name: None }];
         let token = |issuer: &str, subject: &str| vec![(issuer.into(), subject.into())];
-        Arc::new(Consumers::new(&[
+        Consumers::new(&[
             NewConsumer { api_keys: key(None), tokens: token("", "1"), ..named("both") },
             NewConsumer { tokens: token("https://a.test", "2"), ..named("tok") },
             NewConsumer { tokens: token("https://b.test", "3"), ..named("foreign") },
@@ -166,7 +177,7 @@ mod tests {
                 certificates: vec!["CN=u".into()],
                 ..named("user")
             },
-        ]))
+        ])
     }
 
     /// How somebody is recognised and what the service is told; or the status, and what was said of what is lacking.
@@ -220,6 +231,20 @@ mod tests {
             assert_eq!(outcome(policies, name, false), want, "{policies:?} {name}");
         }
         assert_eq!(outcome(&[("mtls", "{}")], "user", true), known("mtls", "user"));
+    }
+
+    #[test]
+    fn who_may_have_got_a_key_while_the_gateway_ran_is_supposed_to_have_one() {
+        let consumers = Arc::new(table().with_stored_keys());
+        for (name, says) in [("both", false), ("tok", true), ("late", true)] {
+            let chain = chain(&[KEY], &consumers);
+            let mut scene = Scene { consumers: Arc::clone(&consumers), ..Scene::get("/", &[]) };
+            scene.state.explain();
+            scene.state.suppose(consumers.find(name).unwrap());
+            assert_eq!(scene.run(&chain, || -> Answer { panic!("nobody is asked") }), None, "{name}");
+            let said = scene.state.remark_of("api_key").is_some_and(|words| words.contains("is supposed"));
+            assert_eq!(said, says, "{name}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! network: documents are parsed values, and a [`Resolve`] gives further ones while compiling. What comes from
 //! outside costs time and memory in proportion to its size, within bounds, and is not repeated in messages.
 //!
-//! Entry points: [`Schema`], [`Api`], [`Json`], [`Scanner`].
+//! Entry points: [`Schema`], [`Api`], [`Json`], [`Scanner`], [`find_twice`].
 
 mod engine;
 mod json_schema;
@@ -12,10 +12,12 @@ mod openapi;
 mod pointer;
 mod reader;
 mod threat;
+mod twice;
 mod violation;
 
 pub use json_schema::{Draft, MAX_DOCUMENTS, MAX_VIOLATIONS, Options, Resolve, Schema, nothing_else};
 pub use openapi::{Api, ApiOptions, Body, Findings, Found, MAX_BODY, Operation, RequestView};
 pub use reader::{Json, NotJson};
 pub use threat::{Limits, Scanner, Threat};
+pub use twice::{Twice, find_twice};
 pub use violation::{Mistake, Place, Violation};

@@ -218,7 +218,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 }
 
 /// The name of a member, borrowed where nothing in it is escaped.
-struct Name;
+pub(crate) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Cow<'de, str>;

@@ -138,6 +138,7 @@ pub struct Scanner {
     unit: u16,
     after_high: bool,
     failed: Option<Threat>,
+    wrong_at: u64,
 }
 
 impl Scanner {
@@ -155,6 +156,7 @@ impl Scanner {
             unit: 0,
             after_high: false,
             failed: None,
+            wrong_at: 0,
         }
     }
 
@@ -185,9 +187,15 @@ impl Scanner {
             Ok(()) if self.state == State::After && self.open.is_empty() => Ok(()),
             _ => {
                 self.failed = Some(Threat::Incomplete);
+                self.wrong_at = self.done.saturating_sub(1);
                 Err(Threat::Incomplete)
             }
         }
+    }
+
+    /// At which byte it was seen what is wrong, from zero.
+    pub fn wrong_at(&self) -> u64 {
+        self.wrong_at
     }
 
     fn scan(&mut self, piece: &[u8]) -> Result<(), Threat> {
@@ -207,9 +215,13 @@ impl Scanner {
                 _ => self.number(byte),
             };
             let at = self.done + (piece.len() - rest.len()) as u64;
-            let taken = step.map_err(|wrong| match wrong {
-                Wrong::Syntax(offset) => Threat::Syntax(at + offset as u64),
-                Wrong::Limit(threat) => threat,
+            let taken = step.map_err(|wrong| {
+                let (offset, threat) = match wrong {
+                    Wrong::Syntax(offset) => (offset as u64, Threat::Syntax(at + offset as u64)),
+                    Wrong::Limit(threat) => (0, threat),
+                };
+                self.wrong_at = at + offset;
+                threat
             })?;
             rest = rest.get(taken..).unwrap_or_default();
         }

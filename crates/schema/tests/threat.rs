@@ -301,3 +301,55 @@ fn it_is_fast() {
         println!("{name}: {:.0} MB/s", text.len() as f64 / best.as_secs_f64() / 1e6);
     }
 }
+
+#[test]
+fn what_is_wrong_has_a_place() {
+    let tight = Limits {
+        depth: 2,
+        members: 2,
+        elements: 2,
+        name_bytes: 2,
+        string_bytes: 3,
+        number_bytes: 2,
+        values: 9,
+    };
+    for (text, want) in [
+        ("[[[", 2),
+        ("[1,2,3]", 5),
+        (r#"{"a":1,"b":2,"c":3}"#, 13),
+        (r#"{"abc":1}"#, 2),
+        ("[1, x]", 4),
+        ("[1", 2),
+        ("123", 2),
+    ] {
+        for split in 0..text.len() {
+            let mut scanner = Scanner::new(tight);
+            let (front, back) = text.split_at(split);
+            let fed = scanner.feed(front.as_bytes()).and_then(|()| scanner.feed(back.as_bytes()));
+            assert!(fed.and_then(|()| scanner.finish()).is_err(), "{text}");
+            let at = scanner.wrong_at();
+            assert!(at == want || (text.starts_with(r#"{"abc"#) && at <= 5), "{text} at {split}: {at}");
+        }
+    }
+}
+
+#[test]
+fn names_that_are_there_twice_are_found_where_they_are() {
+    use schema::{Twice, find_twice};
+    let member = |pointer: &str| Err(Twice::Member(pointer.into()));
+    let unreadable = |pointer: &str| Err(Twice::Unreadable(pointer.into()));
+    for (text, want) in [
+        (r#"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}"#, Ok(())),
+        (r#"{"a":1,"a":2}"#, member("/a")),
+        (r#"{"a":1,"\u0061":2}"#, member("/a")),
+        (r#"[0,{"x/y":{"b":1,"c":2,"b":3}}]"#, member("/1/x~1y/b")),
+        (r#"{"n":[1,1e999],"a":1,"a":2}"#, unreadable("/n/1")),
+        (r#"{"a":1} {"a":2}"#, unreadable("")),
+        ("[", unreadable("/0")),
+        ("3", Ok(())),
+    ] {
+        assert_eq!(find_twice(text.as_bytes()), want, "{text}");
+    }
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(matches!(find_twice(deep.as_bytes()), Err(Twice::Unreadable(_))));
+}

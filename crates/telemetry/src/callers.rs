@@ -2,7 +2,7 @@
 //!
 //! Entry points: [`ConsumerSeries`], [`PolicyCounts`].
 
-use crate::exposition::{ANSWERS, BY_CONSUMER, CALLERS, Text};
+use crate::exposition::{ANSWERS, BY_CONSUMER, CALLERS, TRIED, Text};
 use crate::series::CLASSES;
 use crate::{Counter, Metrics, Record};
 
@@ -42,13 +42,14 @@ impl ConsumerSeries {
 pub struct PolicyCounts {
     recognised: [Counter; MOST_KINDS],
     answered: [Counter; MOST_KINDS],
+    tried: [Counter; MOST_KINDS],
     anonymous: Counter,
 }
 
 impl Default for PolicyCounts {
     fn default() -> PolicyCounts {
         let zeros = || std::array::from_fn(|_| Counter::default());
-        PolicyCounts { recognised: zeros(), answered: zeros(), anonymous: Counter::default() }
+        PolicyCounts { recognised: zeros(), answered: zeros(), tried: zeros(), anonymous: Counter::default() }
     }
 }
 
@@ -66,6 +67,12 @@ impl PolicyCounts {
     #[inline]
     pub fn answered(&self, kind: usize) {
         self.answered.get(kind).into_iter().for_each(|counter| counter.add(1));
+    }
+
+    /// A policy of this kind would have answered, were it not tried only.
+    #[inline]
+    pub fn tried(&self, kind: usize) {
+        self.tried.get(kind).into_iter().for_each(|counter| counter.add(1));
     }
 }
 
@@ -105,6 +112,13 @@ impl Metrics {
             let count = sum(&|counts| of(&counts.answered, kind));
             if count > 0 {
                 text.series(ANSWERS.name, "", &[("policy", name)], count);
+            }
+        }
+        text.family(&TRIED);
+        for (kind, name) in self.policies.iter().enumerate() {
+            let count = sum(&|counts| of(&counts.tried, kind));
+            if count > 0 {
+                text.series(TRIED.name, "", &[("policy", name)], count);
             }
         }
     }

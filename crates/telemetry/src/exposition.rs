@@ -52,6 +52,7 @@ families! {
     BY_CONSUMER = "gateward_requests_by_consumer_total" "counter" ["consumer, status"] "Requests of consumers that are over, by class of status. After the first thousand consumers of the configuration all others are counted together as `(others)`.";
     CALLERS = "gateward_authenticated_requests_total" "counter" ["policy"] "Requests whose caller was recognised, by the kind of policy that did; `anonymous` where nobody has to be known.";
     ANSWERS = "gateward_policy_answers_total" "counter" ["policy"] "Requests that a policy answered in the place of the service: refusals, preflights, logins.";
+    TRIED = "gateward_policy_dry_runs_total" "counter" ["policy"] "Requests that a policy would have answered if it were not tried only, and responses that it would have stopped.";
     UP_IN_FLIGHT = "gateward_upstream_requests_in_flight" "gauge" ["service"] "Requests that are with the service.";
     UP_TUNNELS = "gateward_upstream_tunnels" "gauge" ["service"] "Requests whose connection has become a tunnel: WebSockets, and what CONNECT has opened.";
     UP_CONNECTIONS = "gateward_upstream_connections" "gauge" ["service, state"] "Open connections to the service: `active` in use, `idle` kept for later.";

@@ -178,10 +178,15 @@ fn policies(report: &Report<'_>, way: &Way<'_>, page: &mut Page) -> bool {
             Some(Said::Answer("preflight")) => "answers the preflight".to_owned(),
             Some(Said::Answer(_)) => "answers".to_owned(),
             Some(Said::Known) => {
-                format!("knows the caller: {}", step.caller.as_ref().map_or_else(String::new, caller))
+                let known = step.caller.as_ref().map_or_else(String::new, caller);
+                let besides = report.detail(step).map_or_else(String::new, |detail| format!("; {detail}"));
+                format!("knows the caller: {known}{besides}")
             }
             Some(Said::Missing) => report.detail(step).unwrap_or_else(|| "finds no credentials".to_owned()),
-            Some(Said::Refused(reason)) => format!("refuses what is shown: {reason}"),
+            Some(Said::Refused(reason)) => {
+                let besides = report.detail(step).map_or_else(String::new, |detail| format!("; {detail}"));
+                format!("refuses what is shown: {reason}{besides}")
+            }
             Some(Said::Asks) => "would ask somebody".to_owned(),
             None => "not asked any more".to_owned(),
             Some(Said::Continue) => passes(report, step),

@@ -1,15 +1,18 @@
-//! Recognises consumers by API keys: one digest, one probe of a table.
+//! Recognises consumers by API keys: one digest, one probe of a table, and of another one where that does not know it.
 //!
-//! The table holds digests only, so there is nothing in it that could be compared byte by byte with what is shown; that
+//! The first table has the keys of the configuration, the second those that are made while the gateway runs; what changes
+//! there holds for the next request. Nothing is remembered of a key that held before. The tables hold digests only, so there is nothing in it that could be compared byte by byte with what is shown; that
 //! the digests are equal is checked in constant time all the same.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use keys::{Slot, Standing, Table};
 use message::RequestHead;
 
 use crate::authenticate::{REALM, Refused};
 use crate::places::Places;
-use crate::{Caller, RequestCx, Verdict, digest_of};
+use crate::{Caller, Consumers, Digest, KeyLabel, RequestCx, Verdict, digest_of};
 
 /// The kind, as logs have it.
 const KIND: &str = "api_key";
@@ -21,6 +24,7 @@ const LONGEST: usize = 4096;
 pub struct Ready {
     pub(crate) places: Places,
     pub(crate) forward: bool,
+    pub(crate) stored: Arc<Table>,
 }
 
 impl Ready {
@@ -37,8 +41,36 @@ impl Ready {
         match owner {
             Some(owner) if cx.now < owner.expires => Verdict::Known(Caller::Consumer(owner.consumer, KIND)),
             Some(_) => Verdict::Refused(Refused::new("expired", "The API key has expired.")),
-            None => Verdict::Refused(Refused::new("unknown", "The API key is not known.")),
+            None => self.authenticate_stored(&digest, cx),
         }
+    }
+
+    /// Whose key with this digest was made while the gateway ran, and whether it holds.
+    fn authenticate_stored(&self, digest: &Digest, cx: &mut RequestCx<'_>) -> Verdict {
+        let (consumers, now) = (cx.consumers, cx.now);
+        let found = self.stored.find(digest, |slot| {
+            slot.see(now);
+            (slot.id(), slot.standing(now), owner(slot, consumers))
+        });
+        let Some((id, standing, owner)) = found else {
+            if consumers.have_stored_keys() {
+                cx.state.remark(KIND, || {
+                    "the running gateway alone knows the keys that `gateward keys` has made".to_owned()
+                });
+            }
+            return Verdict::Refused(Refused::new("unknown", "The API key is not known."));
+        };
+        cx.state.key = Some(KeyLabel::Stored(id));
+        let refused = match (standing, owner) {
+            (Standing::Holds, Some(consumer)) => return Verdict::Known(Caller::Consumer(consumer, KIND)),
+            (Standing::Holds, None) => {
+                Refused::new("no_consumer", "The API key belongs to nobody who may call.")
+            }
+            (Standing::Disabled, _) => Refused::new("disabled", "The API key is switched off."),
+            (Standing::Expired, _) => Refused::new("expired", "The API key has expired."),
+            (Standing::Replaced, _) => Refused::new("replaced", "The API key was replaced by another one."),
+        };
+        Verdict::Refused(refused)
     }
 
     /// What could be shown.
@@ -62,4 +94,18 @@ impl Ready {
     pub fn hide(&self, head: &mut RequestHead, recognised: bool) {
         self.places.hide(head, self.forward && recognised);
     }
+}
+
+/// The place of the consumer of a key. It is where it was the last time, unless another configuration is in use.
+#[inline]
+fn owner(slot: &Slot, consumers: &Consumers) -> Option<u32> {
+    let is_there =
+        |place: u32| consumers.identity(place).is_some_and(|other| other.name() == slot.consumer());
+    let place = slot.place();
+    if is_there(place) {
+        return Some(place);
+    }
+    let place = consumers.find(slot.consumer())?;
+    slot.set_place(place);
+    Some(place)
 }

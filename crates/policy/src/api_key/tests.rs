@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use diagnostics::{Code, Diagnostics, SourceId, Span};
+use keys::{Id, Key, Secret};
+
 use crate::scene::{Scene, chain, policy};
-use crate::{Answer, Caller, Consumers, NewConsumer, NewKey, digest_of};
+use crate::{Answer, Caller, Chain, Compiling, Consumers, Link, NewConsumer, NewKey, Providers, digest_of};
 
 fn consumers() -> Arc<Consumers> {
     let one = |name: &str, key: &str, expires| NewConsumer {
@@ -92,7 +95,7 @@ fn what_is_not_a_key_that_holds_is_refused() {
 fn logs_can_tell_which_key_it_was() {
     let (result, scene) = outcome("{}", "/", &[("x-api-key", "secret-b")]);
     assert_eq!(result, Err((401, "invalid-credentials".to_owned())));
-    assert_eq!(scene.state.key.and_then(|key| scene.consumers.label(key)), Some("old/ci"));
+    assert_eq!(scene.state.key.as_ref().and_then(|key| scene.consumers.label(key)), Some("old/ci"));
     let (_, scene) = outcome("{}", "/", &[("x-api-key", "secret-a")]);
     assert_eq!(scene.state.key, None, "it has no name, and its consumer is known");
 }
@@ -116,5 +119,125 @@ fn mistakes_are_reported() {
         assert!(mistakes.iter().any(|(_, message)| message.contains(want)), "{settings}: {mistakes:?}");
     }
     let none = policy("api_key", "{}", &Arc::default()).unwrap_err();
-    assert_eq!(none[0].0, diagnostics::Code::NoCredentials);
+    assert_eq!(none[0].0, Code::NoCredentials);
+    // Where keys can be made later, it is enough that there is somebody to make them for.
+    let somebody = || Consumers::new(&[NewConsumer { name: "new".into(), ..NewConsumer::default() }]);
+    assert!(policy("api_key", "{}", &Arc::new(somebody())).is_err());
+    assert!(policy("api_key", "{}", &Arc::new(somebody().with_stored_keys())).is_ok());
+    assert!(policy("api_key", "{}", &Arc::new(Consumers::default().with_stored_keys())).is_err());
+}
+
+fn stored(number: u8, consumer: &str, expires: Option<u64>) -> Key {
+    Key::new(Id::of([number; 8]), consumer, "", &Secret::of(&[number; 32]), 0, expires).unwrap()
+}
+
+/// A chain that knows these keys besides those of the configuration.
+fn chain_with(keys: Vec<Key>, consumers: &Arc<Consumers>) -> Chain {
+    let providers = Providers::default();
+    providers.stored_keys().fill(&keys.into_iter().map(|key| (key.id, Arc::new(key))).collect());
+    let mut diagnostics = Diagnostics::new();
+    let node = document::parse(SourceId(0), "{}", &mut diagnostics).unwrap();
+    let policy =
+        crate::compile("api_key", &node, &mut Compiling::new(&mut diagnostics, consumers, &providers));
+    Chain::new(vec![Link { policy: Arc::new(policy.unwrap()), source: Span::default() }])
+}
+
+/// What becomes of somebody who shows a stored secret: the name of the consumer, or why not; and the key, as logs have it.
+fn shown(
+    chain: &Chain,
+    consumers: &Arc<Consumers>,
+    number: u8,
+    now: u64,
+) -> (Result<String, &'static str>, Option<String>) {
+    let secret = Secret::of(&[number; 32]);
+    let fields = [("x-api-key", secret.expose())];
+    let mut scene = Scene { consumers: Arc::clone(consumers), now, ..Scene::get("/", &fields) };
+    let result = match scene.run(chain, nobody) {
+        None => Ok(scene.cx().identity().map(|identity| identity.name().to_owned()).unwrap_or_default()),
+        Some(reply) => {
+            assert_eq!(reply.status, 401);
+            assert!(!String::from_utf8_lossy(&reply.body).contains(secret.expose()));
+            Err(scene.state.stopped_by.unwrap().1)
+        }
+    };
+    let label = scene.state.key.as_ref().and_then(|key| scene.consumers.label(key));
+    (result, label.map(str::to_owned))
+}
+
+#[test]
+fn keys_that_were_made_while_the_gateway_runs_count_too() {
+    let consumers = consumers();
+    let rotated = stored(3, "old", None).rotated(&Secret::of(&[4; 32]), 500, 100).unwrap();
+    let mut off = stored(5, "old", None);
+    off.disabled = true;
+    let keys =
+        vec![stored(1, "mobile", None), stored(2, "old", Some(1_000)), rotated, off, stored(6, "gone", None)];
+    let chain = chain_with(keys, &consumers);
+    let by = |number: u8| Some(Id::of([number; 8]).to_string());
+    let known = |name: &str| Ok(name.to_owned());
+    for (number, now, want) in [
+        (1, 0, (known("mobile"), by(1))),
+        (2, 999, (known("old"), by(2))),
+        (2, 1_000, (Err("expired"), by(2))),
+        (3, 599, (known("old"), by(3))),
+        (3, 600, (Err("replaced"), by(3))),
+        (4, 600, (known("old"), by(3))),
+        (5, 0, (Err("disabled"), by(5))),
+        (6, 0, (Err("no_consumer"), by(6))),
+        (7, 0, (Err("unknown"), None)),
+    ] {
+        assert_eq!(shown(&chain, &consumers, number, now), want, "{number} at {now}");
+    }
+}
+
+#[test]
+fn a_key_follows_its_consumer_through_every_configuration() {
+    let table = |names: &[&str]| {
+        let one = |name: &&str| NewConsumer { name: (*name).into(), ..NewConsumer::default() };
+        Arc::new(Consumers::new(&names.iter().map(one).collect::<Vec<_>>()))
+    };
+    let (first, moved, gone) = (table(&["a", "b"]), table(&["c", "a", "b"]), table(&["c", "b"]));
+    let chain = chain_with(vec![stored(1, "a", None)], &first);
+    for _ in 0..3 {
+        assert_eq!(shown(&chain, &first, 1, 0).0.as_deref(), Ok("a"));
+        assert_eq!(shown(&chain, &moved, 1, 0).0.as_deref(), Ok("a"), "it has another place there");
+        assert_eq!(shown(&chain, &gone, 1, 0).0, Err("no_consumer"), "another one has its place");
+    }
+}
+
+/// Prints how long a look takes: `cargo test -p policy --release -- --nocapture a_look_costs`.
+#[test]
+fn a_look_costs_the_same_however_many_keys_there_are() {
+    let consumers = consumers();
+    let key = |number: u32| {
+        let mut random = [0; 32];
+        random[..4].copy_from_slice(&number.to_le_bytes());
+        let mut id = [0; 8];
+        id[..4].copy_from_slice(&number.to_le_bytes());
+        let secret = Secret::of(&random);
+        let key = Key::new(Id::of(id), "mobile", "", &secret, 0, None).unwrap();
+        (key, secret)
+    };
+    let count = if cfg!(debug_assertions) { 2_000 } else { 100_000 };
+    for many in [1, count] {
+        let (keys, secrets): (Vec<Key>, Vec<Secret>) = (0..many).map(key).unzip();
+        let chain = chain_with(keys, &consumers);
+        let Some(crate::Policy::ApiKey(ready)) = chain.links().first().map(|link| &*link.policy) else {
+            panic!()
+        };
+        let mut rng = fastrand::Rng::with_seed(1);
+        let rounds = 10_000;
+        let mut scenes: Vec<Scene> = (0..rounds)
+            .map(|_| Scene {
+                consumers: Arc::clone(&consumers),
+                ..Scene::get("/", &[("x-api-key", secrets[rng.usize(..secrets.len())].expose())])
+            })
+            .collect();
+        let begin = std::time::Instant::now();
+        for scene in &mut scenes {
+            let verdict = ready.authenticate(&mut scene.cx());
+            assert!(matches!(verdict, crate::Verdict::Known(_)));
+        }
+        println!("{many} keys: {} ns", begin.elapsed().as_nanos() / rounds as u128);
+    }
 }

@@ -60,19 +60,23 @@ impl Ready {
             Ok(provider) => provider,
             Err(verdict) => return verdict,
         };
-        let body = match heard.told {
-            None => return Verdict::Ask(Box::new(Question::Body { most: LONGEST_REPORT })),
-            Some(Answer::Body(body)) => body,
-            Some(_) => return problem(cx, 400, REFUSED, "The report is too long, or did not come in whole."),
+        let told = heard.told.is_some();
+        let body = cx.state.body.clone();
+        let body = match body {
+            None if !told => {
+                return Verdict::Ask(Box::new(Question::Body { most: LONGEST_REPORT, needed: true }));
+            }
+            Some(body) if body.is_whole && body.bytes.len() <= LONGEST_REPORT => body,
+            _ => return problem(cx, 400, REFUSED, "The report is too long, or did not come in whole."),
         };
-        let Some(text) = logout_token_of(&body) else {
+        let Some(text) = logout_token_of(&body.bytes) else {
             return problem(cx, 400, REFUSED, "The report is no form with one `logout_token`.");
         };
         let token = match self.verify(text.expose(), &self.rules.logout, &provider, cx.now) {
             Ok(token) if is_logout_type(text.expose()) => token,
             Ok(_) => return problem(cx, 400, REFUSED, "The token is of another type."),
             Err(Refusal::UnknownKey) if !heard.keys_tried => {
-                return self.ask_keys(cx, Some(Answer::Body(body)));
+                return self.ask_keys(cx, Some(Answer::Body));
             }
             Err(refusal) => {
                 return problem(cx, 400, REFUSED, &format!("The logout token is refused: {refusal}."));

@@ -68,6 +68,12 @@ impl Content {
         self.0.iter().any(|(range, typed)| typed.is_some() && is_read(range))
     }
 
+    /// Whether a body with this type is looked into.
+    pub(super) fn looks_into(&self, media_type: Option<&[u8]>) -> bool {
+        let Some(essence) = media_type.map(essence) else { return false };
+        (is_json(&essence) || is_form(&essence)) && matches!(self.find(&essence), Some(Some(_)))
+    }
+
     fn find(&self, essence: &str) -> Option<Option<&Typed>> {
         let fits = |range: &str| match range.split_once('*') {
             Some((start, end)) => {

@@ -136,6 +136,23 @@ impl Operation {
         self.responses.iter().any(|response| response.content.looks_inside())
     }
 
+    /// Whether the content of the body of a request with these fields is looked at.
+    pub fn looks_into(&self, headers: &Headers) -> bool {
+        let of = |(_, content): &(bool, Content)| content.looks_into(media_type(headers, &mut Vec::new()));
+        self.body.as_ref().is_some_and(of)
+    }
+
+    /// The same for a response with this status.
+    pub fn looks_into_response(&self, status: u16, headers: &Headers) -> bool {
+        let of = |found: &Response| found.content.looks_into(media_type(headers, &mut Vec::new()));
+        self.response(status).is_some_and(of)
+    }
+
+    fn response(&self, status: u16) -> Option<&Response> {
+        let wanted = [Status::Exact(status), Status::Class(status / 100), Status::Default];
+        wanted.iter().find_map(|wanted| self.responses.iter().find(|it| it.status == *wanted))
+    }
+
     /// What is wrong with a request. Header fields and bodies of any size may be given.
     pub fn check_request(&self, request: &RequestView<'_>) -> Findings {
         let mut findings = Findings::default();
@@ -193,9 +210,7 @@ impl Operation {
     /// What is wrong with a response. For an answer to HEAD, give [`Body::Absent`].
     pub fn check_response(&self, status: u16, headers: &Headers, body: Body<'_>) -> Findings {
         let mut findings = Findings::default();
-        let wanted = [Status::Exact(status), Status::Class(status / 100), Status::Default];
-        let found = wanted.iter().find_map(|wanted| self.responses.iter().find(|it| it.status == *wanted));
-        let Some(response) = found else {
+        let Some(response) = self.response(status) else {
             findings.unknown_status = true;
             return findings;
         };

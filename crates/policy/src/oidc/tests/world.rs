@@ -1,5 +1,6 @@
 //! What the tests have in common: a provider that signs, a browser that keeps cookies, and a chain with the policy.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ::oidc::{AuthMethod, Provider};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::scene::Scene;
 use crate::{
-    Answer, Chain, Compiling, Consumers, Halt, Issuer, Link, Providers, Question, Refusal, Verified,
+    Answer, Chain, Compiling, Consumers, Halt, HeldBody, Issuer, Link, Providers, Question, Refusal, Verified,
 };
 
 pub(super) const ISSUER: &str = "https://idp.test";
@@ -243,9 +244,9 @@ impl World {
                 Answer::Keys
             }
             Question::Keys(_) => Answer::Nothing("no keys".to_owned()),
-            Question::Body { most } => {
+            Question::Body { most, .. } => {
                 assert!(self.body.len() <= *most);
-                Answer::Body(self.body.clone().into_bytes())
+                Answer::Body
             }
             Question::Later(_) => Answer::Later,
             Question::Password { .. } | Question::Ldap(_) | Question::Store(_) => {
@@ -266,7 +267,13 @@ impl World {
                     self.absorb(&told);
                     return reply;
                 }
-                Err(question) => scene.answer = Some(self.answer(&question)),
+                Err(question) => {
+                    if matches!(*question, Question::Body { .. }) {
+                        let bytes = self.body.clone().into_bytes();
+                        scene.state.body = Some(Rc::new(HeldBody { bytes, is_whole: true }));
+                    }
+                    scene.answer = Some(self.answer(&question));
+                }
             }
         }
     }
