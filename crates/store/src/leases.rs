@@ -46,7 +46,7 @@ struct Held {
     /// The flight that is under way.
     flight: u32,
     /// What the store has said last: units that are left, and in how many seconds all are there again.
-    left: u64,
+    left: u32,
     full_after: u32,
 }
 
@@ -71,8 +71,8 @@ pub struct LeaseKey {
 /// How a limit stands, as far as this gateway knows: what the store has said last, and what is held here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
-    /// Units that are left.
-    pub left: u64,
+    /// Units that are left. The largest number stands for more, too.
+    pub left: u32,
     /// In how many seconds all of them are there again.
     pub full_after_s: u32,
 }
@@ -286,11 +286,11 @@ impl Held {
     }
 
     fn known(&self) -> Known {
-        Known { left: self.left.saturating_add(self.lease.units().into()), full_after_s: self.full_after }
+        Known { left: self.left.saturating_add(self.lease.units()), full_after_s: self.full_after }
     }
 
     fn told(&mut self, standing: &Standing) {
-        self.left = standing.left;
+        self.left = u32::try_from(standing.left).unwrap_or(u32::MAX);
         self.full_after = u32::try_from(standing.reset_after_us.div_ceil(1_000_000)).unwrap_or(u32::MAX);
     }
 }

@@ -274,7 +274,7 @@ impl Place<'_> {
                 Drawn::Admitted(known, more) => {
                     cx.state.errands.extend(more.map(Errand::Fly));
                     let one = self.passed(counter, period, Besides::Lease(key, cx.at));
-                    self.note(kind, Some(one), (known.left, period), charged, cx)?;
+                    self.note(kind, Some(one), (known.left.into(), period), charged, cx)?;
                     return Ok(None);
                 }
                 Drawn::Refused { .. } => {

@@ -123,7 +123,7 @@ pub(crate) fn judged(standing: &Standing, allowed: bool) -> Judged {
 pub(crate) fn judged_here(known: Known, retry: Option<u64>) -> Judged {
     Judged {
         level: Level {
-            left: if retry.is_some() { 0 } else { u32::try_from(known.left).unwrap_or(u32::MAX) },
+            left: if retry.is_some() { 0 } else { known.left },
             full_after: known.full_after_s.into(),
         },
         allowed: retry.is_none(),
