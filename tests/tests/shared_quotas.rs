@@ -92,7 +92,8 @@ fn two_gateways_let_through_one_quota_and_a_restart_gives_nothing_back() {
         assert_eq!(passed(&gateways, 3), 0, "{shared}");
         let page = json(&gateways[1], "/limits?key=127.0.0.1");
         let said = ["used", "left", "counted", "shared"].map(|name| page["limits"][0][name].clone());
-        assert_eq!(said, [limit.into(), 0.into(), "at the store".into(), shared.into()], "{page}");
+        let expected: [Value; 4] = [limit.into(), 0.into(), "at the store".into(), shared.into()];
+        assert_eq!(said, expected, "{page}");
         // It has no `state_dir`: it has forgotten all of it.
         gateways.pop().unwrap().stop();
         gateways.push(start(&text));

@@ -277,7 +277,7 @@ fn a_plan_asks_about_limits_and_then_about_quotas() {
         assert_eq!((status, asked), (200, 2), "{shared}: one call each");
         drop(scene);
         assert_eq!((two.passes(&mut model, NOON), one.passes(&mut model, NOON)), (2, 0), "{shared}");
-        [&one, &two].map(|gateway| gateway.gives_back(&mut model));
+        [&one, &two].iter().for_each(|gateway| gateway.gives_back(&mut model));
         // What the quotas have refused is given back to the limit, and no quota keeps the half of it.
         let mut used: Vec<(&str, u64)> =
             model.used.iter().map(|((_, name, _), used)| (name.split(':').next().unwrap(), *used)).collect();
