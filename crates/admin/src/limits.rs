@@ -56,7 +56,12 @@ pub(crate) async fn page(view: &View, asked: &Asked) -> Value {
         let Ok(decision) = store.look(&ask).await else { break };
         if let (Some(one), Some(standing)) = (all.get_mut(at), decision.each.first()) {
             one["left"] = standing.left.into();
-            one["full_after_s"] = standing.reset_after_us.div_ceil(1_000_000).into();
+            // Of quotas it is said what is used up, and of limits when all is there again.
+            if let Some(used) = one.get_mut("used") {
+                *used = ask.limit.units().saturating_sub(standing.left).into();
+            } else {
+                one["full_after_s"] = standing.reset_after_us.div_ceil(1_000_000).into();
+            }
             one["counted"] = "at the store".into();
         }
     }
@@ -97,20 +102,25 @@ fn known_here(view: &View, asked: &Asked) -> (Vec<Value>, Vec<(usize, OwnAsk)>) 
                 }));
             }
         }
-        Limits::Quota(quota) => all.extend(quota.views(&values, unix_now()).into_iter().map(|one| {
-            json!({
-                "at": quota.place(),
-                "policy": policy,
-                "quota": one.limit,
-                "time_zone": one.time_zone,
-                "by": one.by,
-                "mode": mode(one.dry_run),
-                "from": time(one.period.start),
-                "until": time(one.period.end),
-                "used": one.used.map(|(used, _)| used),
-                "left": one.used.map(|(_, left)| left),
-            })
-        })),
+        Limits::Quota(quota) => {
+            for one in quota.views(&values, unix_now()) {
+                shared.extend(one.ask.map(|ask| (all.len(), ask)));
+                all.push(json!({
+                    "at": quota.place(),
+                    "policy": policy,
+                    "quota": one.limit,
+                    "time_zone": one.time_zone,
+                    "by": one.by,
+                    "mode": mode(one.dry_run),
+                    "shared": one.shared,
+                    "from": time(one.period.start),
+                    "until": time(one.period.end),
+                    "used": one.used.map(|(used, _)| used),
+                    "left": one.used.map(|(_, left)| left),
+                    "counted": one.used.map(|_| "here"),
+                }));
+            }
+        }
         Limits::Concurrency(limits) => all.extend(limits.views(&values).into_iter().map(|limit| {
             json!({
                 "at": limits.place(),
@@ -185,7 +195,10 @@ pub(crate) async fn reset(view: &View, asked: &Asked) -> Result<Value, String> {
             here += limits.reset(&values);
             shared.extend(limits.forget_at_store(&values));
         }
-        Limits::Quota(quota) => here += quota.reset(&values),
+        Limits::Quota(quota) => {
+            here += quota.reset(&values, unix_now());
+            shared.extend(quota.forget_at_store(&values, unix_now()));
+        }
         // What is under way is over by itself.
         Limits::Concurrency(_) => {}
     });

@@ -111,11 +111,13 @@ pub struct RequestState {
     pub(crate) owed: Vec<Owed>,
     /// What was charged before the store was asked about the rest.
     pub(crate) pending: Waiting,
+    /// The same of quotas.
+    pub(crate) pending_quotas: quota::Waiting,
     /// What the store is to be told.
     pub errands: Errands,
     /// Its places among those that may be under way at once.
     pub(crate) held: Held,
-    /// The same of quotas.
+    /// What it is of quotas.
     pub(crate) owed_quotas: Vec<quota::Owed>,
     /// The API key that was shown, whether it holds or not: see [`crate::Consumers::label`].
     pub key: Option<KeyLabel>,
@@ -210,6 +212,7 @@ impl RequestState {
         self.limit = None;
         self.owed.clear();
         self.pending.clear();
+        self.pending_quotas.clear();
         self.errands.take();
         self.held.clear();
         self.owed_quotas.clear();

@@ -44,8 +44,8 @@ pub enum Limit {
         /// Parts of the period that are counted, at most 60.
         buckets: u16,
     },
-    /// So many units until a moment. Which period it is, the caller must say by [`crate::Store::unix_ms`], so that
-    /// all gateways mean the same.
+    /// So many units until a moment. It is kept for 2 hours longer, for gateways whose clocks are behind; what is
+    /// asked later than that is refused as a failure.
     Quota {
         /// Units in the period, at most 10^12.
         limit: u64,
@@ -128,6 +128,27 @@ pub struct Standing {
 }
 
 impl Limit {
+    /// A quota in the period that ends then, in seconds since 1970; another limit as it is.
+    #[must_use]
+    pub fn in_period(self, period_end: u32) -> Limit {
+        match self {
+            Limit::Quota { limit, .. } => Limit::Quota {
+                limit,
+                period_end_unix_ms: u64::from(period_end) * 1000,
+                period_id: period_end.into(),
+            },
+            other => other,
+        }
+    }
+
+    /// The units of a period.
+    #[must_use]
+    pub fn units(&self) -> u64 {
+        match *self {
+            Limit::Gcra { limit, .. } | Limit::Window { limit, .. } | Limit::Quota { limit, .. } => limit,
+        }
+    }
+
     /// Whether the numbers are such that the script is exact.
     ///
     /// # Errors

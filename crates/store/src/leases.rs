@@ -41,6 +41,8 @@ struct Held {
     lease: Lease,
     /// There since the first flight.
     identity: [u8; 16],
+    /// The period of a quota.
+    period: u32,
     /// The flight that is under way.
     flight: u32,
     /// What the store has said last: units that are left, and in how many seconds all are there again.
@@ -52,17 +54,24 @@ struct Held {
 struct Overdue {
     /// When slices end, in milliseconds, and whose they are. As many as came within the time that they may be held.
     ends: VecDeque<(u64, u64)>,
-    leftovers: Vec<([u8; 16], u32)>,
+    leftovers: Vec<(Whose, u32)>,
 }
 
-/// Who is limited, for the leases of one limit in this process.
+/// Who has units at the store: the identity, and the period of a quota.
+type Whose = ([u8; 16], u32);
+
+/// Who is limited, for the leases of one limit in this process; of a quota, in one period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeaseKey(u64);
+pub struct LeaseKey {
+    hash: u64,
+    /// When the period of a quota ends, in seconds since 1970; 0 for all other limits.
+    period: u32,
+}
 
 /// How a limit stands, as far as this gateway knows: what the store has said last, and what is held here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
-    /// Units that are left.
+    /// Units that are left. The largest number stands for more, too.
     pub left: u32,
     /// In how many seconds all of them are there again.
     pub full_after_s: u32,
@@ -120,9 +129,17 @@ impl Leases {
     /// The key of somebody, from all that tells it from others.
     #[inline]
     pub fn key(&self, write: impl FnOnce(&mut dyn Hasher)) -> LeaseKey {
+        self.key_in(0, write)
+    }
+
+    /// The same in the period of a quota that ends then, in seconds since 1970. What is held for one period is neither
+    /// used in another one nor given back to it.
+    #[inline]
+    pub fn key_in(&self, period_end: u32, write: impl FnOnce(&mut dyn Hasher)) -> LeaseKey {
         let mut hasher = self.hasher.build_hasher();
+        hasher.write_u32(period_end);
         write(&mut hasher);
-        LeaseKey(hasher.finish())
+        LeaseKey { hash: hasher.finish(), period: period_end }
     }
 
     /// Takes units for a request. `identity` is what tells it from others at the store; it is asked for only if the
@@ -137,7 +154,7 @@ impl Leases {
     ) -> Drawn {
         let now = self.millis(now);
         let ((taken, known, flight), evicted) = self.table.with_evicted(
-            key.0,
+            key.hash,
             |held| held.loss(now),
             |held| {
                 let taken = held.lease.take(cost, &self.plan, now);
@@ -147,7 +164,7 @@ impl Leases {
                     _ => None,
                 };
                 let flight = flight.map(|(units, cost)| {
-                    held.identity = identity();
+                    (held.identity, held.period) = (identity(), key.period);
                     held.flight = self.flights.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
                     (held.identity, held.flight, units, cost)
                 });
@@ -174,21 +191,21 @@ impl Leases {
     /// Puts back what a request has taken and does not use.
     pub fn undo(&self, key: LeaseKey, cost: u32, now: Instant) {
         let now = self.millis(now);
-        let is_unused = self.table.change(key.0, |held| {
+        let is_unused = self.table.change(key.hash, |held| {
             held.lease.undo(cost.max(1), now);
             held.lease.units() == 0
         });
         if is_unused == Some(true) {
-            self.waiting().ends.push_back((now, key.0));
+            self.waiting().ends.push_back((now, key.hash));
         }
     }
 
     /// Takes more for a request that was admitted. What is not held is still to be charged at the store.
     pub fn spend(&self, key: LeaseKey, cost: u32, now: Instant) -> Option<OwnAsk> {
         let now = self.millis(now);
-        let (spent, identity) =
-            self.table.change(key.0, |held| (held.lease.spend(cost, now), held.identity))?;
-        (spent < cost).then(|| self.of(identity, u64::from(cost - spent)))
+        let (spent, whose) =
+            self.table.change(key.hash, |held| (held.lease.spend(cost, now), held.whose()))?;
+        (spent < cost).then(|| self.of(whose, u64::from(cost - spent)))
     }
 
     /// What is to be given back to the store: units whose time is over, and those of keys that gave way.
@@ -203,12 +220,12 @@ impl Leases {
 
     /// How a limit stands for a key, as far as this gateway knows.
     pub fn known(&self, key: LeaseKey) -> Option<Known> {
-        self.table.read(key.0, Held::known)
+        self.table.read(key.hash, Held::known)
     }
 
     /// Forgets a key, and the units that are held for it; whether there was something to forget.
     pub fn forget(&self, key: LeaseKey) -> bool {
-        self.table.remove(key.0).is_some()
+        self.table.remove(key.hash).is_some()
     }
 
     /// How many keys are known.
@@ -217,18 +234,19 @@ impl Leases {
     }
 
     /// What is asked of the store about somebody.
-    pub fn of(&self, identity: [u8; 16], cost: u64) -> OwnAsk {
-        OwnAsk { identity, name: Arc::clone(&self.name), limit: self.limit, cost, ahead: 0 }
+    fn of(&self, (identity, period): Whose, cost: u64) -> OwnAsk {
+        let limit = self.limit.in_period(period);
+        OwnAsk { identity, name: Arc::clone(&self.name), limit, cost, ahead: 0 }
     }
 
     fn give_back_until(&self, now: u64) -> Vec<OwnAsk> {
         let mut overdue = self.waiting();
         let mut back: Vec<OwnAsk> =
-            overdue.leftovers.drain(..).map(|(identity, units)| self.of(identity, units.into())).collect();
+            overdue.leftovers.drain(..).map(|(whose, units)| self.of(whose, units.into())).collect();
         while let Some((_, key)) = overdue.ends.pop_front_if(|(end, _)| *end <= now) {
-            let units = self.table.change(key, |held| (held.identity, held.lease.give_back(now)));
-            if let Some((identity, Some(units))) = units {
-                back.push(self.of(identity, units.into()));
+            let units = self.table.change(key, |held| (held.whose(), held.lease.give_back(now)));
+            if let Some((whose, Some(units))) = units {
+                back.push(self.of(whose, units.into()));
             }
         }
         back
@@ -238,7 +256,7 @@ impl Leases {
         let units = held.lease.give_back(u64::MAX);
         let mut overdue = self.waiting();
         if overdue.leftovers.len() < MOST_LEFTOVERS {
-            overdue.leftovers.extend(units.map(|units| (held.identity, units)));
+            overdue.leftovers.extend(units.map(|units| (held.whose(), units)));
         }
     }
 
@@ -261,6 +279,10 @@ impl Held {
     /// What would be lost with it.
     fn loss(&self, now: u64) -> u64 {
         if self.lease.is_idle(now) { 0 } else { 1 + u64::from(self.lease.units()) }
+    }
+
+    fn whose(&self) -> Whose {
+        (self.identity, self.period)
     }
 
     fn known(&self) -> Known {
@@ -291,12 +313,12 @@ pub struct Flight {
 impl Flight {
     /// What is asked of the store.
     pub fn ask(&self) -> Ask<'_> {
-        let Flight { leases, identity, units, cost, .. } = self;
+        let Flight { leases, key, identity, units, cost, .. } = self;
         let (cost, ahead) = if *cost == 0 { (*units, 0) } else { (*cost, units.saturating_sub(*cost)) };
         Ask {
             identity: *identity,
             name: &leases.name,
-            limit: leases.limit,
+            limit: leases.limit.in_period(key.period),
             cost: cost.into(),
             ahead: ahead.into(),
         }
@@ -305,14 +327,14 @@ impl Flight {
     /// The same, to be kept.
     pub fn own_ask(&self) -> OwnAsk {
         let ask = self.ask();
-        OwnAsk { ahead: ask.ahead, ..self.leases.of(ask.identity, ask.cost) }
+        OwnAsk { ahead: ask.ahead, ..self.leases.of((ask.identity, self.key.period), ask.cost) }
     }
 
     /// No request waits for it any more: all of it is for those to come.
     pub fn unattended(mut self) -> Flight {
         self.cost = 0;
         let number = self.number;
-        self.leases.table.change(self.key.0, |held| {
+        self.leases.table.change(self.key.hash, |held| {
             if held.flight == number {
                 held.lease.unattended();
             }
@@ -329,7 +351,7 @@ impl Flight {
         let (now, asked) = (leases.millis(now), leases.millis(asked));
         let elapsed = now.saturating_sub(asked);
         let plan = &leases.plan;
-        let known = leases.table.change(self.key.0, |held| {
+        let known = leases.table.change(self.key.hash, |held| {
             if held.flight != self.number {
                 return false;
             }
@@ -351,10 +373,10 @@ impl Flight {
         if whole && spare > 0 {
             let mut overdue = leases.waiting();
             if known == Some(true) {
-                overdue.ends.push_back((now + plan.hold_ms.saturating_sub(elapsed), self.key.0));
+                overdue.ends.push_back((now + plan.hold_ms.saturating_sub(elapsed), self.key.hash));
             } else if overdue.leftovers.len() < MOST_LEFTOVERS {
                 // The key has given way meanwhile.
-                overdue.leftovers.push((self.identity, spare));
+                overdue.leftovers.push(((self.identity, self.key.period), spare));
             }
         }
         match (allowed, known == Some(true) && whole) {
@@ -376,7 +398,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         if !self.landed {
             let number = self.number;
-            self.leases.table.change(self.key.0, |held| {
+            self.leases.table.change(self.key.hash, |held| {
                 if held.flight == number {
                     held.lease.failed();
                 }

@@ -127,9 +127,9 @@ for i, key in ipairs(KEYS) do
     end
 
   else
-    -- A quota until p3, in milliseconds. p1: cost, p2: limit. It is kept a minute longer: clocks differ.
+    -- A quota until p3, in milliseconds. p1: cost, p2: limit. It is kept two hours longer: clocks differ.
     local ends = p3 * 1000
-    if now >= ends + 60000000 then return {err = 'GWPERIOD the period is over'} end
+    if now >= ends + 7200000000 then return {err = 'GWPERIOD the period is over'} end
     local used = 0
     if kept then
       if not string.match(kept, '^%d+$') then return foreign(key) end
@@ -142,7 +142,7 @@ for i, key in ipairs(KEYS) do
       if op == 'c' then to = math.max(used, p2) end
     end
     before, after = {used, math.max(0, ends - now), 0}, {to, math.max(0, ends - now), 0}
-    local function kept_as(to) return {string.format('%.0f', to), to > 0 and ends + 60000000 - now or 0} end
+    local function kept_as(to) return {string.format('%.0f', to), to > 0 and ends + 7200000000 - now or 0} end
     write = kept_as(to)
     if eager and fits and used + e1 <= p2 then
       more = {kept_as(used + e1), {used + e1, math.max(0, ends - now), 0}}

@@ -46,38 +46,36 @@ impl Allowed {
     /// Charges a request to all of these, at most two, or to none: then with what a policy of this kind says. It may be
     /// a question about limits that gateways share; asked again with the answer, it goes on from there.
     pub(super) fn charge(all: &[&Allowed], kind: &'static str, cx: &mut RequestCx<'_>) -> Result<(), Flow> {
+        let kept = cx.state.pending_quotas.kept();
         // Whoever comes back with an answer has its places.
-        if !cx.state.pending.is_some() {
+        if !cx.state.pending.is_some() && kept.is_none() {
             for concurrency in all.iter().filter_map(|allowed| allowed.concurrency()) {
                 // Its place is free again when the request is over, refused or not.
                 concurrency.enter(kind, cx).map_err(Flow::Reply)?;
             }
         }
         let limits = |then: &mut dyn FnMut(&[&rate_limit::Ready])| {
-            let mut found = all.iter().filter_map(|allowed| allowed.rate_limit());
-            match (found.next(), found.next()) {
-                (Some(one), Some(other)) => then(&[one, other]),
-                (Some(one), None) => then(&[one]),
-                (None, _) => {}
+            at_most_two(all.iter().filter_map(|allowed| allowed.rate_limit()), then);
+        };
+        let charged = match kept {
+            // An answer about quotas: the limits were charged before.
+            Some(charged) => charged,
+            None => {
+                let mut charged = Ok(rate_limit::Charged::default());
+                limits(&mut |limits| charged = rate_limit::charge(kind, limits, cx));
+                charged?
             }
         };
-        let mut charged = Ok(rate_limit::Charged::default());
-        limits(&mut |limits| charged = rate_limit::charge(kind, limits, cx));
-        let charged = charged?;
-        let mut before: Option<(&quota::Ready, quota::Charged)> = None;
-        for quota in all.iter().filter_map(|allowed| allowed.quota()) {
-            match quota.charge(kind, cx) {
-                Ok(what) => before = Some((quota, what)),
-                Err(reply) => {
-                    if let Some((quota, what)) = before {
-                        quota.give_back(what, cx);
-                    }
-                    limits(&mut |limits| rate_limit::give_back(limits, charged, cx));
-                    return Err(Flow::Reply(reply));
-                }
-            }
+        let mut outcome = Ok(());
+        at_most_two(all.iter().filter_map(|allowed| allowed.quota()), &mut |quotas| {
+            outcome = quota::charge(kind, quotas, cx);
+        });
+        match &outcome {
+            Ok(()) => {}
+            Err(Flow::Ask(_)) => cx.state.pending_quotas.keep(charged),
+            Err(_) => limits(&mut |limits| rate_limit::give_back(limits, charged, cx)),
         }
-        Ok(())
+        outcome
     }
 
     /// What a request would be charged to.
@@ -86,5 +84,14 @@ impl Allowed {
         let quota = self.quota.iter().map(|quota| (quota.place(), quota.in_words(cx)));
         let at_once = self.concurrency.iter().map(|limit| (limit.place(), limit.in_words(cx)));
         limits.chain(quota).chain(at_once).map(|(place, words)| format!("{place}: {words}")).collect()
+    }
+}
+
+/// Calls `then` with those that there are, without a list of them for each request.
+fn at_most_two<'a, T>(mut all: impl Iterator<Item = &'a T>, then: &mut dyn FnMut(&[&'a T])) {
+    match (all.next(), all.next()) {
+        (Some(one), Some(other)) => then(&[one, other]),
+        (Some(one), None) => then(&[one]),
+        (None, _) => {}
     }
 }

@@ -5,12 +5,20 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use diagnostics::{Code, Diagnostic};
-use quota::{Bounds, QuotaId};
+use quota::{Allowance, Bounds, QuotaId};
+use store::{Leases, Plan};
 
 use super::config::{Raw, Rule as Written};
 use super::run::{Counted, MOST_RULES, Ready, Rule};
-use crate::rate_limit::{Cost, Mode, Subject, subject};
+use crate::rate_limit::{
+    Cost, Mode, OnStoreFailure, Shared, Sharing, Subject, place_in_name, sharing, subject,
+};
 use crate::{Compiling, digest_of};
+
+/// Of how many keys of a shared quota units are held; the units of others give way.
+const LEASED_KEYS: usize = 100_000;
+/// No period is shorter, in milliseconds.
+const SHORTEST_MS: u64 = 23 * 3_600_000;
 
 /// The policy, ready to run.
 pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
@@ -43,6 +51,7 @@ fn prepare(raw: &Written, known: &mut HashSet<u128>, cx: &mut Compiling<'_>) -> 
         }
     };
     let whose = by.iter().map(ToString::to_string).collect::<Vec<_>>().join("\0");
+    let sharing = sharing(raw.shared.as_ref(), raw.on_store_failure.as_ref(), cx);
     let mut counted = Vec::new();
     for allowance in raw.limit.iter() {
         let (own, span) = (allowance.value.0, allowance.span);
@@ -68,6 +77,7 @@ fn prepare(raw: &Written, known: &mut HashSet<u128>, cx: &mut Compiling<'_>) -> 
             allowance: own,
             id: QuotaId(id),
             bounds: ArcSwap::from_pointee(Bounds::default()),
+            shared: sharing.map(|sharing| share(sharing, own, id, cx)),
         });
     }
     Some(Rule {
@@ -78,5 +88,24 @@ fn prepare(raw: &Written, known: &mut HashSet<u128>, cx: &mut Compiling<'_>) -> 
         cost,
         dry_run: raw.mode == Mode::DryRun,
         headers: raw.headers,
+        on_store_failure: raw
+            .on_store_failure
+            .as_ref()
+            .map_or(OnStoreFailure::Local, |written| written.value),
     })
+}
+
+/// What a quota is at the store. It has another name where what was counted means something else; gateways with the
+/// same configuration say the same.
+fn share(sharing: Sharing, own: Allowance, id: u128, cx: &mut Compiling<'_>) -> Shared {
+    let name = format!("quota:{}:{}:{:08x}", place_in_name(&cx.place), own.period.as_str(), id >> 96);
+    let name: Arc<str> = name.into();
+    // Of which period, each question says.
+    let limit = store::Limit::Quota { limit: own.limit, period_end_unix_ms: 0, period_id: 0 };
+    let leases = (sharing == Sharing::Leased).then(|| {
+        let id = digest_of(format!("leases\0{name}\0{}", own.limit).as_bytes());
+        let plan = Plan::new(own.limit, SHORTEST_MS);
+        cx.providers.leases_of(id, |epoch| Leases::new(Arc::clone(&name), limit, plan, LEASED_KEYS, epoch))
+    });
+    Shared { name, limit, leases }
 }

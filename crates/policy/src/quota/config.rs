@@ -6,7 +6,7 @@ use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
 use document::{Decode, Node, OneOrMany, SectionInfo, Shape, section};
 use quota::{Allowance, Zone};
 
-use crate::rate_limit::{By, Cost, Mode};
+use crate::rate_limit::{By, Cost, Mode, OnStoreFailure, Sharing};
 
 /// Rules that hold at once.
 #[derive(Clone, Debug)]
@@ -51,6 +51,11 @@ section! {
         mode: Mode = "enforce",
         /// Whether clients are told in `RateLimit` and `RateLimit-Policy`.
         headers: bool = "true",
+        /// How a quota is shared by gateways that have the same `state`: `leased` is the default, and `off` counts on each
+        /// gateway by itself.
+        shared: Option<Spanned<Sharing>>,
+        /// What becomes of requests that the store of `state` cannot be asked about: `local` is the default.
+        on_store_failure: Option<Spanned<OnStoreFailure>>,
     }
     short limit
 }

@@ -1,14 +1,14 @@
-//! Counts what is used up, and refuses what goes over a quota.
+//! Counts what is used up, and refuses what goes over a quota. How requests are charged to several is in `charge.rs`.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use message::Reply;
-use quota::{Allowance, Bounds, Counter, Counters, MAX_COUNT, QuotaId, Taken, Zone};
+use quota::{Allowance, Bounds, Counter, Counters, QuotaId, Zone};
 
+use super::charge::charge;
 use super::key::Key;
 use super::quotas::Quotas;
-use crate::rate_limit::{DRY_RUN, Level, Subject, Worded};
+use crate::rate_limit::{Hashed, Identity, Level, OnStoreFailure, Shared, Subject, Worded};
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "quota";
@@ -22,6 +22,8 @@ pub(crate) struct Counted {
     pub(crate) id: QuotaId,
     /// The period that runs, as far as somebody has looked: to find it takes some microseconds.
     pub(crate) bounds: ArcSwap<Bounds>,
+    /// Where gateways count it together.
+    pub(crate) shared: Option<Shared>,
 }
 
 /// Quotas that hold for the same ones.
@@ -35,6 +37,7 @@ pub(crate) struct Rule {
     pub(crate) cost: Result<u32, Box<[u8]>>,
     pub(crate) dry_run: bool,
     pub(crate) headers: bool,
+    pub(crate) on_store_failure: OnStoreFailure,
 }
 
 /// Ready to run.
@@ -44,19 +47,6 @@ pub struct Ready {
     pub(crate) quotas: Arc<Quotas>,
     /// Where it is written; empty for the gateway.
     pub(crate) place: String,
-}
-
-/// What a request was charged to.
-#[derive(Default)]
-#[must_use]
-pub(crate) struct Charged([Option<(Arc<Counter>, u32, Bounds)>; MOST_RULES]);
-
-/// A request whose cost is said by the answer: what to charge it to, and by which rule.
-#[derive(Clone, Debug)]
-pub(crate) struct Owed {
-    rule: u8,
-    counter: Arc<Counter>,
-    period: Bounds,
 }
 
 impl Ready {
@@ -72,9 +62,9 @@ impl Ready {
             cx.state.remark(KIND, || words);
             return Flow::Continue;
         }
-        match self.charge(KIND, cx) {
-            Ok(_) => Flow::Continue,
-            Err(reply) => Flow::Reply(reply),
+        match charge(KIND, &[self], cx) {
+            Ok(()) => Flow::Continue,
+            Err(flow) => flow,
         }
     }
 
@@ -89,58 +79,15 @@ impl Ready {
                 Ok(cost) => format!(", at a cost of {cost}"),
                 Err(name) => format!(", at the cost that {} says", String::from_utf8_lossy(name)),
             };
-            format!("{} in {} of {}{cost}", all.join(" and "), rule.zone_name, whose.0)
+            let shared = rule.counted.iter().find_map(|counted| counted.shared.as_ref());
+            let shared = match shared.map(|shared| shared.leases.is_some()) {
+                None => "",
+                Some(true) => ", shared by gateways (leased)",
+                Some(false) => ", shared by gateways (exact)",
+            };
+            format!("{} in {} of {}{cost}{shared}", all.join(" and "), rule.zone_name, whose.0)
         });
         words.collect::<Vec<_>>().join("; ")
-    }
-
-    /// Charges the request to all quotas, or to none: then with the answer of a policy of this kind.
-    pub(crate) fn charge(&self, kind: &'static str, cx: &mut RequestCx<'_>) -> Result<Charged, Reply> {
-        let counters = self.quotas.counters();
-        let now = milliseconds(cx.now);
-        let mut charged = Charged::default();
-        let mut free = 0;
-        for (at, rule) in (0..).zip(&self.rules) {
-            let key = Key::of(&rule.by, cx);
-            let cost = *rule.cost.as_ref().unwrap_or(&1);
-            for counted in &rule.counted {
-                // There is one of the others, in whatever quota.
-                let Some(counter) = counted.counter(&counters, &key) else { continue };
-                let period = counted.period(&rule.zone, now);
-                let taken = counters.take(&counter, cost.into(), counted.allowance.limit, period);
-                let level = counted.level(taken, now);
-                if !taken.allowed && !rule.dry_run {
-                    self.give_back(charged, cx);
-                    cx.state.limit = rule.headers.then_some(level);
-                    return Err(refuse(kind, counted, level.full_after, cx));
-                }
-                if rule.headers && !rule.dry_run {
-                    cx.state.limit = Some(cx.state.limit.map_or(level, |other| other.tighter(level)));
-                }
-                if !taken.allowed {
-                    cx.state.tried = Some((kind, DRY_RUN));
-                    continue;
-                }
-                if rule.cost.is_err() {
-                    let owed = Owed { rule: at, counter: Arc::clone(&counter), period: taken.period };
-                    cx.state.owed_quotas.push(owed);
-                }
-                if let Some(slot) = charged.0.get_mut(free) {
-                    *slot = Some((counter, cost, taken.period));
-                    free += 1;
-                }
-            }
-        }
-        Ok(charged)
-    }
-
-    /// Takes back what was charged before something else has refused.
-    pub(crate) fn give_back(&self, charged: Charged, cx: &mut RequestCx<'_>) {
-        let counters = self.quotas.counters();
-        cx.state.owed_quotas.clear();
-        for (counter, cost, period) in charged.0.into_iter().flatten() {
-            counters.give_back(&counter, cost.into(), period);
-        }
     }
 
     /// Whether some cost is said by the answers of services.
@@ -150,23 +97,20 @@ impl Ready {
 
     /// Charges what the service says that the request has cost, and tells the client how its quota stands.
     pub fn on_response(&self, cx: &mut ResponseCx<'_>) {
-        if !cx.state.owed_quotas.is_empty() {
+        for owed in &cx.state.owed_quotas {
+            let Some(rule) = self.rules.get(usize::from(owed.rule)) else { continue };
+            let (Some(counted), Err(name)) = (rule.counted.get(usize::from(owed.counted)), &rule.cost) else {
+                continue;
+            };
+            let said = cx.headers.values(name).next().and_then(|value| std::str::from_utf8(value).ok());
             let counters = self.quotas.counters();
-            for owed in &cx.state.owed_quotas {
-                let Some(Err(name)) = self.rules.get(usize::from(owed.rule)).map(|rule| &rule.cost) else {
-                    continue;
-                };
-                let said = cx.headers.values(name).next().and_then(|value| std::str::from_utf8(value).ok());
-                match said.and_then(|said| said.trim().parse::<u32>().ok()) {
-                    // One was charged already.
-                    Some(0) => counters.give_back(&owed.counter, 1, owed.period),
-                    // What goes over the quota is a debt, so that the next request is refused.
-                    Some(cost) if cost > 1 => {
-                        _ = counters.take(&owed.counter, u64::from(cost - 1), MAX_COUNT, owed.period);
-                    }
-                    _ => {}
-                }
-            }
+            // One was charged already.
+            let errand = match said.and_then(|said| said.trim().parse::<u32>().ok()) {
+                Some(0) => owed.one.give_back(counted, 1, &counters),
+                Some(cost) if cost > 1 => owed.one.charge_more(counted, cost - 1, &counters),
+                _ => None,
+            };
+            cx.state.errands.extend(errand);
         }
         if let Some(level) = &cx.state.limit {
             level.tell(cx.headers);
@@ -174,10 +118,25 @@ impl Ready {
     }
 }
 
+impl Rule {
+    /// What a request costs, as far as that is known before.
+    pub(super) fn cost(&self) -> u32 {
+        *self.cost.as_ref().unwrap_or(&1)
+    }
+
+    /// By what the store knows who asks.
+    pub(super) fn identity(&self, cx: &RequestCx<'_>) -> [u8; 16] {
+        Identity::of(|out| {
+            let mut parts = Hashed(out);
+            self.by.iter().for_each(|subject| subject.write(cx, &mut parts));
+        })
+    }
+}
+
 impl Counted {
     /// The counter of a key. Where there is no room for another one, those who are new share one: nobody is without a
     /// quota, and those who are known keep theirs.
-    fn counter(&self, counters: &Counters, key: &Key) -> Option<Arc<Counter>> {
+    pub(super) fn counter(&self, counters: &Counters, key: &Key) -> Option<Arc<Counter>> {
         counters.counter(self.id, key.as_str()).ok().or_else(|| counters.counter_of_others(self.id))
     }
 
@@ -193,28 +152,24 @@ impl Counted {
         found
     }
 
-    fn level(&self, taken: Taken, now: i64) -> Level {
+    /// What is told of a quota to whoever asks.
+    pub(super) fn level(&self, left: u64, period: Bounds, now: i64) -> Level {
         let seconds = |milliseconds: i64| u64::try_from(milliseconds.max(0)).unwrap_or(0).div_ceil(1000);
         Level {
             limit: self.allowance.limit,
-            period: seconds(taken.period.end.saturating_sub(taken.period.start)),
-            left: taken.left,
-            full_after: seconds(taken.period.end.saturating_sub(now)),
+            period: seconds(period.end.saturating_sub(period.start)),
+            left,
+            full_after: seconds(period.end.saturating_sub(now)),
         }
     }
+}
+
+/// What the store and leases know a period by: its end, in seconds since 1970.
+pub(super) fn name_of(period: Bounds) -> u32 {
+    u32::try_from(period.end / 1000).unwrap_or(u32::MAX)
 }
 
 /// Of seconds since 1970.
 pub(super) fn milliseconds(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)
-}
-
-fn refuse(kind: &'static str, counted: &Counted, wait: u64, cx: &mut RequestCx<'_>) -> Reply {
-    cx.state.stopped_by = Some((kind, "used_up"));
-    let period = counted.allowance.period.as_str();
-    let detail = format!(
-        "All that may be used in this {period} is used up. The next one begins after as many seconds as Retry-After says."
-    );
-    let reply = Reply::problem(429, "quota-exceeded", &detail, "client", true, cx.request_id());
-    reply.header("retry-after", wait.max(1).to_string()).header("cache-control", "no-store")
 }

@@ -85,7 +85,7 @@ fn several_hold_at_once_and_a_request_is_charged_to_all_or_none() {
     used.sort();
     let expected = [("header=a", 2, 8), ("header=one", 1, 0), ("header=two", 1, 0)];
     assert_eq!(used, expected.map(|(key, used, left)| (key.to_owned(), used, left)));
-    assert_eq!((ready.reset(&["one"]), ready.reset(&["nobody"])), (1, 0));
+    assert_eq!((ready.reset(&["one"], NOON), ready.reset(&["nobody"], NOON)), (1, 0));
     assert_eq!(status("a", "one"), 200);
     let mut later = Vec::new();
     ready.used(NOON + DAY, |one| later.push(one.key));

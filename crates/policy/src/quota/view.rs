@@ -2,10 +2,14 @@
 //!
 //! Entry points: [`Ready::views`], [`Ready::used`], [`Ready::reset`].
 
+use std::hash::Hasher;
+
 use quota::{Bounds, Usage};
+use store::OwnAsk;
 
 use super::key::Key;
-use super::run::{Counted, Ready, Rule, milliseconds};
+use super::run::{Counted, Ready, Rule, milliseconds, name_of};
+use crate::rate_limit::{Hashed, Identity};
 
 /// A quota, and how it stands for somebody if that was asked.
 #[derive(Clone, Debug)]
@@ -20,7 +24,12 @@ pub struct QuotaView {
     pub dry_run: bool,
     /// The period that runs.
     pub period: Bounds,
-    /// What is used up, and what is left, for the one who was asked for.
+    /// How gateways share it, if they do.
+    pub shared: Option<&'static str>,
+    /// What the store is asked to find out what is left for the one who was asked for, of all gateways together.
+    pub ask: Option<OwnAsk>,
+    /// What is used up, and what is left, for the one who was asked for. Of a shared quota it is what this gateway has let
+    /// pass.
     pub used: Option<(u64, u64)>,
 }
 
@@ -58,6 +67,11 @@ impl Ready {
                 by: rule.by.iter().map(ToString::to_string).collect(),
                 dry_run: rule.dry_run,
                 period,
+                shared: counted.shared.as_ref().map(|shared| match shared.leases {
+                    Some(_) => "leased",
+                    None => "exact",
+                }),
+                ask: rule.ask_of(counted, values, period),
                 used: key.map(|key| {
                     let used = used(counters.usage(counted.id, key.as_str())).map_or(0, |usage| usage.used);
                     (used, counted.allowance.limit.saturating_sub(used))
@@ -88,19 +102,52 @@ impl Ready {
         });
     }
 
-    /// Forgets what somebody has used up; in how many quotas there was something.
-    pub fn reset(&self, values: &[&str]) -> usize {
+    /// Forgets what somebody has used up here; in how many quotas there was something.
+    pub fn reset(&self, values: &[&str], now: u64) -> usize {
         let counters = self.quotas.counters();
         self.all()
             .filter(|(rule, counted)| {
+                let period = counted.period(&rule.zone, milliseconds(now));
+                let held = rule.forget_lease(counted, values, period);
                 let key = Key::of_values(&rule.by, values);
                 let usage = key.and_then(|key| counters.reset(counted.id, key.as_str()));
-                usage.is_some_and(|usage| usage.used > 0)
+                held || usage.is_some_and(|usage| usage.used > 0)
             })
             .count()
     }
 
+    /// What is given back to the store so that it forgets too.
+    pub fn forget_at_store(&self, values: &[&str], now: u64) -> Vec<OwnAsk> {
+        let ask = |(rule, counted): (&Rule, &Counted)| {
+            let period = counted.period(&rule.zone, milliseconds(now));
+            let ask = rule.ask_of(counted, values, period)?;
+            Some(OwnAsk { cost: OwnAsk::EVERYTHING, ..ask })
+        };
+        self.all().filter_map(ask).collect()
+    }
+
     fn all(&self) -> impl Iterator<Item = (&Rule, &Counted)> {
         self.rules.iter().flat_map(|rule| rule.counted.iter().map(move |counted| (rule, counted)))
+    }
+}
+
+impl Rule {
+    fn ask_of(&self, counted: &Counted, values: &[&str], period: Bounds) -> Option<OwnAsk> {
+        let shared = counted.shared.as_ref().filter(|_| values.len() == self.by.len())?;
+        let identity = Identity::of(|out| self.write_values(values, out));
+        Some(counted.ask(shared, identity, name_of(period), 0))
+    }
+
+    /// Forgets the units that are held for somebody; whether there was something to forget.
+    fn forget_lease(&self, counted: &Counted, values: &[&str], period: Bounds) -> bool {
+        let leases = counted.shared.as_ref().and_then(|shared| shared.leases.as_ref());
+        leases.filter(|_| values.len() == self.by.len()).is_some_and(|leases| {
+            leases.forget(leases.key_in(name_of(period), |out| self.write_values(values, out)))
+        })
+    }
+
+    fn write_values(&self, values: &[&str], out: &mut dyn Hasher) {
+        let mut parts = Hashed(out);
+        self.by.iter().zip(values).for_each(|(by, value)| by.write_value(value, &mut parts));
     }
 }

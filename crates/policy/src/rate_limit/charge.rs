@@ -309,7 +309,9 @@ impl Place<'_> {
     ) -> Result<(), Stopped> {
         match self.rule.on_store_failure {
             OnStoreFailure::Local => self.count_here(kind, charged, cx),
-            OnStoreFailure::Closed if !self.rule.dry_run => Err((*charged, unavailable(kind, cx))),
+            OnStoreFailure::Closed if !self.rule.dry_run => {
+                Err((*charged, Flow::Reply(unavailable(kind, cx))))
+            }
             OnStoreFailure::Open | OnStoreFailure::Closed => Ok(()),
         }
     }
@@ -357,9 +359,9 @@ fn refuse(
 }
 
 /// The store is asked for again within a few seconds.
-fn unavailable(kind: &'static str, cx: &mut RequestCx<'_>) -> Flow {
+pub(crate) fn unavailable(kind: &'static str, cx: &mut RequestCx<'_>) -> Reply {
     cx.state.stopped_by = Some((kind, "store_unavailable"));
     let detail = "How often you have asked cannot be found out at the moment. Try again in a moment.";
     let reply = Reply::problem(503, "store-unavailable", detail, "gateway", true, cx.request_id());
-    Flow::Reply(reply.header("retry-after", "1").header("cache-control", "no-store"))
+    reply.header("retry-after", "1").header("cache-control", "no-store")
 }

@@ -44,7 +44,7 @@ fn prepare(raw: &Written, at: usize, cx: &mut Compiling<'_>) -> Option<Rule> {
         }
     };
     let burst = raw.burst.as_ref().and_then(|burst| NonZeroU32::new(burst.value));
-    let sharing = sharing(raw, cx);
+    let sharing = sharing(raw.shared.as_ref(), raw.on_store_failure.as_ref(), cx);
     let mut counted = Vec::new();
     for (position, rate) in raw.limit.iter().enumerate() {
         let (own, place) = (rate.value.0, rate.span);
@@ -91,16 +91,20 @@ fn prepare(raw: &Written, at: usize, cx: &mut Compiling<'_>) -> Option<Rule> {
     })
 }
 
-/// How the limits of a rule are shared; `None` where each gateway counts by itself.
-fn sharing(raw: &Written, cx: &mut Compiling<'_>) -> Option<Sharing> {
-    let written = raw.shared.as_ref().map(|written| written.value);
+/// How the limits or quotas of a rule are shared; `None` where each gateway counts by itself.
+pub(crate) fn sharing(
+    shared: Option<&Spanned<Sharing>>,
+    failure: Option<&Spanned<OnStoreFailure>>,
+    cx: &mut Compiling<'_>,
+) -> Option<Sharing> {
+    let written = shared.map(|written| written.value);
     let off = written == Some(Sharing::Off);
-    let failure = raw.on_store_failure.as_ref().map(|written| ("on_store_failure", written.span));
-    let shared = raw.shared.as_ref().map(|written| ("shared", written.span));
+    let failure = failure.map(|written| ("on_store_failure", written.span));
+    let shared = shared.map(|written| ("shared", written.span));
     let idle = if cx.shares_state { failure.filter(|_| off) } else { shared.filter(|_| !off).or(failure) };
     if let Some((key, place)) = idle {
         let (why, help) = if cx.shares_state {
-            ("this limit is not shared", "remove it, or `shared: off`")
+            ("this is not shared", "remove it, or `shared: off`")
         } else {
             (
                 "gateways share no state",

@@ -47,6 +47,11 @@ pub(crate) fn at_the_store(rate: Rate, burst: Option<NonZeroU32>) -> store::Limi
 /// What the store knows a limit by. It stays the same where only the number of the limit changes, so that a limit can
 /// be raised; gateways with the same configuration say the same.
 pub(crate) fn name_of(place: &str, rule: usize, position: usize, rate: Rate) -> Arc<str> {
+    format!("rate_limit:{}:{rule}.{position}:{}s", place_in_name(place), rate.seconds()).into()
+}
+
+/// A place as it stands in the names of limits.
+pub(crate) fn place_in_name(place: &str) -> String {
     let plain: String = place
         .chars()
         .map(|c| if c.is_ascii_graphic() && !"{}".contains(c) { c } else { '_' })
@@ -61,7 +66,7 @@ pub(crate) fn name_of(place: &str, rule: usize, position: usize, rate: Rate) -> 
         format!("~{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
     };
     let plain = if plain.is_empty() { "gateway" } else { &plain };
-    format!("rate_limit:{plain}{rest}:{rule}.{position}:{}s", rate.seconds()).into()
+    format!("{plain}{rest}")
 }
 
 /// Who somebody is at the store: a hash that nobody can find another text for.

@@ -14,16 +14,27 @@ use crate::{
     ResponseCx,
 };
 
-/// What is used of each limit; nothing comes back.
+/// What is used of each limit, of quotas in each period; nothing comes back.
 #[derive(Default)]
-struct Model {
-    used: HashMap<([u8; 16], Arc<str>), u64>,
-    decisions: usize,
-    is_down: bool,
+pub(crate) struct Model {
+    pub(crate) used: HashMap<Whose, u64>,
+    pub(crate) decisions: usize,
+    pub(crate) is_down: bool,
+}
+
+/// The identity, the name of the limit, and the period of a quota.
+pub(crate) type Whose = ([u8; 16], Arc<str>, u64);
+
+fn whose(ask: &OwnAsk) -> Whose {
+    let period = match ask.limit {
+        store::Limit::Quota { period_id, .. } => period_id,
+        _ => 0,
+    };
+    (ask.identity, Arc::clone(&ask.name), period)
 }
 
 impl Model {
-    fn decide(&mut self, asks: &[OwnAsk]) -> Result<Decision, Trouble> {
+    pub(crate) fn decide(&mut self, asks: &[OwnAsk]) -> Result<Decision, Trouble> {
         if self.is_down {
             return Err(Trouble::Down);
         }
@@ -32,15 +43,16 @@ impl Model {
             store::Limit::Gcra { burst, .. } => burst,
             store::Limit::Window { limit, .. } | store::Limit::Quota { limit, .. } => limit,
         };
-        let key = |ask: &OwnAsk| (ask.identity, Arc::clone(&ask.name));
-        let left = |model: &Model, ask: &OwnAsk| full(ask) - model.used.get(&key(ask)).copied().unwrap_or(0);
+        let left = |model: &Model, ask: &OwnAsk| {
+            full(ask).saturating_sub(model.used.get(&whose(ask)).copied().unwrap_or(0))
+        };
         let allowed = asks.iter().all(|ask| ask.cost <= left(self, ask));
         let mut each = Decision { allowed, each: Default::default(), unix_us: 0 };
         for ask in asks {
             let (fits, mut ahead) = (ask.cost <= left(self, ask), false);
             if allowed {
                 ahead = ask.ahead > 0 && ask.cost + ask.ahead <= left(self, ask);
-                *self.used.entry(key(ask)).or_default() += ask.cost + if ahead { ask.ahead } else { 0 };
+                *self.used.entry(whose(ask)).or_default() += ask.cost + if ahead { ask.ahead } else { 0 };
             }
             let retry_after_us = (!fits).then_some(60_000_000);
             each.each.push(Standing {
@@ -54,18 +66,18 @@ impl Model {
         Ok(each)
     }
 
-    fn run(&mut self, errand: Errand, at: Instant) {
+    pub(crate) fn run(&mut self, errand: Errand, at: Instant) {
         match errand {
             Errand::Fly(flight) => {
                 let decision = self.decide(&[flight.own_ask()]).ok();
                 flight.land_alone(decision.as_ref(), at, at);
             }
-            Errand::Charge(ask) => *self.used.entry((ask.identity, ask.name)).or_default() += ask.cost,
-            Errand::GiveBack(ask) => *self.used.entry((ask.identity, ask.name)).or_default() -= ask.cost,
+            Errand::Charge(ask) => *self.used.entry(whose(&ask)).or_default() += ask.cost,
+            Errand::GiveBack(ask) => *self.used.entry(whose(&ask)).or_default() -= ask.cost,
         }
     }
 
-    fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.used.values().sum()
     }
 }
@@ -251,7 +263,7 @@ fn everybody_is_the_same_one_on_every_gateway() {
         assert_eq!(two.passes(&mut model, &fields), 0);
     }
     assert_eq!(model.used.len(), 3);
-    let names: Vec<&str> = model.used.keys().map(|(_, name)| &**name).collect();
+    let names: Vec<&str> = model.used.keys().map(|(_, name, _)| &**name).collect();
     assert!(names.iter().all(|name| *name == "rate_limit:gateway:0.0:3600s"), "{names:?}");
 }
 

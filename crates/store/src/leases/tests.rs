@@ -140,3 +140,25 @@ fn workers_together_admit_what_was_charged() {
     });
     assert_eq!(passed, 90);
 }
+
+#[test]
+fn units_of_one_period_are_never_those_of_another() {
+    let begin = Instant::now();
+    let limit = Limit::Quota { limit: 6400, period_end_unix_ms: 0, period_id: 0 };
+    let leases = Arc::new(Leases::new("quota".into(), limit, Plan::new(6400, 86_400_000), 10, begin));
+    let key = |period| leases.key_in(period, |hasher| hasher.write_u32(1));
+    let flight = |period| match leases.take(key(period), 5, begin, || [1; 16]) {
+        Drawn::Ask(Some(flight)) => flight,
+        other => panic!("{other:?}"),
+    };
+    let of = |period_end_unix_ms, period_id| Limit::Quota { limit: 6400, period_end_unix_ms, period_id };
+    for period in [1000, 2000] {
+        let flight = flight(period).unattended();
+        assert_eq!(flight.own_ask().limit, of(u64::from(period) * 1000, period.into()));
+        let _ = flight.land(true, &granted(), begin, begin);
+    }
+    assert!(matches!(leases.take(key(1000), 2, begin, || [1; 16]), Drawn::Admitted(..)));
+    assert_eq!(leases.spend(key(2000), 9, begin).unwrap().limit, of(2_000_000, 2000));
+    let back: Vec<_> = leases.everything().into_iter().map(|ask| (ask.limit, ask.cost)).collect();
+    assert_eq!(back, [(of(1_000_000, 1000), 3)]);
+}

@@ -239,9 +239,9 @@ fn a_period_that_is_long_over_is_not_begun_again() {
         gateway.up().await;
         let now = gateway.store.unix_ms().unwrap();
         let ended = |ago| Limit::Quota { limit: 5, period_end_unix_ms: now - ago, period_id: 1 };
-        let late = gateway.store.decide(&[ask("a", ended(1000), 1)]).await.unwrap();
+        let late = gateway.store.decide(&[ask("a", ended(7_100_000), 1)]).await.unwrap();
         assert_eq!((late.allowed, late.each[0].reset_after_us), (true, 0));
-        let over = gateway.store.decide(&[ask("a", ended(61_000), 1)]).await;
+        let over = gateway.store.decide(&[ask("a", ended(7_201_000), 1)]).await;
         assert_eq!(over, Err(Trouble::PeriodOver));
         assert_eq!(gateway.store.status(), crate::Status::Up);
     });
