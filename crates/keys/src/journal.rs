@@ -2,7 +2,7 @@
 //!
 //! The first line says of which form it is and how long the beginning is, in which each key has one line; behind it
 //! stands a line for each change since, with all that is known of a key afterwards. What cannot be read there may be of
-//! any key: all those whose last line stands before it are in doubt, and are switched off. It must not know files. Entry points: [`head`], [`line`], [`read`].
+//! any key: all those whose last line stands before it are in doubt, and are switched off. It must not know files. Entry points: [`head`], [`line()`], [`read`].
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};

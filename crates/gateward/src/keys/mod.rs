@@ -1,7 +1,7 @@
 //! `gateward keys`: API keys of a gateway that runs.
 //!
 //! They belong to that gateway, and are asked for at its admin listener. What it answers is printed here for people, or as
-//! it is for programs. Entry point: [`keys`].
+//! it is for programs. Entry point: [`keys()`].
 
 mod client;
 mod shown;
