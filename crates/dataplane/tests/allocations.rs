@@ -245,6 +245,14 @@ fn a_proxied_request_allocates_nothing() {
         let count = allocations(request, RESPONSE, None, &policies);
         assert_eq!(count, 0, "allocations in 8,000 requests with {policies:?}");
     }
+    // What limits somebody who was seen before.
+    let limits = [
+        ("concurrency", "100"),
+        ("rate_limit", "[{ limit: 1M/s, burst: 1000000 }, { limit: 1M/min, by: route }]"),
+        ("quota", "[10M/day, { limit: 100M/month, time_zone: Europe/Berlin, by: [client_ip, route] }]"),
+    ];
+    let count = allocations(REQUEST, RESPONSE, None, &limits);
+    assert_eq!(count, 0, "allocations in 8,000 requests with {limits:?}");
     // With an access log, a buffer more may be made now and then, as many as there may be; requests make none.
     let (trouble, _told) = tokio::sync::mpsc::channel(1);
     let target = telemetry::Target::File("/dev/null".into());
