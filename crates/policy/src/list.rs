@@ -309,6 +309,7 @@ mod tests {
         let mut sources = vec![
             ("jose", root.join("../jose/src/refusal.rs"), true),
             ("gate", root.join("src/authenticate.rs"), false),
+            ("sharing", root.join("src/sharing.rs"), false),
         ];
         for kind in KINDS {
             let folder = root.join("src").join(kind.name);

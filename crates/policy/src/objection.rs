@@ -3,25 +3,13 @@
 //! Where the policy is only tried, the request passes, and it is said what would have been. It must not know what was
 //! looked for. Entry points: [`Objection`], [`Objection::settle`].
 
-use document::keywords;
 use message::{Fault, Reply};
 use serde_json::Value;
 
 use crate::bodies::KNOWN_CODINGS;
+use crate::trial::{DRY_RUN, Mode};
 use crate::{Flow, RequestCx};
 
-keywords! {
-    /// What becomes of requests that are not as they should be.
-    pub enum Mode {
-        /// They are refused.
-        Enforce = "enforce",
-        /// They pass, and are counted and logged.
-        DryRun = "dry_run",
-    }
-}
-
-/// The reason of a request that has passed because its policy is only tried.
-pub(crate) const DRY_RUN: &str = "dry_run";
 /// How many objections a line for operators has.
 const IN_A_LINE: usize = 3;
 

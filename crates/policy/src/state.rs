@@ -10,8 +10,9 @@ use crate::authenticate::Authenticated;
 use crate::chain::Progress;
 use crate::concurrency::Held;
 use crate::cors::CorsMemory;
+use crate::level::Level;
 use crate::quota;
-use crate::rate_limit::{Level, Owed, Waiting};
+use crate::rate_limit::{Owed, Waiting};
 use crate::validate::ResponseCheck;
 use crate::{Answer, Caller, Errands, HeldBody, KeyLabel};
 

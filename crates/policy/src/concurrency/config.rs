@@ -3,7 +3,8 @@
 use diagnostics::{Diagnostics, Spanned};
 use document::{Decode, Node, OneOrMany, SectionInfo, Shape, section};
 
-use crate::rate_limit::{By, Mode};
+use crate::subject::By;
+use crate::trial::Mode;
 
 /// Rules that hold at once.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use limits::{Key, Slot, Slots};
 use message::Reply;
 
-use crate::rate_limit::{DRY_RUN, Hashed, Subject, Worded};
+use crate::subject::Whose;
+use crate::trial::DRY_RUN;
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "concurrency";
@@ -14,7 +15,7 @@ const KIND: &str = "concurrency";
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) most: u32,
-    pub(crate) by: Box<[Subject]>,
+    pub(crate) whose: Whose,
     pub(crate) slots: Arc<Slots>,
     pub(crate) dry_run: bool,
 }
@@ -65,11 +66,8 @@ impl Ready {
 
     /// Which limits hold for a request, and whose they are.
     pub(crate) fn in_words(&self, cx: &RequestCx<'_>) -> String {
-        let words = self.rules.iter().map(|rule| {
-            let mut whose = Worded::default();
-            rule.by.iter().for_each(|subject| subject.write(cx, &mut whose));
-            format!("{} at once of {}", rule.most, whose.0)
-        });
+        let words =
+            self.rules.iter().map(|rule| format!("{} at once of {}", rule.most, rule.whose.in_words(cx)));
         words.collect::<Vec<_>>().join("; ")
     }
 
@@ -95,17 +93,14 @@ impl Ready {
 
 impl Rule {
     fn key(&self, cx: &RequestCx<'_>) -> Key {
-        self.slots.key(|out| {
-            let mut parts = Hashed(out);
-            self.by.iter().for_each(|subject| subject.write(cx, &mut parts));
-        })
+        self.slots.key(|out| self.whose.hash(cx, out))
     }
 
     /// Where all share the limit, nobody of them has done too much.
     fn refuse(&self, kind: &'static str, cx: &mut RequestCx<'_>) -> Reply {
         cx.state.stopped_by = Some((kind, "too_many_at_once"));
         let id = cx.request_id();
-        let reply = if matches!(*self.by, [Subject::Route]) {
+        let reply = if self.whose.is_route() {
             let detail = "As many requests as may be are under way here. Try again in a moment.";
             Reply::problem(503, "too-many-at-once", detail, "gateway", true, id)
         } else {

@@ -3,7 +3,6 @@
 //! Entry point: [`Ready::views`].
 
 use super::run::Ready;
-use crate::rate_limit::Hashed;
 
 /// A limit, and how it stands for somebody if that was asked.
 #[derive(Clone, Debug)]
@@ -30,15 +29,13 @@ impl Ready {
     pub fn views(&self, values: &[&str]) -> Vec<ConcurrencyView> {
         let views = self.rules.iter().map(|rule| ConcurrencyView {
             limit: rule.most,
-            by: rule.by.iter().map(ToString::to_string).collect(),
+            by: rule.whose.names(),
             dry_run: rule.dry_run,
             keys: rule.slots.keys(),
-            under_way: (values.len() == rule.by.len()).then(|| {
-                rule.slots.count(rule.slots.key(|out| {
-                    let mut parts = Hashed(out);
-                    rule.by.iter().zip(values).for_each(|(by, value)| by.write_value(value, &mut parts));
-                }))
-            }),
+            under_way: rule
+                .whose
+                .fits(values)
+                .then(|| rule.slots.count(rule.slots.key(|out| rule.whose.hash_values(values, out)))),
         });
         views.collect()
     }

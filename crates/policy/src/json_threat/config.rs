@@ -2,7 +2,7 @@
 
 use document::{ByteSize, Spanned, keywords, section};
 
-use crate::objection::Mode;
+use crate::trial::Mode;
 
 keywords! {
     /// Which bodies are looked into.

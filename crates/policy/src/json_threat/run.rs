@@ -4,7 +4,8 @@ use schema::{Limits, Scanner, Threat, Twice, find_twice};
 use serde_json::json;
 
 use crate::bodies::{Hidden, Seen, in_bytes, is_json, look, media_type};
-use crate::objection::{Mode, Objection};
+use crate::objection::Objection;
+use crate::trial::Mode;
 use crate::{Flow, Question, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "json_threat";

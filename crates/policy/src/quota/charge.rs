@@ -15,8 +15,9 @@ use store::{Decision, Drawn, Flight, Landed, LeaseKey, Leases, OwnAsk};
 
 use super::key::Key;
 use super::run::{Counted, Ready, Rule, milliseconds, name_of};
-use crate::rate_limit::{self, DRY_RUN, Hashed, OnStoreFailure, Shared, unavailable};
-use crate::{Answer, Decided, Errand, Flow, Question, RequestCx};
+use crate::sharing::{OnStoreFailure, Shared, unavailable};
+use crate::trial::DRY_RUN;
+use crate::{Answer, Decided, Errand, Flow, Question, RequestCx, rate_limit};
 
 /// What a request was charged to. Few have more than two quotas.
 #[derive(Debug, Default)]
@@ -181,7 +182,7 @@ fn begin(
         let counters = place.ready.quotas.counters();
         // All quotas of a rule have the same one.
         if place.at.1 == 0 {
-            key = Some(Key::of(&place.rule.by, cx));
+            key = Some(Key::of(&place.rule.whose, cx));
         }
         // There is one of the others, in whatever quota.
         let counter = key.as_ref().and_then(|key| place.counted.counter(&counters, key));
@@ -228,10 +229,7 @@ fn settle(
 
 impl Place<'_> {
     fn lease(&self, leases: &Leases, period: Bounds, cx: &RequestCx<'_>) -> LeaseKey {
-        leases.key_in(name_of(period), |out| {
-            let mut parts = Hashed(out);
-            self.rule.by.iter().for_each(|subject| subject.write(cx, &mut parts));
-        })
+        leases.key_in(name_of(period), |out| self.rule.whose.hash(cx, out))
     }
 
     /// This gateway judges by itself.
@@ -375,7 +373,7 @@ impl Place<'_> {
 
     /// The answer of the service says what it has cost.
     fn owe(&self, one: &One, cx: &mut RequestCx<'_>) {
-        if self.rule.cost.is_err() {
+        if self.rule.cost.is_said() {
             let one = one.clone();
             cx.state.owed_quotas.push(Owed { rule: self.at.0, counted: self.at.1, one });
         }

@@ -10,9 +10,9 @@ use store::{Leases, Plan};
 
 use super::config::{Raw, Rule as Written};
 use super::run::{Counted, MOST_RULES, Ready, Rule};
-use crate::rate_limit::{
-    Cost, Mode, OnStoreFailure, Shared, Sharing, Subject, place_in_name, sharing, subject,
-};
+use crate::sharing::{OnStoreFailure, Shared, Sharing, place_in_name, sharing};
+use crate::subject::Whose;
+use crate::trial::Mode;
 use crate::{Compiling, digest_of};
 
 /// Of how many keys of a shared quota units are held; the units of others give way.
@@ -41,31 +41,22 @@ pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
 }
 
 fn prepare(raw: &Written, known: &mut HashSet<u128>, cx: &mut Compiling<'_>) -> Option<Rule> {
-    let by: Vec<Option<Subject>> = raw.by.iter().map(|by| subject(&by.value, by.span, cx)).collect();
-    let by: Box<[Subject]> = by.into_iter().collect::<Option<_>>()?;
-    let cost = match &raw.cost {
-        Cost::Fixed(cost) => Ok(*cost),
-        Cost::ResponseHeader(name) => {
-            crate::places::check_header(name, cx.diagnostics);
-            Err(name.as_bytes().into())
-        }
-    };
-    let whose = by.iter().map(ToString::to_string).collect::<Vec<_>>().join("\0");
+    let whose = Whose::prepare(&raw.by.0, cx)?;
+    let cost = raw.cost.prepare(cx.diagnostics);
+    let names = whose.names().join("\0");
     let sharing = sharing(raw.shared.as_ref(), raw.on_store_failure.as_ref(), cx);
     let mut counted = Vec::new();
     for allowance in raw.limit.iter() {
         let (own, span) = (allowance.value.0, allowance.span);
-        if let Ok(cost) = cost
-            && u64::from(cost) > own.limit
-        {
-            let message = format!("no request would pass: it costs {cost}, and {own} is less");
+        if u64::from(cost.before()) > own.limit {
+            let message = format!("no request would pass: it costs {}, and {own} is less", cost.before());
             cx.diagnostics.push(
                 Diagnostic::error(Code::InvalidValue, span, message).help("raise the quota, or lower `cost`"),
             );
         }
         // What makes it this one; a quota that is only raised keeps what was counted, and so does one that moves in a list.
         let zone = &raw.time_zone.name;
-        let id = format!("quota\0{}\0{}\0{zone}\0{whose}", cx.place, own.period.as_str());
+        let id = format!("quota\0{}\0{}\0{zone}\0{names}", cx.place, own.period.as_str());
         let id = digest_of(id.as_bytes()).iter().take(16).fold(0, |id, byte| id << 8 | u128::from(*byte));
         if !known.insert(id) {
             let message = format!("there is another quota of the same ones by {}", own.period.as_str());
@@ -82,7 +73,7 @@ fn prepare(raw: &Written, known: &mut HashSet<u128>, cx: &mut Compiling<'_>) -> 
     }
     Some(Rule {
         counted: counted.into(),
-        by,
+        whose,
         zone: raw.time_zone.zone.clone(),
         zone_name: raw.time_zone.name.as_str().into(),
         cost,

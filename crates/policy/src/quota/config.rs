@@ -6,7 +6,10 @@ use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
 use document::{Decode, Node, OneOrMany, SectionInfo, Shape, section};
 use quota::{Allowance, Zone};
 
-use crate::rate_limit::{By, Cost, Mode, OnStoreFailure, Sharing};
+use crate::cost::Written;
+use crate::sharing::{OnStoreFailure, Sharing};
+use crate::subject::By;
+use crate::trial::Mode;
 
 /// Rules that hold at once.
 #[derive(Clone, Debug)]
@@ -46,7 +49,7 @@ section! {
         /// `+02:00`.
         time_zone: WrittenZone = "UTC",
         /// What a request costs: a number, or `{ response_header: NAME }` for what the service says in its answer.
-        cost: Cost = "1",
+        cost: Written = "1",
         /// Whether requests over the quota are refused.
         mode: Mode = "enforce",
         /// Whether clients are told in `RateLimit` and `RateLimit-Policy`.

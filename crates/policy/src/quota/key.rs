@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use quota::KEY_MAX;
 
 use crate::RequestCx;
-use crate::rate_limit::{PartKind, Parts, Subject};
+use crate::subject::{PartKind, Parts, Whose};
 
 /// A key, on the stack: each request makes one for each of its quotas.
 pub(crate) struct Key {
@@ -23,16 +23,13 @@ pub(crate) struct Key {
 impl Key {
     /// Whose a request is.
     #[inline]
-    pub(crate) fn of(by: &[Subject], cx: &RequestCx<'_>) -> Key {
-        Key::written(|out| by.iter().for_each(|subject| subject.write(cx, out)))
+    pub(crate) fn of(whose: &Whose, cx: &RequestCx<'_>) -> Key {
+        Key::written(|out| whose.write(cx, out))
     }
 
     /// The key of somebody with these values, one for each of `by`.
-    pub(crate) fn of_values(by: &[Subject], values: &[&str]) -> Option<Key> {
-        let write = |out: &mut dyn Parts| {
-            by.iter().zip(values).for_each(|(subject, value)| subject.write_value(value, out));
-        };
-        (by.len() == values.len()).then(|| Key::written(write))
+    pub(crate) fn of_values(whose: &Whose, values: &[&str]) -> Option<Key> {
+        whose.fits(values).then(|| Key::written(|out| whose.write_values(values, out)))
     }
 
     fn written(write: impl Fn(&mut dyn Parts)) -> Key {
@@ -124,31 +121,47 @@ impl Parts for Digested {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    fn key(by: &[Subject], values: &[&str]) -> String {
-        Key::of_values(by, values).unwrap().as_str().to_owned()
+    use diagnostics::{Diagnostics, SourceId, Spanned};
+    use document::{Decode, OneOrMany};
+
+    use super::*;
+    use crate::subject::By;
+    use crate::{Compiling, Providers};
+
+    /// As it is written behind `by`.
+    fn whose(by: &str) -> Whose {
+        let mut diagnostics = Diagnostics::new();
+        let node = document::parse(SourceId(0), by, &mut diagnostics).unwrap();
+        let by = OneOrMany::<Spanned<By>>::decode(&node, &mut diagnostics).unwrap();
+        let (consumers, providers) = (Arc::default(), Providers::default());
+        Whose::prepare(&by.0, &mut Compiling::new(&mut diagnostics, &consumers, &providers)).unwrap()
+    }
+
+    fn key(by: &str, values: &[&str]) -> String {
+        Key::of_values(&whose(by), values).unwrap().as_str().to_owned()
     }
 
     #[test]
     fn keys_can_be_read_and_are_never_those_of_others() {
-        let header = || Subject::Header(b"x-tenant".as_slice().into());
+        let header = "header:x-tenant";
         for (by, values, expected) in [
-            (&[Subject::Consumer][..], &["mobile"][..], "consumer=mobile"),
-            (&[Subject::Consumer, Subject::Route], &["a", "b"], "consumer=a,route=b"),
-            (&[header()], &["a,route=b"], "header=a%2croute%3db"),
-            (&[header()], &["100 %"], "header=100%20%25"),
-            (&[header()], &["größe"], "header=gr%c3%b6%c3%9fe"),
-            (&[Subject::ClientIp], &["192.0.2.1"], "client_ip=192.0.2.1"),
-            (&[Subject::ClientIp], &["2001:db8:1:2:3:4:5:6"], "client_ip=2001:db8:1:2::/64"),
-            (&[Subject::ClientIp], &["::ffff:192.0.2.1"], "client_ip=192.0.2.1"),
+            ("consumer", &["mobile"][..], "consumer=mobile"),
+            ("[consumer, route]", &["a", "b"], "consumer=a,route=b"),
+            (header, &["a,route=b"], "header=a%2croute%3db"),
+            (header, &["100 %"], "header=100%20%25"),
+            (header, &["größe"], "header=gr%c3%b6%c3%9fe"),
+            ("client_ip", &["192.0.2.1"], "client_ip=192.0.2.1"),
+            ("client_ip", &["2001:db8:1:2:3:4:5:6"], "client_ip=2001:db8:1:2::/64"),
+            ("client_ip", &["::ffff:192.0.2.1"], "client_ip=192.0.2.1"),
         ] {
             assert_eq!(key(by, values), expected);
         }
-        let long = |end: &str| key(&[header()], &[&format!("{}{end}", "x".repeat(60_000))]);
+        let long = |end: &str| key(header, &[&format!("{}{end}", "x".repeat(60_000))]);
         assert!(long("a").starts_with("sha256:") && long("a").len() == 71, "{}", long("a"));
         assert_ne!(long("a"), long("b"));
         assert_eq!(long("a"), long("a"));
-        assert!(Key::of_values(&[header()], &[]).is_none());
+        assert!(Key::of_values(&whose(header), &[]).is_none());
     }
 }

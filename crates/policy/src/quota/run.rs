@@ -8,7 +8,10 @@ use quota::{Allowance, Bounds, Counter, Counters, QuotaId, Zone};
 use super::charge::charge;
 use super::key::Key;
 use super::quotas::Quotas;
-use crate::rate_limit::{Hashed, Identity, Level, OnStoreFailure, Shared, Subject, Worded};
+use crate::cost::Cost;
+use crate::level::Level;
+use crate::sharing::{Identity, OnStoreFailure, Shared};
+use crate::subject::Whose;
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "quota";
@@ -30,11 +33,10 @@ pub(crate) struct Counted {
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) counted: Box<[Counted]>,
-    pub(crate) by: Box<[Subject]>,
+    pub(crate) whose: Whose,
     pub(crate) zone: Zone,
     pub(crate) zone_name: Box<str>,
-    /// What a request costs, or the header of the answer that says so.
-    pub(crate) cost: Result<u32, Box<[u8]>>,
+    pub(crate) cost: Cost,
     pub(crate) dry_run: bool,
     pub(crate) headers: bool,
     pub(crate) on_store_failure: OnStoreFailure,
@@ -71,41 +73,29 @@ impl Ready {
     /// Which quotas a request would be charged to, and whose they are.
     pub(crate) fn in_words(&self, cx: &RequestCx<'_>) -> String {
         let words = self.rules.iter().map(|rule| {
-            let mut whose = Worded::default();
-            rule.by.iter().for_each(|subject| subject.write(cx, &mut whose));
             let all: Vec<String> = rule.counted.iter().map(|one| one.allowance.to_string()).collect();
-            let cost = match &rule.cost {
-                Ok(1) => String::new(),
-                Ok(cost) => format!(", at a cost of {cost}"),
-                Err(name) => format!(", at the cost that {} says", String::from_utf8_lossy(name)),
-            };
             let shared = rule.counted.iter().find_map(|counted| counted.shared.as_ref());
-            let shared = match shared.map(|shared| shared.leases.is_some()) {
-                None => "",
-                Some(true) => ", shared by gateways (leased)",
-                Some(false) => ", shared by gateways (exact)",
-            };
-            format!("{} in {} of {}{cost}{shared}", all.join(" and "), rule.zone_name, whose.0)
+            let shared =
+                shared.map_or(String::new(), |shared| format!(", shared by gateways ({})", shared.mode()));
+            let (all, whose) = (all.join(" and "), rule.whose.in_words(cx));
+            format!("{all} in {} of {whose}{}{shared}", rule.zone_name, rule.cost)
         });
         words.collect::<Vec<_>>().join("; ")
     }
 
     /// Whether some cost is said by the answers of services.
     pub fn is_told_costs(&self) -> bool {
-        self.rules.iter().any(|rule| rule.cost.is_err())
+        self.rules.iter().any(|rule| rule.cost.is_said())
     }
 
     /// Charges what the service says that the request has cost, and tells the client how its quota stands.
     pub fn on_response(&self, cx: &mut ResponseCx<'_>) {
         for owed in &cx.state.owed_quotas {
             let Some(rule) = self.rules.get(usize::from(owed.rule)) else { continue };
-            let (Some(counted), Err(name)) = (rule.counted.get(usize::from(owed.counted)), &rule.cost) else {
-                continue;
-            };
-            let said = cx.headers.values(name).next().and_then(|value| std::str::from_utf8(value).ok());
+            let Some(counted) = rule.counted.get(usize::from(owed.counted)) else { continue };
             let counters = self.quotas.counters();
             // One was charged already.
-            let errand = match said.and_then(|said| said.trim().parse::<u32>().ok()) {
+            let errand = match rule.cost.said(cx.headers) {
                 Some(0) => owed.one.give_back(counted, 1, &counters),
                 Some(cost) if cost > 1 => owed.one.charge_more(counted, cost - 1, &counters),
                 _ => None,
@@ -121,15 +111,12 @@ impl Ready {
 impl Rule {
     /// What a request costs, as far as that is known before.
     pub(super) fn cost(&self) -> u32 {
-        *self.cost.as_ref().unwrap_or(&1)
+        self.cost.before()
     }
 
     /// By what the store knows who asks.
     pub(super) fn identity(&self, cx: &RequestCx<'_>) -> [u8; 16] {
-        Identity::of(|out| {
-            let mut parts = Hashed(out);
-            self.by.iter().for_each(|subject| subject.write(cx, &mut parts));
-        })
+        Identity::of(|out| self.whose.hash(cx, out))
     }
 }
 

@@ -2,14 +2,12 @@
 //!
 //! Entry points: [`Ready::views`], [`Ready::used`], [`Ready::reset`].
 
-use std::hash::Hasher;
-
 use quota::{Bounds, Usage};
 use store::OwnAsk;
 
 use super::key::Key;
 use super::run::{Counted, Ready, Rule, milliseconds, name_of};
-use crate::rate_limit::{Hashed, Identity};
+use crate::sharing::{Identity, Shared};
 
 /// A quota, and how it stands for somebody if that was asked.
 #[derive(Clone, Debug)]
@@ -59,18 +57,15 @@ impl Ready {
         let counters = self.quotas.counters();
         let view = |(rule, counted): (&Rule, &Counted)| {
             let period = counted.period(&rule.zone, milliseconds(now));
-            let key = Key::of_values(&rule.by, values);
+            let key = Key::of_values(&rule.whose, values);
             let used = |usage: Option<Usage>| usage.filter(|usage| usage.period.start >= period.start);
             QuotaView {
                 limit: counted.allowance.to_string(),
                 time_zone: rule.zone_name.to_string(),
-                by: rule.by.iter().map(ToString::to_string).collect(),
+                by: rule.whose.names(),
                 dry_run: rule.dry_run,
                 period,
-                shared: counted.shared.as_ref().map(|shared| match shared.leases {
-                    Some(_) => "leased",
-                    None => "exact",
-                }),
+                shared: counted.shared.as_ref().map(Shared::mode),
                 ask: rule.ask_of(counted, values, period),
                 used: key.map(|key| {
                     let used = used(counters.usage(counted.id, key.as_str())).map_or(0, |usage| usage.used);
@@ -109,7 +104,7 @@ impl Ready {
             .filter(|(rule, counted)| {
                 let period = counted.period(&rule.zone, milliseconds(now));
                 let held = rule.forget_lease(counted, values, period);
-                let key = Key::of_values(&rule.by, values);
+                let key = Key::of_values(&rule.whose, values);
                 let usage = key.and_then(|key| counters.reset(counted.id, key.as_str()));
                 held || usage.is_some_and(|usage| usage.used > 0)
             })
@@ -133,21 +128,16 @@ impl Ready {
 
 impl Rule {
     fn ask_of(&self, counted: &Counted, values: &[&str], period: Bounds) -> Option<OwnAsk> {
-        let shared = counted.shared.as_ref().filter(|_| values.len() == self.by.len())?;
-        let identity = Identity::of(|out| self.write_values(values, out));
+        let shared = counted.shared.as_ref().filter(|_| self.whose.fits(values))?;
+        let identity = Identity::of(|out| self.whose.hash_values(values, out));
         Some(counted.ask(shared, identity, name_of(period), 0))
     }
 
     /// Forgets the units that are held for somebody; whether there was something to forget.
     fn forget_lease(&self, counted: &Counted, values: &[&str], period: Bounds) -> bool {
         let leases = counted.shared.as_ref().and_then(|shared| shared.leases.as_ref());
-        leases.filter(|_| values.len() == self.by.len()).is_some_and(|leases| {
-            leases.forget(leases.key_in(name_of(period), |out| self.write_values(values, out)))
+        leases.filter(|_| self.whose.fits(values)).is_some_and(|leases| {
+            leases.forget(leases.key_in(name_of(period), |out| self.whose.hash_values(values, out)))
         })
-    }
-
-    fn write_values(&self, values: &[&str], out: &mut dyn Hasher) {
-        let mut parts = Hashed(out);
-        self.by.iter().zip(values).for_each(|(by, value)| by.write_value(value, &mut parts));
     }
 }

@@ -11,10 +11,10 @@ use store::{Decision, Drawn, Flight, Landed, OwnAsk};
 
 use limits::Judged;
 
-use super::config::OnStoreFailure;
-use super::run::{ChargedTo, Counted, DRY_RUN, Owed, Ready, Rule};
-use super::shared::{Shared, judged, judged_here};
-use super::subject::Hashed;
+use super::run::{ChargedTo, Counted, Owed, Ready, Rule};
+use super::shared::{judged, judged_here};
+use crate::sharing::{OnStoreFailure, Shared, unavailable};
+use crate::trial::DRY_RUN;
 use crate::{Answer, Decided, Errand, Flow, Question, RequestCx};
 
 /// What a request was charged to: a bit for each limit, by how it is counted.
@@ -204,10 +204,7 @@ impl Place<'_> {
 
     fn lease(&self, cx: &RequestCx<'_>) -> Option<ChargedTo> {
         let leases = self.counted.shared.as_ref()?.leases.as_ref()?;
-        let key = leases.key(|out| {
-            let mut parts = Hashed(out);
-            self.rule.by.iter().for_each(|subject| subject.write(cx, &mut parts));
-        });
+        let key = leases.key(|out| self.rule.whose.hash(cx, out));
         Some(ChargedTo::Lease(key, cx.at))
     }
 
@@ -335,7 +332,7 @@ impl Place<'_> {
             let level = counted.level(judged);
             cx.state.limit = Some(cx.state.limit.map_or(level, |other| other.tighter(level)));
         }
-        if rule.cost.is_err() && judged.allowed {
+        if rule.cost.is_said() && judged.allowed {
             cx.state.owed.push(Owed { rule: at.0, counted: at.1, to });
         }
         Ok(())
@@ -356,12 +353,4 @@ fn refuse(
     // Whatever can never fit is not worth trying again soon.
     let seconds = judged.retry.clamp(1, 366 * 86_400);
     reply.header("retry-after", seconds.to_string()).header("cache-control", "no-store")
-}
-
-/// The store is asked for again within a few seconds.
-pub(crate) fn unavailable(kind: &'static str, cx: &mut RequestCx<'_>) -> Reply {
-    cx.state.stopped_by = Some((kind, "store_unavailable"));
-    let detail = "How often you have asked cannot be found out at the moment. Try again in a moment.";
-    let reply = Reply::problem(503, "store-unavailable", detail, "gateway", true, cx.request_id());
-    reply.header("retry-after", "1").header("cache-control", "no-store")
 }

@@ -3,16 +3,16 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use diagnostics::{Code, Diagnostic, Span, Spanned};
-use expression::Type;
+use diagnostics::{Code, Diagnostic, Span};
 use limits::{Bucket, Limit, Rate, Window};
 use store::{Leases, Plan};
 
-use super::config::{By, Cost, Mode, OnStoreFailure, Raw, Rule as Written, Sharing};
+use super::config::{Raw, Rule as Written};
 use super::run::{Counted, Ready, Rule};
-use super::shared::{Shared, at_the_store, name_of};
-use super::subject::Subject;
-use crate::claims::claim_name;
+use super::shared::{at_the_store, name_of};
+use crate::sharing::{OnStoreFailure, Shared, Sharing, sharing};
+use crate::subject::Whose;
+use crate::trial::Mode;
 use crate::{Compiling, digest_of};
 
 /// The most limits at once: each of them is looked at for each request, which has a bit for each.
@@ -35,14 +35,8 @@ pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
 }
 
 fn prepare(raw: &Written, at: usize, cx: &mut Compiling<'_>) -> Option<Rule> {
-    let by: Vec<Option<Subject>> = raw.by.iter().map(|by| subject(&by.value, by.span, cx)).collect();
-    let cost = match &raw.cost {
-        Cost::Fixed(cost) => Ok(*cost),
-        Cost::ResponseHeader(name) => {
-            crate::places::check_header(name, cx.diagnostics);
-            Err(name.as_bytes().into())
-        }
-    };
+    let whose = Whose::prepare(&raw.by.0, cx);
+    let cost = raw.cost.prepare(cx.diagnostics);
     let burst = raw.burst.as_ref().and_then(|burst| NonZeroU32::new(burst.value));
     let sharing = sharing(raw.shared.as_ref(), raw.on_store_failure.as_ref(), cx);
     let mut counted = Vec::new();
@@ -53,9 +47,8 @@ fn prepare(raw: &Written, at: usize, cx: &mut Compiling<'_>) -> Option<Rule> {
             None => Limit::Window(Window::new(own)),
         };
         let most = burst.map_or(own.limit(), NonZeroU32::get);
-        if let Ok(cost) = cost
-            && cost > most
-        {
+        if cost.before() > most {
+            let cost = cost.before();
             cx.diagnostics.push(
                 Diagnostic::error(
                     Code::InvalidValue,
@@ -80,7 +73,7 @@ fn prepare(raw: &Written, at: usize, cx: &mut Compiling<'_>) -> Option<Rule> {
     }
     Some(Rule {
         counted: counted.into(),
-        by: by.into_iter().collect::<Option<_>>()?,
+        whose: whose?,
         cost,
         dry_run: raw.mode == Mode::DryRun,
         headers: raw.headers,
@@ -89,35 +82,6 @@ fn prepare(raw: &Written, at: usize, cx: &mut Compiling<'_>) -> Option<Rule> {
             .as_ref()
             .map_or(OnStoreFailure::Local, |written| written.value),
     })
-}
-
-/// How the limits or quotas of a rule are shared; `None` where each gateway counts by itself.
-pub(crate) fn sharing(
-    shared: Option<&Spanned<Sharing>>,
-    failure: Option<&Spanned<OnStoreFailure>>,
-    cx: &mut Compiling<'_>,
-) -> Option<Sharing> {
-    let written = shared.map(|written| written.value);
-    let off = written == Some(Sharing::Off);
-    let failure = failure.map(|written| ("on_store_failure", written.span));
-    let shared = shared.map(|written| ("shared", written.span));
-    let idle = if cx.shares_state { failure.filter(|_| off) } else { shared.filter(|_| !off).or(failure) };
-    if let Some((key, place)) = idle {
-        let (why, help) = if cx.shares_state {
-            ("this is not shared", "remove it, or `shared: off`")
-        } else {
-            (
-                "gateways share no state",
-                "say where they do: `state: redis://HOST` beside `listen`; or remove it",
-            )
-        };
-        cx.diagnostics.push(
-            Diagnostic::warning(Code::UnusedSetting, place, format!("`{key}` has no effect: {why}"))
-                .help(help),
-        );
-    }
-    let sharing = written.unwrap_or(Sharing::Leased);
-    (cx.shares_state && sharing != Sharing::Off).then_some(sharing)
 }
 
 fn share(
@@ -143,31 +107,4 @@ fn share(
         cx.providers.leases_of(id, |epoch| Leases::new(Arc::clone(&name), limit, plan, keys, epoch))
     });
     Some(Shared { name, limit, leases })
-}
-
-/// What tells those apart who have limits of their own, checked.
-pub(crate) fn subject(by: &By, place: Span, cx: &mut Compiling<'_>) -> Option<Subject> {
-    let diagnostics = &mut *cx.diagnostics;
-    let name = |name: &str| Spanned::new(name.to_owned(), place);
-    Some(match by {
-        By::Consumer => Subject::Consumer,
-        By::ClientIp => Subject::ClientIp,
-        By::Route => Subject::Route,
-        By::Header(header) => {
-            let errors = diagnostics.errors();
-            crate::places::check_header(&name(header), diagnostics);
-            if diagnostics.errors() > errors {
-                return None;
-            }
-            Subject::Header(header.as_bytes().into())
-        }
-        By::Query(parameter) => Subject::Query(parameter.as_bytes().into()),
-        By::Cookie(cookie) => Subject::Cookie(cookie.as_bytes().into()),
-        By::Claim(path) => Subject::Claim(claim_name(&name(path), diagnostics)?),
-        By::Expression(node, from) => {
-            let text = node.text().unwrap_or_default().get(*from..).unwrap_or_default();
-            let program = crate::rule::compile_part(node, *from, text, &Type::String, diagnostics)?;
-            Subject::Expression(Box::new(program))
-        }
-    })
 }

@@ -3,8 +3,13 @@
 use std::fmt;
 
 use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
-use document::{Decode, Node, OneOrMany, SectionInfo, Shape, keywords, section};
-use limits::{MAX_COST, Rate};
+use document::{Decode, Node, OneOrMany, SectionInfo, Shape, section};
+use limits::Rate;
+
+use crate::cost::Written;
+use crate::sharing::{OnStoreFailure, Sharing};
+use crate::subject::By;
+use crate::trial::Mode;
 
 /// Rules that hold at once.
 #[derive(Clone, Debug)]
@@ -45,7 +50,7 @@ section! {
         /// or `cel:EXPRESSION` with a string as its value. Several together: `[consumer, route]`.
         by: OneOrMany<Spanned<By>> = "consumer",
         /// What a request costs: a number, or `{ response_header: NAME }` for what the service says in its answer.
-        cost: Cost = "1",
+        cost: Written = "1",
         /// Whether requests over the limit are refused.
         mode: Mode = "enforce",
         /// Whether clients are told in `RateLimit` and `RateLimit-Policy`.
@@ -61,40 +66,6 @@ section! {
     }
     short limit
     check check_rule
-}
-
-keywords! {
-    /// What becomes of requests over a limit.
-    pub(crate) enum Mode {
-        /// They are answered with 429.
-        Enforce = "enforce",
-        /// They pass, and are counted and logged.
-        DryRun = "dry_run",
-    }
-}
-
-keywords! {
-    /// How a limit is shared by gateways.
-    pub(crate) enum Sharing {
-        /// Slices of it are charged at the store ahead of need, so that hardly any request waits for the store.
-        Leased = "leased",
-        /// The store is asked about each request.
-        Exact = "exact",
-        /// Each gateway counts by itself.
-        Off = "off",
-    }
-}
-
-keywords! {
-    /// What becomes of requests that the store cannot be asked about.
-    pub(crate) enum OnStoreFailure {
-        /// This gateway counts them by itself, by the same limit.
-        Local = "local",
-        /// They pass, and nobody counts them.
-        Open = "open",
-        /// They are answered with 503.
-        Closed = "closed",
-    }
 }
 
 /// A rate as it was written.
@@ -125,102 +96,6 @@ impl Decode for WrittenRate {
 
     fn shape() -> Shape {
         Shape::Text { format: "rate", example: "100/min" }
-    }
-}
-
-/// What tells those apart who have limits of their own.
-#[derive(Clone, Debug)]
-pub(crate) enum By {
-    /// The consumer, or else the address.
-    Consumer,
-    /// The address of the client.
-    ClientIp,
-    /// The route.
-    Route,
-    /// A header.
-    Header(String),
-    /// A parameter of the query.
-    Query(String),
-    /// A cookie.
-    Cookie(String),
-    /// A claim of a token.
-    Claim(String),
-    /// The value of an expression: where it stands, and how much stands in front of it.
-    Expression(Node, usize),
-}
-
-const WANTED: &str = "`consumer`, `client_ip`, `route`, `header:NAME`, `query:NAME`, `cookie:NAME`, `claim:NAME` and `cel:EXPRESSION`";
-
-impl Decode for By {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let text = String::decode(node, diagnostics)?;
-        let found = match (text.as_str(), text.split_once(':')) {
-            ("consumer", _) => Some(By::Consumer),
-            ("client_ip", _) => Some(By::ClientIp),
-            ("route", _) => Some(By::Route),
-            (_, Some((kind, name))) if !name.trim().is_empty() => match kind {
-                "header" => Some(By::Header(name.trim().to_ascii_lowercase())),
-                "query" => Some(By::Query(name.trim().to_owned())),
-                "cookie" => Some(By::Cookie(name.trim().to_owned())),
-                "claim" => Some(By::Claim(name.trim().to_owned())),
-                "cel" => Some(By::Expression(node.clone(), "cel:".len())),
-                _ => None,
-            },
-            _ => None,
-        };
-        if found.is_none() {
-            diagnostics.push(
-                Diagnostic::error(Code::InvalidValue, node.span, format!("`{text}` tells nobody apart"))
-                    .help(format!("possible are {WANTED}"))
-                    .did_you_mean(&text, ["consumer", "client_ip", "route"]),
-            );
-        }
-        found
-    }
-
-    fn shape() -> Shape {
-        Shape::Text { format: "key", example: "header:x-tenant" }
-    }
-}
-
-/// What a request costs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Cost {
-    /// Always so much.
-    Fixed(u32),
-    /// What the answer says in this header, in lower case. Until then it is 1.
-    ResponseHeader(Spanned<String>),
-}
-
-section! {
-    /// Where the cost of a request is said.
-    pub(crate) struct Told {
-        /// A header of the answer of the service, with a number.
-        response_header: Spanned<String>,
-    }
-}
-
-impl Decode for Cost {
-    fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        if node.map().is_some() {
-            let told = Told::decode(node, diagnostics)?;
-            let name = told.response_header;
-            return Some(Cost::ResponseHeader(Spanned::new(name.value.to_ascii_lowercase(), name.span)));
-        }
-        let cost =
-            node.text().and_then(|text| text.parse().ok()).filter(|cost| (1..=MAX_COST).contains(cost));
-        if cost.is_none() {
-            let message = format!("expected a number, found {}", node.kind());
-            diagnostics
-                .push(Diagnostic::error(Code::InvalidValue, node.span, message).help(format!(
-                    "write a number from 1 to {MAX_COST}, or `{{ response_header: x-cost }}`"
-                )));
-        }
-        cost.map(Cost::Fixed)
-    }
-
-    fn shape() -> Shape {
-        Shape::OneOf(vec![Shape::Integer { min: 1, max: MAX_COST.into() }, Shape::Section(Told::info)])
     }
 }
 

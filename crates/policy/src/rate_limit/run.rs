@@ -7,10 +7,10 @@ use limits::{Judged, Key, Limit, Limiter, Rate};
 use store::LeaseKey;
 
 use super::charge::charge;
-use super::config::OnStoreFailure;
-use super::shared::{Identity, Shared};
-use super::subject::{Hashed, Subject, Worded};
-use super::told::Level;
+use crate::cost::Cost;
+use crate::level::Level;
+use crate::sharing::{Identity, OnStoreFailure, Shared};
+use crate::subject::Whose;
 use crate::{Errand, Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "rate_limit";
@@ -30,9 +30,8 @@ pub(crate) struct Counted {
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) counted: Box<[Counted]>,
-    pub(crate) by: Box<[Subject]>,
-    /// What a request costs, or the header of the answer that says so.
-    pub(crate) cost: Result<u32, Box<[u8]>>,
+    pub(crate) whose: Whose,
+    pub(crate) cost: Cost,
     pub(crate) dry_run: bool,
     pub(crate) headers: bool,
     pub(crate) on_store_failure: OnStoreFailure,
@@ -90,31 +89,22 @@ impl Ready {
     /// runs.
     pub(crate) fn in_words(&self, cx: &RequestCx<'_>) -> String {
         let words = self.rules.iter().map(|rule| {
-            let mut whose = Worded::default();
-            rule.by.iter().for_each(|subject| subject.write(cx, &mut whose));
             let rates = rule.counted.iter().map(|counted| match counted.limit {
                 Limit::Bucket(_) => format!("{} with a burst of {}", counted.rate, counted.limit.full()),
                 Limit::Window(_) => counted.rate.to_string(),
             });
-            let cost = match &rule.cost {
-                Ok(1) => String::new(),
-                Ok(cost) => format!(", at a cost of {cost}"),
-                Err(name) => format!(", at the cost that {} says", String::from_utf8_lossy(name)),
-            };
-            let shared = rule.counted.iter().filter_map(|counted| counted.shared.as_ref()).next();
-            let shared = match shared.map(|shared| shared.leases.is_some()) {
-                None => "",
-                Some(true) => ", shared by gateways (leased)",
-                Some(false) => ", shared by gateways (exact)",
-            };
-            format!("{} of {}{cost}{shared}", rates.collect::<Vec<_>>().join(" and "), whose.0)
+            let shared = rule.counted.iter().find_map(|counted| counted.shared.as_ref());
+            let shared =
+                shared.map_or(String::new(), |shared| format!(", shared by gateways ({})", shared.mode()));
+            let (rates, whose) = (rates.collect::<Vec<_>>().join(" and "), rule.whose.in_words(cx));
+            format!("{rates} of {whose}{}{shared}", rule.cost)
         });
         words.collect::<Vec<_>>().join("; ")
     }
 
     /// Whether some cost is said by the answers of services.
     pub fn is_told_costs(&self) -> bool {
-        self.rules.iter().any(|rule| rule.cost.is_err())
+        self.rules.iter().any(|rule| rule.cost.is_said())
     }
 
     /// In nanoseconds.
@@ -126,12 +116,9 @@ impl Ready {
     pub fn on_response(&self, cx: &mut ResponseCx<'_>) {
         for owed in &cx.state.owed {
             let Some(rule) = self.rules.get(usize::from(owed.rule)) else { continue };
-            let (Some(counted), Err(name)) = (rule.counted.get(usize::from(owed.counted)), &rule.cost) else {
-                continue;
-            };
-            let said = cx.headers.values(name).next().and_then(|value| std::str::from_utf8(value).ok());
+            let Some(counted) = rule.counted.get(usize::from(owed.counted)) else { continue };
             // One was charged already.
-            match said.and_then(|said| said.trim().parse::<u32>().ok()) {
+            match rule.cost.said(cx.headers) {
                 Some(0) => cx.state.errands.extend(counted.give_back(owed.to, 1)),
                 Some(cost) if cost > 1 => cx.state.errands.extend(counted.charge_more(owed.to, cost - 1)),
                 _ => {}
@@ -143,30 +130,21 @@ impl Ready {
     }
 }
 
-/// The reason of a request that has passed because its limit is only tried.
-pub(crate) const DRY_RUN: &str = "dry_run";
-
 impl Rule {
     /// What a request costs, as far as that is known before.
     pub(crate) fn cost(&self) -> u32 {
-        *self.cost.as_ref().unwrap_or(&1)
+        self.cost.before()
     }
 
     /// By what this gateway knows who asks.
     #[inline]
     pub(crate) fn key(&self, counted: &Counted, cx: &RequestCx<'_>) -> Key {
-        counted.used.key(|out| {
-            let mut parts = Hashed(out);
-            self.by.iter().for_each(|subject| subject.write(cx, &mut parts));
-        })
+        counted.used.key(|out| self.whose.hash(cx, out))
     }
 
     /// By what the store knows who asks.
     pub(crate) fn identity(&self, cx: &RequestCx<'_>) -> [u8; 16] {
-        Identity::of(|out| {
-            let mut parts = Hashed(out);
-            self.by.iter().for_each(|subject| subject.write(cx, &mut parts));
-        })
+        Identity::of(|out| self.whose.hash(cx, out))
     }
 }
 

@@ -1,39 +1,17 @@
-//! What a limit is at the store that gateways share, and who somebody is there.
+//! What a limit is at the store that gateways share, and what the store says of it.
 //!
-//! It says the same on every gateway, whatever runs on it. Entry points: [`Shared`], [`at_the_store`], [`name_of`].
+//! It says the same on every gateway, whatever runs on it. Entry points: [`at_the_store`], [`name_of`], [`judged`].
 
-use std::hash::Hasher;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use limits::{Judged, Level, Rate};
-use store::{Known, Leases, OwnAsk, Standing};
+use store::{Known, Standing};
 
-use crate::digest_of;
+use crate::sharing::place_in_name;
 
-/// How many bytes of a place are in the name of a limit.
-const PLACE: usize = 64;
 /// The parts that a window has at the store: as many as here.
 const BUCKETS: u16 = 8;
-
-/// A limit that gateways share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    /// What the store knows it by.
-    pub(crate) name: Arc<str>,
-    pub(crate) limit: store::Limit,
-    /// Where not each request is asked about.
-    pub(crate) leases: Option<Arc<Leases>>,
-}
-
-impl Shared {
-    /// What is asked about somebody.
-    pub(crate) fn ask(&self, identity: [u8; 16], cost: u32) -> OwnAsk {
-        let Shared { name, limit, .. } = self;
-        OwnAsk { identity, name: Arc::clone(name), limit: *limit, cost: cost.into(), ahead: 0 }
-    }
-}
 
 /// A limit as the store counts it.
 pub(crate) fn at_the_store(rate: Rate, burst: Option<NonZeroU32>) -> store::Limit {
@@ -48,62 +26,6 @@ pub(crate) fn at_the_store(rate: Rate, burst: Option<NonZeroU32>) -> store::Limi
 /// be raised; gateways with the same configuration say the same.
 pub(crate) fn name_of(place: &str, rule: usize, position: usize, rate: Rate) -> Arc<str> {
     format!("rate_limit:{}:{rule}.{position}:{}s", place_in_name(place), rate.seconds()).into()
-}
-
-/// A place as it stands in the names of limits.
-pub(crate) fn place_in_name(place: &str) -> String {
-    let plain: String = place
-        .chars()
-        .map(|c| if c.is_ascii_graphic() && !"{}".contains(c) { c } else { '_' })
-        .take(PLACE)
-        .collect();
-    let whole = plain == place.replace(' ', "_");
-    // What was left out tells some from others.
-    let digest = digest_of(place.as_bytes());
-    let rest = if whole {
-        String::new()
-    } else {
-        format!("~{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
-    };
-    let plain = if plain.is_empty() { "gateway" } else { &plain };
-    format!("{plain}{rest}")
-}
-
-/// Who somebody is at the store: a hash that nobody can find another text for.
-pub(crate) struct Identity(digest::Context);
-
-impl Identity {
-    pub(crate) fn of(write: impl FnOnce(&mut dyn Hasher)) -> [u8; 16] {
-        let mut identity = Identity(digest::Context::new(&digest::SHA256));
-        write(&mut identity);
-        let whole = identity.0.finish();
-        let mut out = [0; 16];
-        out.iter_mut().zip(whole.as_ref()).for_each(|(to, from)| *to = *from);
-        out
-    }
-}
-
-/// Numbers are written in one order of bytes on every machine.
-impl Hasher for Identity {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.0.update(&number.to_le_bytes());
-    }
-
-    fn write_u128(&mut self, number: u128) {
-        self.0.update(&number.to_le_bytes());
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.0.update(&(number as u64).to_le_bytes());
-    }
-
-    fn finish(&self) -> u64 {
-        0
-    }
 }
 
 /// What the store has decided about a limit, as it is judged here.

@@ -2,7 +2,6 @@
 //!
 //! Entry points: [`Ready::views`], [`Ready::reset`].
 
-use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,8 +9,7 @@ use limits::{Key, Limit};
 use store::{LeaseKey, Leases, OwnAsk};
 
 use super::run::{Counted, Ready, Rule};
-use super::shared::Identity;
-use super::subject::Hashed;
+use crate::sharing::{Identity, Shared};
 
 /// A limit, and how it stands for somebody if that was asked.
 #[derive(Clone, Debug)]
@@ -50,16 +48,13 @@ impl Ready {
             LimitView {
                 limit: counted.rate.to_string(),
                 burst: matches!(counted.limit, Limit::Bucket(_)).then_some(full),
-                by: rule.by.iter().map(ToString::to_string).collect(),
+                by: rule.whose.names(),
                 dry_run: rule.dry_run,
                 keys: match counted.leases() {
                     Some(leases) => leases.keys(),
                     None => counted.used.keys(),
                 },
-                shared: counted.shared.as_ref().map(|shared| match shared.leases {
-                    Some(_) => "leased",
-                    None => "exact",
-                }),
+                shared: counted.shared.as_ref().map(Shared::mode),
                 ask: rule.ask_of(counted, values, 0),
                 left: rule.key_of(counted, values).map(|key| {
                     let level = counted.used.level(&counted.limit, key, now);
@@ -105,22 +100,17 @@ impl Counted {
 impl Rule {
     /// The key of somebody with these values.
     fn key_of(&self, counted: &Counted, values: &[&str]) -> Option<Key> {
-        (values.len() == self.by.len()).then(|| counted.used.key(|out| self.write_values(values, out)))
+        (self.whose.fits(values)).then(|| counted.used.key(|out| self.whose.hash_values(values, out)))
     }
 
     fn lease_of(&self, counted: &Counted, values: &[&str]) -> Option<LeaseKey> {
-        let leases = counted.leases().filter(|_| values.len() == self.by.len())?;
-        Some(leases.key(|out| self.write_values(values, out)))
+        let leases = counted.leases().filter(|_| self.whose.fits(values))?;
+        Some(leases.key(|out| self.whose.hash_values(values, out)))
     }
 
     fn ask_of(&self, counted: &Counted, values: &[&str], cost: u64) -> Option<OwnAsk> {
-        let shared = counted.shared.as_ref().filter(|_| values.len() == self.by.len())?;
-        let identity = Identity::of(|out| self.write_values(values, out));
+        let shared = counted.shared.as_ref().filter(|_| self.whose.fits(values))?;
+        let identity = Identity::of(|out| self.whose.hash_values(values, out));
         Some(OwnAsk { cost, ..shared.ask(identity, 0) })
-    }
-
-    fn write_values(&self, values: &[&str], out: &mut dyn Hasher) {
-        let mut parts = Hashed(out);
-        self.by.iter().zip(values).for_each(|(by, value)| by.write_value(value, &mut parts));
     }
 }

@@ -3,7 +3,7 @@
 use diagnostics::{Code, Diagnostic, Diagnostics, Spanned};
 use document::{ByteSize, Decode, LinkedFiles, Node, OneOrMany, Shape, keywords, section};
 
-use crate::objection::Mode;
+use crate::trial::Mode;
 
 keywords! {
     /// What becomes of what is not described.

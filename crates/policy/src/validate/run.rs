@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::config::Responses;
 use super::response::ResponseCheck;
 use crate::bodies::{Hidden, Seen, in_bytes, look, media_type};
-use crate::objection::{Mode, Objection};
+use crate::objection::Objection;
+use crate::trial::Mode;
 use crate::{Flow, Question, RequestCx, ResponseCx, Stage};
 
 pub(super) const KIND: &str = "validate";

@@ -1,0 +1,18 @@
+//! Policies that are only tried: what they would refuse passes, and is counted and logged.
+//!
+//! Entry points: [`Mode`], [`DRY_RUN`].
+
+use document::keywords;
+
+keywords! {
+    /// What becomes of requests that a policy refuses.
+    pub enum Mode {
+        /// They are refused.
+        Enforce = "enforce",
+        /// They pass, and are counted and logged.
+        DryRun = "dry_run",
+    }
+}
+
+/// The reason of a request that has passed because its policy is only tried.
+pub(crate) const DRY_RUN: &str = "dry_run";
