@@ -17,6 +17,7 @@ pub(crate) const LAYERS: &[(u8, &str)] = &[
     (0, "balance"),
     (0, "tls"),
     (0, "limits"),
+    (0, "durable"),
     (1, "document"),
     (1, "wire"),
     (1, "router"),

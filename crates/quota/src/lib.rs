@@ -13,5 +13,6 @@ mod period;
 
 pub use allowance::{Allowance, AllowanceError};
 pub use counters::{Counter, Counters, KEY_MAX, LATE_MS, MAX_COUNT, QuotaId, Refused, Taken, Usage};
-pub use ledger::{Error, Finding, Flushed, Ledger, Opened};
+pub use durable::Error;
+pub use ledger::{Finding, Flushed, Ledger, Opened};
 pub use period::{Bounds, Period, UnknownZone, Zone};

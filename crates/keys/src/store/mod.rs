@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::file::{self, Disk, Finding, JournalFile};
+use durable::Disk;
+
+use crate::file::{self, Finding, JournalFile};
 use crate::journal::Entry;
 use crate::{Id, Key, Refused, Secret, Table};
 
@@ -97,7 +99,7 @@ impl Store {
     /// Another process has the folder, the file is of a later version, or cannot be read or written. Then nothing is lost,
     /// and `table` is as it was.
     pub fn open(folder: &Path, table: Arc<Table>, now: u64) -> Result<Opened, file::Error> {
-        Store::open_on(file::disk(), folder, table, now)
+        Store::open_on(durable::disk(), folder, table, now)
     }
 
     fn open_on(disk: Disk, folder: &Path, table: Arc<Table>, now: u64) -> Result<Opened, file::Error> {

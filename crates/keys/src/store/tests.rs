@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use durable::Step;
+
 use super::*;
-use crate::file::Step;
 use crate::{Standing, State};
 
 const NOW: u64 = 1_000_000;
@@ -48,7 +49,7 @@ impl Drop for Folder {
 
 /// The disk, without waiting for it: that the system keeps what it was told to cannot be tested here.
 fn quick() -> Disk {
-    let mut real = file::disk();
+    let mut real = durable::disk();
     Box::new(move |file, step| if matches!(step, Step::Sync) { Ok(()) } else { real(file, step) })
 }
 
@@ -124,7 +125,10 @@ fn only_one_has_a_folder() {
     let folder = Folder::new();
     let (store, ..) = folder.open();
     let second = Store::open(&folder.0, Arc::default(), NOW).unwrap_err();
-    assert!(matches!(&second, file::Error::InUse(lock) if *lock == folder.0.join("lock")), "{second}");
+    assert!(
+        matches!(&second, file::Error::File(durable::Error::InUse { lock, .. }) if *lock == folder.0.join("lock")),
+        "{second}"
+    );
     drop(store);
     folder.open();
 }

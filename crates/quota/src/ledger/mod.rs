@@ -9,60 +9,21 @@ mod file;
 mod tests;
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use durable::{AppendFile, Disk, Error, told};
+
 use crate::journal::{self, Contents, State};
 use crate::{Counter, Counters};
-use file::{Disk, JournalFile};
 
 const JOURNAL: &str = "journal";
 /// By how much a file grows beyond twice what it would be anew until it is made anew, in bytes.
 const SLACK: u64 = 1024 * 1024;
 /// If a file cannot be made anew, but the old one does, it is tried again after so many flushes.
 const PAUSE: u32 = 60;
-
-/// Why the ledger could not do what it should.
-#[derive(Debug)]
-pub enum Error {
-    /// Another process uses the folder.
-    InUse {
-        /// The file that it holds.
-        lock: PathBuf,
-    },
-    /// The system says no.
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// With which file or folder.
-        path: PathBuf,
-        /// What it says.
-        error: io::Error,
-    },
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::InUse { lock } => {
-                write!(f, "another gateway keeps its quotas there: it holds {}", lock.display())
-            }
-            Error::Io { doing, path, error } => write!(f, "cannot {doing} {}: {error}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::Io { error, .. } => Some(error),
-            Error::InUse { .. } => None,
-        }
-    }
-}
 
 /// What was wrong with a file that was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -132,7 +93,7 @@ pub struct Opened {
 pub struct Ledger {
     counters: Arc<Counters>,
     path: PathBuf,
-    file: JournalFile,
+    file: AppendFile,
     /// What has changed and is being written. It is kept for its room.
     batch: Vec<Arc<Counter>>,
     /// For so many flushes the file is not made anew because it has grown.
@@ -150,17 +111,16 @@ impl Ledger {
     /// Another process uses the folder, the file cannot be opened, or a new one cannot be written in place of none or of a
     /// damaged one. Then nothing was lost.
     pub fn open(folder: &Path, max: usize, now_ms: i64) -> Result<Opened, Error> {
-        Ledger::open_on(file::disk(), folder, max, now_ms)
+        Ledger::open_on(durable::disk(), folder, max, now_ms)
     }
 
     fn open_on(disk: Disk, folder: &Path, max: usize, now_ms: i64) -> Result<Opened, Error> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(told("make", folder))?;
-        let lock = lock(&folder.join("lock"))?;
+        let lock = durable::claim(folder, "quotas")?;
         let path = folder.join(JOURNAL);
         let counters = Arc::new(Counters::recorded(max));
         let (file, finding) = match OpenOptions::new().read(true).write(true).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                (JournalFile::make(disk, &path, &counters).map_err(told("write", &path))?, None)
+                (file::make(disk, path.clone(), &counters).map_err(told("write", &path))?, None)
             }
             Err(error) => return Err(told("open", &path)(error)),
             Ok(file) => take_over(disk, file, &path, &counters, now_ms)?,
@@ -199,9 +159,7 @@ impl Ledger {
         }
         flushed.anew = written.map_err(told("write", &self.path))?;
         self.pause = self.pause.saturating_sub(1);
-        if self.file.end() > self.file.first_end().saturating_mul(2).saturating_add(self.slack)
-            && self.pause == 0
-        {
+        if self.file.has_grown(self.slack) && self.pause == 0 {
             self.pause = PAUSE;
             self.make_anew(now_ms).map_err(told("make anew", &self.path))?;
             (self.pause, flushed.anew) = (0, true);
@@ -212,7 +170,7 @@ impl Ledger {
     /// Writes the batch, to a new file if what became of the last one is not certain, and says whether it did.
     fn write(&mut self, now_ms: i64) -> io::Result<bool> {
         if self.file.is_sound() {
-            self.file.append(&self.batch)?;
+            file::append(&mut self.file, &self.batch)?;
             return Ok(false);
         }
         self.make_anew(now_ms)?;
@@ -221,7 +179,7 @@ impl Ledger {
 
     fn make_anew(&mut self, now_ms: i64) -> io::Result<()> {
         self.counters.drop_ended(now_ms);
-        self.file.make_anew(&self.path, &self.counters)
+        file::make_anew(&mut self.file, &self.counters)
     }
 }
 
@@ -232,63 +190,31 @@ fn take_over(
     path: &Path,
     counters: &Counters,
     now_ms: i64,
-) -> Result<(JournalFile, Option<Finding>), Error> {
+) -> Result<(AppendFile, Option<Finding>), Error> {
     let length = file.metadata().map_err(told("read", path))?.len();
     let contents: Contents = journal::read(&mut BufReader::new(&file), length, |quota, key, usage| {
         counters.restore(quota, key, usage);
     });
-    let Contents { end, records, state, .. } = &contents;
+    let Contents { first_end, end, records, state } = contents;
+    let go_on = |disk, file| AppendFile::go_on(disk, path.to_owned(), file, (first_end, end));
     match state {
-        State::Whole => Ok((JournalFile::go_on(disk, file, &contents), None)),
+        State::Whole => Ok((go_on(disk, file), None)),
         State::Torn => {
             let finding = Finding::Torn { file: path.to_owned(), bytes: length - end };
-            let mut file = JournalFile::go_on(disk, file, &contents);
+            let mut file = go_on(disk, file);
             file.cut().map_err(told("cut off the end of", path))?;
             Ok((file, Some(finding)))
         }
         State::Damaged(what) => {
-            let aside = set_aside(path, now_ms).map_err(told("set aside", path))?;
-            let file = JournalFile::make(disk, path, counters).map_err(|error| {
+            let aside = durable::set_aside(path, u64::try_from(now_ms).unwrap_or(0))
+                .map_err(told("set aside", path))?;
+            let file = file::make(disk, path.to_owned(), counters).map_err(|error| {
                 // The file still has its own name, and will be tried again.
                 let _ = fs::remove_file(&aside);
                 told("write", path)(error)
             })?;
-            let (what, kept) = (what.clone(), *records);
+            let kept = records;
             Ok((file, Some(Finding::Damaged { file: path.to_owned(), aside, what, kept })))
         }
     }
-}
-
-/// Gives a file a second name. It loses the first one when another takes its place: at no moment is there none, which a
-/// crash would make an empty ledger.
-fn set_aside(path: &Path, now_ms: i64) -> io::Result<PathBuf> {
-    for number in 0..100 {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".corrupt-{}", now_ms.saturating_add(number)));
-        match fs::hard_link(path, &name) {
-            Ok(()) => return Ok(name.into()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            // Not every file system can do that.
-            Err(_) => {
-                fs::copy(path, &name)?;
-                File::open(&name)?.sync_all()?;
-                return Ok(name.into());
-            }
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
-}
-
-fn lock(path: &Path) -> Result<File, Error> {
-    let options = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    let file = options.map_err(told("open", path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { lock: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(told("lock", path)(error)),
-    }
-}
-
-fn told(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    move |error| Error::Io { doing, path: path.to_owned(), error }
 }

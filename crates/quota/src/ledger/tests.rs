@@ -5,7 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::file::Step;
+use durable::Step;
+
 use super::*;
 use crate::{Bounds, LATE_MS, QuotaId};
 
@@ -174,7 +175,7 @@ fn a_file_that_has_grown_is_made_anew_with_all_that_counts() {
 /// A disk of which each step fails with a chance; a write that fails has done a part.
 fn failing(seed: u64, chance: f64) -> Disk {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut real = file::disk();
+    let mut real = durable::disk();
     Box::new(move |file, step| {
         if rng.f64() >= chance {
             // The machine goes on, so there is nothing to wait for.
@@ -239,7 +240,7 @@ fn a_disk_that_fails_loses_nothing_that_was_flushed() {
 fn a_disk_that_is_full_for_a_while_gets_everything_afterwards() {
     let folder = Folder::new();
     let full = Arc::new(AtomicU64::new(0));
-    let mut real = file::disk();
+    let mut real = durable::disk();
     let switch = Arc::clone(&full);
     let disk: Disk = Box::new(move |file, step| match step {
         Step::Write(_) if switch.load(Ordering::Relaxed) == 1 => Err(io::ErrorKind::StorageFull.into()),
