@@ -1,10 +1,12 @@
 //! What policies remember about one request between its way there and its way back.
 
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use authority::ext_authz::HeaderChange;
+use message::Headers;
 
 use crate::authenticate::Authenticated;
 use crate::chain::Progress;
@@ -107,7 +109,7 @@ pub struct RequestState {
     /// The policy that would have answered if it were not tried only, and why in a word.
     pub tried: Option<(&'static str, &'static str)>,
     /// How the limit stands that the client is told of.
-    pub(crate) limit: Option<Level>,
+    limit: Cell<Option<Level>>,
     /// What the answer of the service says the cost of.
     pub(crate) owed: Vec<Owed>,
     /// What was charged before the store was asked about the rest.
@@ -192,6 +194,26 @@ impl RequestState {
         said.find(|(by, _)| *by == kind).map(|(_, words)| words.as_str())
     }
 
+    /// A limit of which the client is to be told stands like this. Of several it is told of the tightest.
+    #[inline]
+    pub(crate) fn note_limit(&self, level: Level) {
+        let tightest = self.limit.get().map_or(level, |other| other.tighter(level));
+        self.limit.set(Some(tightest));
+    }
+
+    /// This limit is why the request is refused: the client is told of it, or of none.
+    pub(crate) fn refuse_by_limit(&self, level: Option<Level>) {
+        self.limit.set(level);
+    }
+
+    /// Tells the client how its limit stands. Several policies may have had one, and the first of them tells it.
+    #[inline]
+    pub(crate) fn tell_limit(&self, headers: &mut Headers) {
+        if let Some(level) = self.limit.take() {
+            level.tell(headers);
+        }
+    }
+
     /// It is known who is calling. What it takes can be had only from those who verify it.
     pub(crate) fn identify(&mut self, proof: Authenticated) {
         self.caller = proof.into_caller();
@@ -210,7 +232,7 @@ impl RequestState {
         self.stopped_by = None;
         self.tried = None;
         self.key = None;
-        self.limit = None;
+        self.limit.set(None);
         self.owed.clear();
         self.pending.clear();
         self.pending_quotas.clear();

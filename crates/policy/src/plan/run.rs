@@ -51,8 +51,6 @@ impl Ready {
 
     /// Tells the client how its limit stands.
     pub fn on_response(&self, cx: &mut ResponseCx<'_>) {
-        if let Some(level) = &cx.state.limit {
-            level.tell(cx.headers);
-        }
+        cx.state.tell_limit(cx.headers);
     }
 }

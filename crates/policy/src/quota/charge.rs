@@ -355,11 +355,11 @@ impl Place<'_> {
     ) -> Result<(), Reply> {
         let level = self.counted.level(left, period, milliseconds(cx.now));
         if one.is_none() && !self.rule.dry_run {
-            cx.state.limit = self.rule.headers.then_some(level);
+            cx.state.refuse_by_limit(self.rule.headers.then_some(level));
             return Err(refuse(kind, self.counted, level.full_after, cx));
         }
         if self.rule.headers && !self.rule.dry_run {
-            cx.state.limit = Some(cx.state.limit.map_or(level, |other| other.tighter(level)));
+            cx.state.note_limit(level);
         }
         match one {
             None => cx.state.tried = Some((kind, DRY_RUN)),

@@ -102,9 +102,7 @@ impl Ready {
             };
             cx.state.errands.extend(errand);
         }
-        if let Some(level) = &cx.state.limit {
-            level.tell(cx.headers);
-        }
+        cx.state.tell_limit(cx.headers);
     }
 }
 

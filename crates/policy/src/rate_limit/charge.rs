@@ -330,7 +330,7 @@ impl Place<'_> {
         }
         if rule.headers && !rule.dry_run {
             let level = counted.level(judged);
-            cx.state.limit = Some(cx.state.limit.map_or(level, |other| other.tighter(level)));
+            cx.state.note_limit(level);
         }
         if rule.cost.is_said() && judged.allowed {
             cx.state.owed.push(Owed { rule: at.0, counted: at.1, to });
@@ -347,7 +347,7 @@ fn refuse(
     cx: &mut RequestCx<'_>,
 ) -> Reply {
     cx.state.stopped_by = Some((kind, "limited"));
-    cx.state.limit = rule.headers.then(|| counted.level(judged));
+    cx.state.refuse_by_limit(rule.headers.then(|| counted.level(judged)));
     let detail = "Too many requests. Wait for as long as Retry-After says, in seconds.";
     let reply = Reply::problem(429, "rate-limited", detail, "client", true, cx.request_id());
     // Whatever can never fit is not worth trying again soon.

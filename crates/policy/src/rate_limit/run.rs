@@ -124,9 +124,7 @@ impl Ready {
                 _ => {}
             }
         }
-        if let Some(level) = &cx.state.limit {
-            level.tell(cx.headers);
-        }
+        cx.state.tell_limit(cx.headers);
     }
 }
 
