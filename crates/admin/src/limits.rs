@@ -1,6 +1,6 @@
 //! `/limits`: the limits in use, and how they stand for somebody; `POST /limits/reset`; and `/usage` of quotas.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -88,17 +88,17 @@ fn known_here(view: &View, asked: &Asked) -> (Vec<Value>, Vec<(usize, OwnAsk)>) 
             for limit in limits.views(&values, now) {
                 shared.extend(limit.ask.map(|ask| (all.len(), ask)));
                 all.push(json!({
-                "at": limits.place(),
-                "policy": policy,
-                "limit": limit.limit,
-                "burst": limit.burst,
-                "by": limit.by,
-                "mode": mode(limit.dry_run),
-                "shared": limit.shared,
-                "keys": limit.keys,
-                "left": limit.left.map(|(left, _)| left),
-                "full_after_s": limit.left.map(|(_, after)| after),
-                "counted": limit.left.map(|_| "here"),
+                    "at": limits.place(),
+                    "policy": policy,
+                    "limit": limit.limit,
+                    "burst": limit.burst,
+                    "by": limit.by,
+                    "mode": mode(limit.dry_run),
+                    "shared": limit.shared,
+                    "keys": limit.keys,
+                    "left": limit.left.map(|(left, _)| left),
+                    "full_after_s": limit.left.map(|(_, after)| after),
+                    "counted": limit.left.map(|_| "here"),
                 }));
             }
         }
@@ -142,34 +142,47 @@ fn mode(dry_run: bool) -> &'static str {
 
 /// Who has used what of quotas in the periods that run: those behind `after`, in the order of their keys.
 pub(crate) fn usage(view: &View, asked: &Asked) -> Value {
+    let active = view.active();
+    let mut running = HashMap::new();
+    each(&active.snapshot, asked, |policy, limits| {
+        if let Limits::Quota(quota) = limits {
+            let own = quota.running(unix_now()).into_iter();
+            running.extend(own.map(|one| (one.id, (policy, quota.place().to_owned(), one))));
+        }
+    });
     // The first ones by key, of all that there are: no more than a page is ever held.
     let mut first: BTreeMap<(String, String, String), Value> = BTreeMap::new();
     let mut is_cut = false;
-    each(&view.active().snapshot, asked, |policy, limits| {
-        let Limits::Quota(quota) = limits else { return };
-        quota.used(unix_now(), |used| {
-            let place = (used.key.clone(), quota.place().to_owned(), used.limit.clone());
-            if asked.after.as_ref().is_some_and(|after| place.0 <= *after) {
-                return;
+    active.snapshot.providers.quotas().counters().each(|counter| {
+        let Some((policy, at, quota)) = running.get(&counter.quota()) else { return };
+        let usage = counter.usage();
+        if usage.used == 0
+            || usage.period.start < quota.period.start
+            || asked.after.as_deref().is_some_and(|after| counter.key() <= after)
+        {
+            return;
+        }
+        let limit = quota.allowance.to_string();
+        let place = (counter.key().to_owned(), at.clone(), limit.clone());
+        if first.len() == PAGE {
+            is_cut = true;
+            // There may be a million of them.
+            match first.last_entry() {
+                Some(last) if place < *last.key() => _ = last.remove(),
+                _ => return,
             }
-            first.insert(
-                place,
-                json!({
-                    "at": quota.place(),
-                    "policy": policy,
-                    "quota": used.limit,
-                    "key": used.key,
-                    "used": used.used,
-                    "left": used.left,
-                    "from": time(used.period.start),
-                    "until": time(used.period.end),
-                }),
-            );
-            if first.len() > PAGE {
-                first.pop_last();
-                is_cut = true;
-            }
+        }
+        let row = json!({
+            "at": at,
+            "policy": policy,
+            "quota": limit,
+            "key": counter.key(),
+            "used": usage.used,
+            "left": quota.allowance.limit.saturating_sub(usage.used),
+            "from": time(usage.period.start),
+            "until": time(usage.period.end),
         });
+        first.insert(place, row);
     });
     if !is_cut {
         return json!({ "usage": first.into_values().collect::<Vec<_>>() });

@@ -66,7 +66,7 @@ pub mod security_headers;
 pub mod size_limit;
 pub mod validate;
 
-pub use self::quota::{QuotaView, Quotas, Used};
+pub use self::quota::{QuotaView, Quotas, Running};
 pub use authenticate::{Authenticated, Refused};
 pub use basic::{check_password_hash, hash_password, verify_password};
 pub use chain::{Chain, Halt, Link, Permitted, Refusal, Saw};

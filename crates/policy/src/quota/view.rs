@@ -1,8 +1,8 @@
 //! How quotas stand, for whoever runs the gateway.
 //!
-//! Entry points: [`Ready::views`], [`Ready::used`], [`Ready::reset`].
+//! Entry points: [`Ready::views`], [`Ready::running`], [`Ready::reset`].
 
-use quota::{Bounds, Usage};
+use quota::{Allowance, Bounds, QuotaId, Usage};
 use store::OwnAsk;
 
 use super::key::Key;
@@ -31,18 +31,14 @@ pub struct QuotaView {
     pub used: Option<(u64, u64)>,
 }
 
-/// What somebody has used up of a quota.
-#[derive(Clone, Debug)]
-pub struct Used {
+/// A quota, and the period of it that runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    /// What its counters are found by.
+    pub id: QuotaId,
     /// How much in which period.
-    pub limit: String,
-    /// Who: `consumer=mobile`. Empty for all those together for whom there was no room.
-    pub key: String,
-    /// How much.
-    pub used: u64,
-    /// What is left.
-    pub left: u64,
-    /// In which period.
+    pub allowance: Allowance,
+    /// The period.
     pub period: Bounds,
 }
 
@@ -76,25 +72,14 @@ impl Ready {
         self.all().map(view).collect()
     }
 
-    /// Calls `look` for each who has used something in the period that runs, in no order.
-    pub fn used(&self, now: u64, mut look: impl FnMut(Used)) {
-        let all: Vec<_> =
-            self.all().map(|(rule, one)| (one, one.period(&rule.zone, milliseconds(now)))).collect();
-        self.quotas.counters().each(|counter| {
-            let Some((counted, period)) = all.iter().find(|(one, _)| one.id == counter.quota()) else {
-                return;
-            };
-            let usage = counter.usage();
-            if usage.used > 0 && usage.period.start >= period.start {
-                look(Used {
-                    limit: counted.allowance.to_string(),
-                    key: counter.key().to_owned(),
-                    used: usage.used,
-                    left: counted.allowance.limit.saturating_sub(usage.used),
-                    period: usage.period,
-                });
-            }
-        });
+    /// All quotas with the periods that run at a time, in seconds since 1970.
+    pub fn running(&self, now: u64) -> Vec<Running> {
+        let running = |(rule, counted): (&Rule, &Counted)| Running {
+            id: counted.id,
+            allowance: counted.allowance,
+            period: counted.period(&rule.zone, milliseconds(now)),
+        };
+        self.all().map(running).collect()
     }
 
     /// Forgets what somebody has used up here; in how many quotas there was something.

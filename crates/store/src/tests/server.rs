@@ -1,6 +1,7 @@
 //! Servers for tests: started on a free port of the loopback, ended with the test.
 
 use std::cell::RefCell;
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -32,7 +33,8 @@ impl Server {
         let child = match spawn(&arguments, port, &folder) {
             Ok(child) => child,
             Err(error) => {
-                eprintln!("SKIPPED: this test needs redis-server, and it cannot be started: {error}");
+                // Past the harness, which keeps what a test that passes prints.
+                let _ = writeln!(std::io::stderr(), "store: NOT CHECKED: redis-server ({error})");
                 return None;
             }
         };
