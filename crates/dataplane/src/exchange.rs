@@ -6,9 +6,9 @@
 //! what to do with it; then the body passes.
 
 mod inspect;
+mod presence;
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use message::{Fault, GrpcStatus, Version};
 use snapshot::ServiceTimeouts;
@@ -17,7 +17,7 @@ use wire::{HeadLimits, Kind, ResponseMeta};
 use crate::connection::Connection;
 use crate::listener::LiveListener;
 use crate::patience::Patience;
-use crate::progress::{ClientEnd, Progress};
+use crate::progress::Progress;
 use crate::pump::{PumpError, Waits};
 use crate::request::Request;
 use crate::serving::Serving;
@@ -71,13 +71,6 @@ pub(crate) struct Exchange<'a> {
     pub(crate) request: &'a mut Request,
 }
 
-/// How long a client that has closed one direction is left alone: most have their answer by then.
-const ASK_AFTER: Duration = Duration::from_millis(150);
-/// How long a response may stand still before a client that closed in the middle of it counts as gone.
-const LEAVING: Duration = Duration::from_secs(1);
-/// The longest pause between two looks at a client that has closed one direction, in ticks.
-const LONGEST_PAUSE: u64 = 20;
-
 impl<'a> Exchange<'a> {
     /// Begins an attempt that must have a response head by `per_try` and be done by `total`.
     pub(crate) fn begin(
@@ -118,6 +111,9 @@ impl<'a> Exchange<'a> {
     /// Sends the request and waits for the final response head.
     pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseMeta, Failure>> {
         self.poll_upload(cx).map_err(Failure::Final)?;
+        if self.up.is_held() {
+            return Poll::Pending;
+        }
         loop {
             let head = if self.up.is_stream() { self.take_head(cx)? } else { self.parse_head()? };
             if let Some(meta) = head {
@@ -268,7 +264,15 @@ impl<'a> Exchange<'a> {
     /// Passes the body of the response on, after its head was put into `down.outgoing`.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let uploaded = self.poll_upload(cx);
-        match self.request.download.poll(cx, self.up, self.down) {
+        let mut downloaded = self.request.download.poll(cx, self.up, self.down);
+        if downloaded.is_pending() && self.down.is_held() {
+            if uploaded.is_ok() {
+                return Poll::Pending;
+            }
+            // The fault is told once: what can be sent before it counts is sent now.
+            downloaded = self.request.download.poll(cx, self.up, self.down);
+        }
+        match downloaded {
             Poll::Ready(Ok(())) => return Poll::Ready(Ending::Complete),
             Poll::Ready(Err(PumpError::Sender(_))) => return Poll::Ready(Ending::Cut(Fault::UpstreamCut)),
             Poll::Ready(Err(PumpError::Receiver)) => {
@@ -341,6 +345,9 @@ impl<'a> Exchange<'a> {
         if self.request.upload.sent != sent {
             self.expect_from_service(Tick::NEVER);
         }
+        if polled.is_pending() && self.up.is_held() {
+            return Ok(());
+        }
         match polled {
             Poll::Ready(Ok(())) => {
                 self.request.progress.body_patience.rest(now);
@@ -385,78 +392,6 @@ impl<'a> Exchange<'a> {
     fn expect_from_service(&mut self, deadline: Tick) {
         if !self.request.progress.body_began {
             self.request.progress.service_deadline = deadline;
-        }
-    }
-
-    /// Looks whether the client is still there. Bytes that it sends ahead (pipelining) are kept, up to
-    /// one buffer; when that is full, nobody looks any more until the response is done.
-    fn poll_client(&mut self, cx: &mut Context<'_>, begun: bool, passed: u64) -> Result<(), Fault> {
-        if let Some(stream) = self.down.stream() {
-            // It costs nothing to look, and what is sent on a stream is the body and nothing else.
-            return if stream.poll_gone(cx).is_ready() { Err(Fault::ClientGone) } else { Ok(()) };
-        }
-        if !self.request.upload.is_received() && !self.request.progress.upload_failed {
-            return Ok(()); // what comes now is the body, and the upload reads it
-        }
-        if self.timer.now() < self.request.progress.watch_client {
-            return Ok(());
-        }
-        while !self.down.ended {
-            match self.down.poll_fill(cx) {
-                Poll::Ready(Ok(0)) | Poll::Pending => break,
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(_)) => return Err(Fault::ClientGone),
-            }
-        }
-        if self.down.ended && self.request.progress.client_end == ClientEnd::Open {
-            let now = self.timer.now();
-            self.request.progress.client_end =
-                if begun { ClientEnd::Leaving { since: now, passed } } else { ClientEnd::Closed(now) };
-        }
-        Ok(())
-    }
-
-    /// Finds out whether a client that will send nothing more has gone, or only closed one direction.
-    /// `body` is how far the body of the response has come, and what it waits for; `None` before its head.
-    fn check_client_end(&mut self, body: Option<(u64, Waits)>) -> Result<(), Fault> {
-        let now = self.timer.now();
-        match (self.request.progress.client_end, body) {
-            (ClientEnd::Open, _) => {}
-            (ClientEnd::Closed(since), None) if now < since.after(ASK_AFTER) => {}
-            (ClientEnd::Closed(_), asked) => {
-                self.request.progress.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + 1), pause: 1 };
-                if asked.is_none() && self.request.head.version == Version::Http11 {
-                    // RFC 9110 §15.2: a client must be able to take an interim response it did not ask for.
-                    self.down.head_mut().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-                }
-            }
-            (ClientEnd::HalfClosed { look, .. }, _) if now < look => {}
-            (ClientEnd::HalfClosed { pause, .. }, _) => {
-                if self.down.transport.is_broken() {
-                    return Err(Fault::ClientGone);
-                }
-                let pause = (pause * 2).min(LONGEST_PAUSE);
-                self.request.progress.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + pause), pause };
-            }
-            (ClientEnd::Leaving { since, passed: before }, body) => {
-                let (passed, waits) = body.unwrap_or((before, Waits::Nothing));
-                if passed != before || waits == Waits::Write {
-                    self.request.progress.client_end = ClientEnd::Leaving { since: now, passed };
-                } else if now >= since.after(LEAVING) {
-                    return Err(Fault::ClientGone);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// When to look at the client again.
-    fn next_look(&self, now: Tick) -> Tick {
-        match self.request.progress.client_end {
-            ClientEnd::Open => Tick::NEVER,
-            ClientEnd::Closed(since) => since.after(ASK_AFTER).max(Tick(now.0 + 1)),
-            ClientEnd::HalfClosed { look, .. } => look,
-            ClientEnd::Leaving { since, .. } => since.after(LEAVING).max(Tick(now.0 + 1)),
         }
     }
 

@@ -232,6 +232,7 @@ impl Pump {
                 match flushed {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(PumpError::Receiver)),
+                    Poll::Pending if to.is_held() => return Poll::Pending,
                     Poll::Pending => {
                         // The receiver is slower than the sender: no use in reading more at a time.
                         from.flooding = false;

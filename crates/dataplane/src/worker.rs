@@ -369,9 +369,9 @@ impl Worker {
     /// taken its time since. No clock is read; that of a second ago will do.
     #[inline]
     pub(crate) fn seconds_of(&self, began: Instant) -> u64 {
-        let (_, lately) = self.clocks.get();
-        let lately = lately.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.unix_seconds(began).max(lately)
+        let (instant, lately) = self.clocks.get();
+        let time = lately.checked_add(began.saturating_duration_since(instant)).unwrap_or(lately);
+        time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
     /// Takes note of what a name of endpoints stands for now.

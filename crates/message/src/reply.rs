@@ -61,35 +61,61 @@ impl Reply {
         reply
     }
 
-    /// Problem details (RFC 9457) with the members that every reply of the gateway has. `code` is the
-    /// stable name of what happened, `layer` is `client`, `gateway` or `service`.
+    /// Problem details (RFC 9457) with the members that every reply of the gateway has; see [`Problem::new`].
     pub fn problem(
         status: u16,
-        code: &str,
+        code: &'static str,
         detail: &str,
-        layer: &str,
+        layer: &'static str,
         retryable: bool,
         request_id: &str,
     ) -> Reply {
+        Problem::new(status, code, detail, layer, retryable).reply(request_id)
+    }
+}
+
+/// Problem details (RFC 9457) but for whose they are: made once for what is answered often.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: u16,
+    /// What stands before the id of the request, and behind it.
+    text: (String, &'static str),
+}
+
+impl Problem {
+    /// `code` is the stable name of what happened, `layer` is `client`, `gateway` or `service`.
+    pub fn new(
+        status: u16,
+        code: &'static str,
+        detail: &str,
+        layer: &'static str,
+        retryable: bool,
+    ) -> Problem {
         // Room for what is around the texts, so that it is made in one piece.
-        let mut body = String::with_capacity(192 + 2 * code.len() + detail.len() + request_id.len());
-        body.push_str("{\"type\":\"urn:gateward:problem:");
-        push_json(&mut body, code);
-        body.push_str("\",\"title\":\"");
-        push_json(&mut body, reason_phrase(status));
-        body.push_str("\",\"status\":");
-        body.push_str(&status.to_string());
-        for (member, text) in
-            [("detail", detail), ("code", code), ("layer", layer), ("request_id", request_id)]
-        {
-            body.push_str(",\"");
-            body.push_str(member);
-            body.push_str("\":\"");
-            push_json(&mut body, text);
-            body.push('"');
+        let mut text = String::with_capacity(192 + 2 * code.len() + detail.len());
+        // Code, title and layer are words of the gateway's own, in which nothing has to be escaped.
+        for piece in ["{\"type\":\"urn:gateward:problem:", code, "\",\"title\":\"", reason_phrase(status)] {
+            text.push_str(piece);
         }
-        body.push_str(if retryable { ",\"retryable\":true}\n" } else { ",\"retryable\":false}\n" });
-        let mut reply = Reply::status(status).header("content-type", "application/problem+json");
+        text.push_str("\",\"status\":");
+        text.push_str(&status.to_string());
+        text.push_str(",\"detail\":\"");
+        push_json(&mut text, detail);
+        for piece in ["\",\"code\":\"", code, "\",\"layer\":\"", layer, "\",\"request_id\":\""] {
+            text.push_str(piece);
+        }
+        let end = if retryable { "\",\"retryable\":true}\n" } else { "\",\"retryable\":false}\n" };
+        Problem { status, text: (text, end) }
+    }
+
+    /// The reply to a request.
+    pub fn reply(&self, request_id: &str) -> Reply {
+        let (begin, end) = &self.text;
+        let mut body = String::with_capacity(begin.len() + request_id.len() + end.len());
+        body.push_str(begin);
+        push_json(&mut body, request_id);
+        body.push_str(end);
+        let mut reply = Reply::status(self.status).header("content-type", "application/problem+json");
         reply.body = Cow::Owned(body.into_bytes());
         reply
     }

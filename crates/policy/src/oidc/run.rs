@@ -239,7 +239,7 @@ fn ask_of(post: &FormPost, trust: &Trust) -> Option<Ask> {
 }
 
 /// An answer of a login or a logout that went wrong. `code` is stable, `detail` holds nothing secret.
-pub(super) fn problem(cx: &mut RequestCx<'_>, status: u16, code: &str, detail: &str) -> Verdict {
+pub(super) fn problem(cx: &mut RequestCx<'_>, status: u16, code: &'static str, detail: &str) -> Verdict {
     let layer = match status {
         400..500 => "client",
         502..505 => "service",

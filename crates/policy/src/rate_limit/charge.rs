@@ -4,9 +4,10 @@
 //! What needs no answer of the store comes first; then the store is asked about all the rest at once, and the request
 //! waits. Entry points: [`charge`], [`give_back`].
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
-use message::Reply;
+use message::{Problem, Reply};
 use store::{Decision, Drawn, Flight, Landed, OwnAsk};
 
 use limits::Judged;
@@ -16,6 +17,12 @@ use super::shared::{judged, judged_here};
 use crate::sharing::{OnStoreFailure, Shared, unavailable};
 use crate::trial::DRY_RUN;
 use crate::{Answer, Decided, Errand, Flow, Question, RequestCx};
+
+/// What is answered while a limit is used up: often, to some.
+static LIMITED: LazyLock<Problem> = LazyLock::new(|| {
+    let detail = "Too many requests. Wait for as long as Retry-After says, in seconds.";
+    Problem::new(429, "rate-limited", detail, "client", true)
+});
 
 /// What a request was charged to: a bit for each limit, by how it is counted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -348,8 +355,7 @@ fn refuse(
 ) -> Reply {
     cx.state.stopped_by = Some((kind, "limited"));
     cx.state.refuse_by_limit(rule.headers.then(|| counted.level(judged)));
-    let detail = "Too many requests. Wait for as long as Retry-After says, in seconds.";
-    let reply = Reply::problem(429, "rate-limited", detail, "client", true, cx.request_id());
+    let reply = LIMITED.reply(cx.request_id());
     // Whatever can never fit is not worth trying again soon.
     let seconds = judged.retry.clamp(1, 366 * 86_400);
     reply.header("retry-after", seconds.to_string()).header("cache-control", "no-store")
