@@ -161,6 +161,10 @@ async fn ask(
     // With bytes of the body in hand nobody waits for permission to send them.
     let expect_continue = s.request.meta.expect_continue && s.down.inbox.is_empty();
     send_request(&mut up, s.request, &plan.service.settings, expect_continue)?;
+    if !s.request.head.method.is_idempotent() {
+        // A kept connection that was found alive just now may be closed at any moment, and this is not sent twice.
+        up.send_at_once();
+    }
     let would_be_repeated = s.request.would_be_repeated(&plan.service.settings.retries);
     if up.is_stream() || s.request.keeps_body || would_be_repeated {
         s.request.upload.keep();
