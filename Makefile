@@ -31,17 +31,24 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_BIN = fuzz/target/$(HOST)/release
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
+# Which parts of the program requests go through, as the scenarios of the benchmark have shown.
+PROFILE := bench/gateward.profdata
+PROFILED := a,b,c10,c1m,d,g,k,log,key,key401,limit,limit429,jwt,tls,tlsg,h2,grpc
+# Of the compiler's own component llvm-tools, or of an LLVM that is as new.
+LLVM_PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata) llvm-profdata)
+
 step = @printf '\n== %s\n' "$(1)"
 
 ##@ Run
 .PHONY: demo build
-demo: tools-build ## build Gateward and run it in front of three sample services
-	$(call step,building gateward (release))
-	cargo build --release --locked -p gateward
+demo: build ## build Gateward and run it in front of three sample services
 	./target/release/gateward demo
 
+# Laid out by where requests lead; what has changed since `make profile` is built as usual.
 build: tools-build ## build target/release/gateward
-	cargo build --release --locked -p gateward
+	$(call step,building gateward (release$(comma) 10 to 15 minutes on two cores))
+	CARGO_ENCODED_RUSTFLAGS="$$(printf '%s\037' $(RUSTFLAGS) '-Cprofile-use=$(CURDIR)/$(PROFILE)')-Cllvm-args=-no-pgo-warn-mismatch" \
+		cargo build --release --locked -p gateward
 
 ##@ Check
 .PHONY: test check format clippy docs deny tidy unit end-to-end binary
@@ -110,12 +117,23 @@ fuzz: fuzz-build ## fuzz one target: make fuzz TARGET=request_head FUZZ_SECONDS=
 		-artifact_prefix=fuzz/artifacts/$(TARGET)/ fuzz/corpus/$(TARGET) $(wildcard fuzz/seeds)
 
 ##@ Measure
-.PHONY: bench
+.PHONY: bench profile
 bench: build ## measure it beside other proxies: make bench BENCH='--scenarios a,b --rounds 3'
 	$(call step,benchmark (bench/README.md says how to read it))
 	@command -v python3 >/dev/null || { echo "bench: install python3 first"; exit 1; }
 	python3 -m unittest discover -q bench
 	python3 bench/bench.py $(BENCH)
+
+# Programs that run in the build have counters too: what they have counted is deleted.
+profile: tools-build ## measure anew which parts of the program requests go through
+	$(call step,building gateward with counters)
+	CARGO_ENCODED_RUSTFLAGS='-Cprofile-generate=$(CURDIR)/target/profile/counts' \
+		cargo build --release --locked -p gateward --target-dir target/profile
+	rm -rf target/profile/counts
+	$(call step,running the benchmark on it)
+	LLVM_PROFILE_FILE='$(CURDIR)/target/profile/counts/%p.profraw' python3 bench/bench.py \
+		--peers gateward --gateward target/profile/release/gateward --scenarios $(PROFILED) --rounds 1 --seconds 3
+	$(LLVM_PROFDATA) merge --sparse -o $(PROFILE) target/profile/counts/*.profraw
 
 ##@ Work
 .PHONY: generate fmt clean help tools tools-build
