@@ -126,6 +126,9 @@ bench: build ## measure it beside other proxies: make bench BENCH='--scenarios a
 
 # Programs that run in the build have counters too: what they have counted is deleted.
 profile: tools-build ## measure anew which parts of the program requests go through
+	@command -v python3 >/dev/null || { echo "profile: install python3 first"; exit 1; }
+	@command -v $(LLVM_PROFDATA) >/dev/null || { \
+		echo "profile: there is no $(LLVM_PROFDATA): rustup component add llvm-tools, or name one with LLVM_PROFDATA=PATH"; exit 1; }
 	$(call step,building gateward with counters)
 	CARGO_ENCODED_RUSTFLAGS='-Cprofile-generate=$(CURDIR)/target/profile/counts' \
 		cargo build --release --locked -p gateward --target-dir target/profile

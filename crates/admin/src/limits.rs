@@ -162,11 +162,14 @@ pub(crate) fn usage(view: &View, asked: &Asked) -> Value {
         {
             return;
         }
+        is_cut |= first.len() == PAGE;
+        // There may be a million of them, and most are behind a page that is full.
+        if is_cut && first.last_key_value().is_some_and(|((last, ..), _)| counter.key() > last.as_str()) {
+            return;
+        }
         let limit = quota.allowance.to_string();
         let place = (counter.key().to_owned(), at.clone(), limit.clone());
-        if first.len() == PAGE {
-            is_cut = true;
-            // There may be a million of them.
+        if is_cut {
             match first.last_entry() {
                 Some(last) if place < *last.key() => _ = last.remove(),
                 _ => return,

@@ -70,7 +70,18 @@ impl Reply {
         retryable: bool,
         request_id: &str,
     ) -> Reply {
-        Problem::new(status, code, detail, layer, retryable).reply(request_id)
+        // Room for what is around the texts, so that it is made in one piece.
+        let mut body = String::with_capacity(192 + 2 * code.len() + detail.len() + request_id.len());
+        push_begin(&mut body, status, code, detail, layer);
+        push_json(&mut body, request_id);
+        body.push_str(end_of_problem(retryable));
+        Reply::of_problem(status, body)
+    }
+
+    fn of_problem(status: u16, body: String) -> Reply {
+        let mut reply = Reply::status(status).header("content-type", "application/problem+json");
+        reply.body = Cow::Owned(body.into_bytes());
+        reply
     }
 }
 
@@ -78,8 +89,10 @@ impl Reply {
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: u16,
-    /// What stands before the id of the request, and behind it.
-    text: (String, &'static str),
+    /// What stands before the id of the request.
+    begin: String,
+    /// What stands behind it.
+    end: &'static str,
 }
 
 impl Problem {
@@ -91,34 +104,39 @@ impl Problem {
         layer: &'static str,
         retryable: bool,
     ) -> Problem {
-        // Room for what is around the texts, so that it is made in one piece.
-        let mut text = String::with_capacity(192 + 2 * code.len() + detail.len());
-        // Code, title and layer are words of the gateway's own, in which nothing has to be escaped.
-        for piece in ["{\"type\":\"urn:gateward:problem:", code, "\",\"title\":\"", reason_phrase(status)] {
-            text.push_str(piece);
-        }
-        text.push_str("\",\"status\":");
-        text.push_str(&status.to_string());
-        text.push_str(",\"detail\":\"");
-        push_json(&mut text, detail);
-        for piece in ["\",\"code\":\"", code, "\",\"layer\":\"", layer, "\",\"request_id\":\""] {
-            text.push_str(piece);
-        }
-        let end = if retryable { "\",\"retryable\":true}\n" } else { "\",\"retryable\":false}\n" };
-        Problem { status, text: (text, end) }
+        let mut begin = String::new();
+        push_begin(&mut begin, status, code, detail, layer);
+        Problem { status, begin, end: end_of_problem(retryable) }
     }
 
     /// The reply to a request.
     pub fn reply(&self, request_id: &str) -> Reply {
-        let (begin, end) = &self.text;
-        let mut body = String::with_capacity(begin.len() + request_id.len() + end.len());
-        body.push_str(begin);
+        let mut body = String::with_capacity(self.begin.len() + request_id.len() + self.end.len());
+        body.push_str(&self.begin);
         push_json(&mut body, request_id);
-        body.push_str(end);
-        let mut reply = Reply::status(self.status).header("content-type", "application/problem+json");
-        reply.body = Cow::Owned(body.into_bytes());
-        reply
+        body.push_str(self.end);
+        Reply::of_problem(self.status, body)
     }
+}
+
+/// The begin of problem details, up to the id of the request.
+fn push_begin(out: &mut String, status: u16, code: &'static str, detail: &str, layer: &'static str) {
+    // Code, title and layer are words of the gateway's own, in which nothing has to be escaped.
+    for piece in ["{\"type\":\"urn:gateward:problem:", code, "\",\"title\":\"", reason_phrase(status)] {
+        out.push_str(piece);
+    }
+    out.push_str("\",\"status\":");
+    out.push_str(&status.to_string());
+    out.push_str(",\"detail\":\"");
+    push_json(out, detail);
+    for piece in ["\",\"code\":\"", code, "\",\"layer\":\"", layer, "\",\"request_id\":\""] {
+        out.push_str(piece);
+    }
+}
+
+/// The end, behind it.
+fn end_of_problem(retryable: bool) -> &'static str {
+    if retryable { "\",\"retryable\":true}\n" } else { "\",\"retryable\":false}\n" }
 }
 
 /// Appends text with the escapes that JSON needs (RFC 8259 §7).
@@ -216,5 +234,8 @@ mod tests {
         let more = Reply::fault(Fault::ConnectFailed, "").with_member("errors", "[1]");
         assert!(more.body.ends_with(b"\"retryable\":true,\"errors\":[1]}\n"));
         assert!(body.contains(r#""request_id":"id-\"1\"\u000a""#) && body.ends_with("\"retryable\":true}\n"));
+        let (detail, id) = ("It is \"so\".", "a\"b");
+        let made = Problem::new(429, "rate-limited", detail, "client", false).reply(id);
+        assert_eq!(made, Reply::problem(429, "rate-limited", detail, "client", false, id));
     }
 }

@@ -1,6 +1,7 @@
 //! What a request costs: a number, or what the service says afterwards.
 //!
-//! It must not know what is charged. Entry points: [`Written`] is what the user writes, [`Written::prepare`] checks it.
+//! It must not know what is charged. Entry points: [`WrittenCost`] is what the user writes, [`WrittenCost::prepare`]
+//! checks it.
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ use message::Headers;
 
 /// What a request costs, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
+pub(crate) enum WrittenCost {
     /// Always so much.
     Fixed(u32),
     /// What the answer says in this header, in lower case. Until then it is 1.
@@ -26,12 +27,15 @@ section! {
     }
 }
 
-impl Decode for Written {
+impl Decode for WrittenCost {
     fn decode(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         if node.map().is_some() {
             let told = Told::decode(node, diagnostics)?;
             let name = told.response_header;
-            return Some(Written::ResponseHeader(Spanned::new(name.value.to_ascii_lowercase(), name.span)));
+            return Some(WrittenCost::ResponseHeader(Spanned::new(
+                name.value.to_ascii_lowercase(),
+                name.span,
+            )));
         }
         let cost =
             node.text().and_then(|text| text.parse().ok()).filter(|cost| (1..=MAX_COST).contains(cost));
@@ -42,7 +46,7 @@ impl Decode for Written {
                     "write a number from 1 to {MAX_COST}, or `{{ response_header: x-cost }}`"
                 )));
         }
-        cost.map(Written::Fixed)
+        cost.map(WrittenCost::Fixed)
     }
 
     fn shape() -> Shape {
@@ -50,12 +54,12 @@ impl Decode for Written {
     }
 }
 
-impl Written {
+impl WrittenCost {
     /// Checks it.
     pub(crate) fn prepare(&self, diagnostics: &mut Diagnostics) -> Cost {
         match self {
-            Written::Fixed(cost) => Cost::Fixed(*cost),
-            Written::ResponseHeader(name) => {
+            WrittenCost::Fixed(cost) => Cost::Fixed(*cost),
+            WrittenCost::ResponseHeader(name) => {
                 crate::places::check_header(name, diagnostics);
                 Cost::Said(name.as_bytes().into())
             }

@@ -1,7 +1,7 @@
 //! Whether the client is still there, while its request is served.
 //!
 //! A client may have gone, or have closed one direction and wait for its answer; only what it does next tells them
-//! apart. It must not know what the answer is.
+//! apart. It must not know what the answer is. Entry points: [`Exchange::poll_client`], [`Exchange::check_client_end`].
 
 use std::task::{Context, Poll};
 use std::time::Duration;

@@ -6,7 +6,7 @@ use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
 use document::{Decode, Node, OneOrMany, SectionInfo, Shape, section};
 use quota::{Allowance, Zone};
 
-use crate::cost::Written;
+use crate::cost::WrittenCost;
 use crate::sharing::{OnStoreFailure, Sharing};
 use crate::subject::By;
 use crate::trial::Mode;
@@ -49,7 +49,7 @@ section! {
         /// `+02:00`.
         time_zone: WrittenZone = "UTC",
         /// What a request costs: a number, or `{ response_header: NAME }` for what the service says in its answer.
-        cost: Written = "1",
+        cost: WrittenCost = "1",
         /// Whether requests over the quota are refused.
         mode: Mode = "enforce",
         /// Whether clients are told in `RateLimit` and `RateLimit-Policy`.

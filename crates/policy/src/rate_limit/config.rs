@@ -6,7 +6,7 @@ use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
 use document::{Decode, Node, OneOrMany, SectionInfo, Shape, section};
 use limits::Rate;
 
-use crate::cost::Written;
+use crate::cost::WrittenCost;
 use crate::sharing::{OnStoreFailure, Sharing};
 use crate::subject::By;
 use crate::trial::Mode;
@@ -50,7 +50,7 @@ section! {
         /// or `cel:EXPRESSION` with a string as its value. Several together: `[consumer, route]`.
         by: OneOrMany<Spanned<By>> = "consumer",
         /// What a request costs: a number, or `{ response_header: NAME }` for what the service says in its answer.
-        cost: Written = "1",
+        cost: WrittenCost = "1",
         /// Whether requests over the limit are refused.
         mode: Mode = "enforce",
         /// Whether clients are told in `RateLimit` and `RateLimit-Policy`.
