@@ -1,5 +1,6 @@
 //! A client that sends what a test says, byte for byte. Entry point: [`Client`].
 
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
 
@@ -13,8 +14,13 @@ pub struct Client(Link);
 impl Client {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect_timeout(&address, SOON).unwrap();
-        Client(Link::new(stream, &Bell::default()))
+        Client::try_connect(address).unwrap()
+    }
+
+    /// Connects to where connections may end at once: a reset can come before this has looked, and is an error then.
+    pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
+        let stream = TcpStream::connect_timeout(&address, SOON)?;
+        Ok(Client(Link::new(stream, &Bell::default())))
     }
 
     /// Reads the next response.
