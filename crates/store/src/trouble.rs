@@ -146,7 +146,14 @@ impl Trouble {
             {
                 Trouble::Password
             }
-            "ERR" if detail.contains("user executing the script can't run") => Trouble::Denied,
+            // The first is what Redis says up to 7.0, the other one later versions and Valkey.
+            "ERR"
+                if ["user executing the script can't run", "ACL failure in script"]
+                    .iter()
+                    .any(|words| detail.contains(words)) =>
+            {
+                Trouble::Denied
+            }
             "ERR" if detail.contains("DB index") => Trouble::Database,
             // Errors of calls inside the script of servers before 7 carry the code in their text.
             "ERR" if detail.contains("-READONLY") => Trouble::ReadOnly,
@@ -193,4 +200,47 @@ impl Trouble {
 /// What may be shown of a text that came from outside.
 fn printable(text: &str) -> Box<str> {
     text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{RedisError, Value};
+
+    use super::Trouble;
+
+    fn of(line: &str) -> Option<Trouble> {
+        let said = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        let Value::ServerError(error) = said else { panic!("{said:?} is no error") };
+        Trouble::of(&RedisError::from(error))
+    }
+
+    #[test]
+    fn servers_say_the_same_in_many_ways() {
+        let said = [
+            ("NOPERM User gate has no permissions to run the 'set' command", Trouble::Denied),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: x",
+                Trouble::Denied,
+            ),
+            (
+                "ERR ACL failure in script: User gate has no permissions to run the 'set' command",
+                Trouble::Denied,
+            ),
+            ("ERR ACL failure in script: No permissions to access a key script: x", Trouble::Denied),
+            ("WRONGPASS invalid username-password pair or user is disabled.", Trouble::Password),
+            ("ERR invalid password", Trouble::Password),
+            ("ERR DB index is out of range", Trouble::Database),
+            ("READONLY You can't write against a read only replica.", Trouble::ReadOnly),
+            (
+                "ERR Error running script: -READONLY You can't write against a read only replica.",
+                Trouble::ReadOnly,
+            ),
+            ("OOM command not allowed when used memory > 'maxmemory'.", Trouble::Memory),
+            ("ERR something else", Trouble::Error("ERR".into())),
+        ];
+        for (line, trouble) in said {
+            assert_eq!(of(line), Some(trouble), "{line}");
+        }
+        assert_eq!(of("NOSCRIPT No matching script."), None);
+    }
 }
