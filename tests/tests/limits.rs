@@ -154,9 +154,48 @@ fn each_consumer_uses_what_its_plan_allows() {
             format!("POST /limits/reset?{query} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
         Client::connect(gateway.admin()).ask(head).status()
     };
-    assert_eq!((reset("key=nobody"), reset(""), reset("key=big")), (404, 404, 200));
+    assert_eq!((reset("key=nobody"), reset(""), reset("ky=big"), reset("key=big")), (404, 400, 400, 200));
     assert_eq!((pass("big", "/reports"), pass("big", "/page"), pass("small", "/page")), (3, 7, 0));
     assert!(gateway.metric("gateward_policy_answers_total{policy=\"plan\"}") >= 12.0 + 8.0 + 13.0 + 15.0);
+    gateway.stop();
+}
+
+#[test]
+fn an_expensive_request_costs_more_of_a_plan() {
+    let origin = Origin::saying("page");
+    let address = origin.address();
+    let gateway = Gateway::start(format!(
+        "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nworkers: 2\n\
+         services: {{ site: {{ endpoints: [\"http://{address}\"] }} }}\n\
+         consumers: [{{ name: big, api_keys: [0123456789abcdef-big], plan: gold }}]\n\
+         plans: {{ gold: {{ rate_limit: [30/h, {{ limit: 25/h, by: [consumer, route] }}] }} }}\n\
+         policies: {{ api_key: {{}} }}\n\
+         routes:\n- {{ path: /dear, service: site, policies: {{ plan_cost: 10 }} }}\n- {{ path: /*, service: site }}\n"
+    ));
+    let ask = |path: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: gw.test\r\nX-Api-Key: 0123456789abcdef-big\r\n\r\n");
+        gateway.connect().ask(head)
+    };
+    assert_eq!((ask("/dear").status(), ask("/dear").status()), (200, 200));
+    let refused = ask("/dear");
+    assert_eq!(refused.status(), 429, "five are left of what the route has: {refused}");
+    let answers: Vec<u16> = (0..11).map(|_| ask("/page").status()).collect();
+    assert_eq!((answers[..10].iter().all(|status| *status == 200), answers[10]), (true, 429), "{answers:?}");
+    let reset = |query: &str| {
+        let head =
+            format!("POST /limits/reset?{query} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+        Client::connect(gateway.admin()).ask(head).text()
+    };
+    let said: serde_json::Value = serde_json::from_str(&reset("key=big")).unwrap();
+    let others = &said["not_reset"][0];
+    assert_eq!(
+        (&said["reset"], &others["at"], &others["by"][1]),
+        (&1.into(), &json("plan gold"), &json("route"))
+    );
+    gateway.wait_for("1 limits of big were reset, as 127.0.0.1 has asked", 0);
+    assert_eq!(ask("/dear").status(), 429, "what the route has is another limit");
+    let said: serde_json::Value = serde_json::from_str(&reset("key=big&key=/dear")).unwrap();
+    assert_eq!((&said["reset"], ask("/dear").status()), (&1.into(), 200), "{said}");
     gateway.stop();
 }
 

@@ -166,7 +166,16 @@ fn usage_is_shown_and_reset() {
     assert_eq!((&page["usage"][1]["used"], &page["usage"][1]["left"]), (&3.into(), &0.into()), "{page}");
     let next = json(&gateway, "/usage?after=header=a%2520b");
     assert_eq!(next["usage"].as_array().unwrap().len(), 2, "{next}");
-    assert_eq!(json(&gateway, "/usage?at=route%20x")["usage"].as_array().unwrap().len(), 0);
+    assert_eq!(json(&gateway, "/usage?key=acme")["usage"].as_array().unwrap().len(), 1);
+    for (asked, status, says) in [
+        ("/usage?at=route%20x", 404, "There are: `gateway`."),
+        ("/limits?at=gatewy", 404, "There are: `gateway`."),
+        ("/usage?limit=1", 400, "no parameter `limit` here, but `key`, `at`, `after`"),
+        ("/limits?consumer=acme", 400, "no parameter `consumer` here, but `key`, `at`"),
+    ] {
+        let (code, text) = gateway.ask_admin(asked);
+        assert!(code == status && text.contains(says), "{asked}: {code} {text}");
+    }
     let limits = json(&gateway, "/limits?key=acme");
     let one = &limits["limits"][0];
     assert_eq!(
@@ -183,6 +192,10 @@ fn usage_is_shown_and_reset() {
         Client::connect(gateway.admin()).ask(head).status()
     };
     assert_eq!((reset("key=nobody"), reset("key=acme")), (404, 200));
+    gateway.wait_for(
+        "1 limits of acme were reset; 3 of 3/month of gateway were used, as 127.0.0.1 has asked",
+        0,
+    );
     assert_eq!(ask("acme"), 200);
     // A quota that is raised keeps what was used of it.
     gateway.reload(&yaml(&origin, state.path(), &quota.replace("3/month", "4/month")));

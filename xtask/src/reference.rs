@@ -84,7 +84,19 @@ pub(crate) fn faults() -> String {
             fault.detail()
         );
     }
-    out.push_str("\n`client-gone` and `send-timeout` are never sent: nobody is there to read them.\n");
+    out.push_str(
+        "\n`client-gone` and `send-timeout` are never sent: nobody is there to read them.\n\n\
+         ## What policies say\n\n\
+         Refusals of [policies](policies.md) have the same form. Those of limits:\n\n\
+         | code | status | retryable | the request |\n|---|---|---|---|\n\
+         | `rate-limited` | 429 | yes, after `Retry-After` | goes over a `rate_limit`, or that of a plan |\n\
+         | `quota-exceeded` | 429 | yes, after `Retry-After` | goes over a `quota`, or that of a plan |\n\
+         | `too-many-at-once` | 429 | yes | comes while the caller has as many under way as `concurrency` allows |\n\
+         | `too-many-at-once` | 503 | yes | comes while all together have as many under way (`by: route`) |\n\
+         | `store-unavailable` | 503 | yes | would be counted by a [store](../shared-state.md) that cannot be asked, with `on_store_failure: closed` |\n\n\
+         Those of `validate` and `json_threat` stand in [validation](../validation.md#the-answer), those about callers in\n\
+         [identity](../identity.md).\n",
+    );
     out
 }
 

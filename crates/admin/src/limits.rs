@@ -1,6 +1,7 @@
 //! `/limits`: the limits in use, and how they stand for somebody; `POST /limits/reset`; and `/usage` of quotas.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,20 +23,51 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// From a query such as `key=mobile&at=plan%20gold`.
-    pub(crate) fn parse(query: &str) -> Asked {
+    /// From a query such as `key=mobile&at=plan%20gold`, for a page that has these parameters.
+    ///
+    /// # Errors
+    /// In words: there is another one. To pass over it would be to show what was not asked for.
+    pub(crate) fn parse(query: &str, known: &[&str]) -> Result<Asked, String> {
         let mut asked = Asked::default();
-        for pair in query.split('&') {
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = String::from_utf8_lossy(&router::decoded_query(value.as_bytes())).into_owned();
             match name {
+                _ if !known.contains(&name) => {
+                    let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+                    let name: String = name.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
+                    return Err(format!("There is no parameter `{name}` here, but {}.", known.join(", ")));
+                }
                 "key" => asked.values.push(value),
                 "at" => asked.place = Some(value),
-                "after" => asked.after = Some(value),
-                _ => {}
+                _ => asked.after = Some(value),
             }
         }
-        asked
+        Ok(asked)
+    }
+
+    /// Whether it is said where limits have to stand, and there is none; then in words.
+    pub(crate) fn names_no_place(&self, snapshot: &Snapshot) -> Option<String> {
+        const MOST: usize = 20;
+        let place = self.place.as_deref()?;
+        let mut places = BTreeSet::new();
+        each(snapshot, &Asked::default(), |_, limits| {
+            places.insert(limits.place().to_owned());
+        });
+        if places.contains(place) {
+            return None;
+        }
+        let some: Vec<String> = places.iter().take(MOST).map(|place| format!("`{place}`")).collect();
+        let more = if places.len() > MOST { ", …" } else { "" };
+        Some(match some.is_empty() {
+            true => "There are no limits.".to_owned(),
+            false => format!("No limit is at such a place. There are: {}{more}.", some.join(", ")),
+        })
+    }
+
+    /// Whether it is about somebody.
+    pub(crate) fn says_whose(&self) -> bool {
+        !self.values.is_empty()
     }
 
     fn is_about(&self, place: &str) -> bool {
@@ -154,11 +186,12 @@ pub(crate) fn usage(view: &View, asked: &Asked) -> Value {
     let mut first: BTreeMap<(String, String, String), Value> = BTreeMap::new();
     let mut is_cut = false;
     active.snapshot.providers.quotas().counters().each(|counter| {
-        let Some((policy, at, quota)) = running.get(&counter.quota()) else { return };
+        let Some((policy, at, own)) = running.get(&counter.quota()) else { return };
         let usage = counter.usage();
         if usage.used == 0
-            || usage.period.start < quota.period.start
+            || usage.period.start < own.period.start
             || asked.after.as_deref().is_some_and(|after| counter.key() <= after)
+            || !asked.values.iter().all(|value| quota::is_of(counter.key(), value))
         {
             return;
         }
@@ -167,7 +200,7 @@ pub(crate) fn usage(view: &View, asked: &Asked) -> Value {
         if is_cut && first.last_key_value().is_some_and(|((last, ..), _)| counter.key() > last.as_str()) {
             return;
         }
-        let limit = quota.allowance.to_string();
+        let limit = own.allowance.to_string();
         let place = (counter.key().to_owned(), at.clone(), limit.clone());
         if is_cut {
             match first.last_entry() {
@@ -181,7 +214,7 @@ pub(crate) fn usage(view: &View, asked: &Asked) -> Value {
             "quota": limit,
             "key": counter.key(),
             "used": usage.used,
-            "left": quota.allowance.limit.saturating_sub(usage.used),
+            "left": own.allowance.limit.saturating_sub(usage.used),
             "from": time(usage.period.start),
             "until": time(usage.period.end),
         });
@@ -199,37 +232,76 @@ pub(crate) fn usage(view: &View, asked: &Asked) -> Value {
     json!({ "usage": first.into_values().collect::<Vec<_>>(), "next": next })
 }
 
-/// Forgets what somebody has used; or says in words why there is nothing to forget.
-pub(crate) async fn reset(view: &View, asked: &Asked) -> Result<Value, String> {
-    if asked.values.is_empty() {
-        return Err("Say whose: POST /limits/reset?key=CONSUMER, with one `key` for each of `by`.".to_owned());
-    }
+/// Forgets what somebody has used, as somebody from this address has asked; or says in words why there is nothing to
+/// forget. What was used of quotas is told once more, to whoever has asked and to the operator.
+pub(crate) async fn reset(view: &View, asked: &Asked, by: IpAddr) -> Result<Value, Refused> {
     let values = asked.values();
     let (mut here, mut shared) = (0, Vec::new());
-    each(&view.active().snapshot, asked, |_, limits| match limits {
-        Limits::Rate(limits) => {
-            here += limits.reset(&values);
-            shared.extend(limits.forget_at_store(&values));
+    let (mut forgotten, mut others) = (Vec::new(), Vec::new());
+    each(&view.active().snapshot, asked, |_, limits| {
+        others.extend(limits.of_more_than(&values));
+        match limits {
+            Limits::Rate(limits) => {
+                here += limits.reset(&values);
+                shared.extend(limits.forget_at_store(&values));
+            }
+            Limits::Quota(quota) => {
+                let used = quota.views(&values, unix_now()).into_iter();
+                let used =
+                    used.filter_map(|one| Some((one.limit, one.used?.0))).filter(|(_, used)| *used > 0);
+                forgotten.extend(used.map(|(limit, used)| (quota.place().to_owned(), limit, used)));
+                here += quota.reset(&values, unix_now());
+                shared.extend(quota.forget_at_store(&values, unix_now()));
+            }
+            // What is under way is over by itself.
+            Limits::Concurrency(_) => {}
         }
-        Limits::Quota(quota) => {
-            here += quota.reset(&values, unix_now());
-            shared.extend(quota.forget_at_store(&values, unix_now()));
-        }
-        // What is under way is over by itself.
-        Limits::Concurrency(_) => {}
     });
     let (store, count) = (view.store(), shared.len());
-    for (forgotten, ask) in shared.iter().enumerate() {
-        let why = |why| {
-            format!("{here} were reset on this gateway, and {forgotten} of {count} at the store: {why}")
-        };
-        store.give_back(ask).await.map_err(why)?;
+    for (told, ask) in shared.iter().enumerate() {
+        let why =
+            |why| format!("{here} were reset on this gateway, and {told} of {count} at the store: {why}");
+        store.give_back(ask).await.map_err(|trouble| Refused::NotNow(why(trouble)))?;
     }
     // What the store has forgotten may be the same that was known here.
-    match here.max(count) {
-        0 => Err("Nobody with this key has used anything of a limit: /limits lists them.".to_owned()),
-        count => Ok(json!({ "reset": count })),
+    let count = here.max(count);
+    if count == 0 {
+        let others: Vec<String> =
+            others.iter().map(|(at, by)| format!("{at} by {}", by.join(", "))).collect();
+        let others = match others.is_empty() {
+            true => String::new(),
+            false => format!(" Limits by several want a `key` for each of them: {}.", others.join("; ")),
+        };
+        let why = format!("Nobody with this key has used anything of a limit: /limits lists them.{others}");
+        return Err(Refused::Unknown(why));
     }
+    if let Some(keys) = view.keys() {
+        let used = forgotten.iter().map(|(at, limit, used)| format!("; {used} of {limit} of {at} were used"));
+        let whose: Vec<String> = values.iter().map(|value| plain(value)).collect();
+        let (whose, used) = (whose.join(", "), used.collect::<String>());
+        keys.report(format!("{count} limits of {whose} were reset{used}, as {by} has asked"));
+    }
+    let forgotten =
+        forgotten.iter().map(|(at, limit, used)| json!({ "at": at, "quota": limit, "used": used }));
+    let others = others.iter().map(|(at, by)| json!({ "at": at, "by": by }));
+    Ok(json!({
+        "reset": count,
+        "forgotten": forgotten.collect::<Vec<_>>(),
+        "not_reset": others.collect::<Vec<_>>(),
+    }))
+}
+
+/// What may stand in a line for the operator of what came from outside.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(100).collect()
+}
+
+/// Why something cannot be done, in words.
+pub(crate) enum Refused {
+    /// There is nothing of that kind.
+    Unknown(String),
+    /// Somebody else has to be asked, and does not answer.
+    NotNow(String),
 }
 
 /// What limits somebody.
@@ -246,6 +318,17 @@ impl Limits<'_> {
             Limits::Quota(quota) => quota.place(),
             Limits::Concurrency(limits) => limits.place(),
         }
+    }
+
+    /// Where it is and what it goes by, if that is a consumer together with more than the values that were asked for.
+    fn of_more_than(&self, values: &[&str]) -> Vec<(String, Vec<String>)> {
+        let all: Vec<Vec<String>> = match self {
+            Limits::Rate(limits) => limits.views(&[], Instant::now()).into_iter().map(|one| one.by).collect(),
+            Limits::Quota(quota) => quota.views(&[], unix_now()).into_iter().map(|one| one.by).collect(),
+            Limits::Concurrency(_) => Vec::new(),
+        };
+        let is_more = |by: &Vec<String>| by.len() > values.len() && by.iter().any(|part| part == "consumer");
+        all.into_iter().filter(is_more).map(|by| (self.place().to_owned(), by)).collect()
     }
 }
 
@@ -269,7 +352,15 @@ fn each(snapshot: &Snapshot, asked: &Asked, mut look: impl FnMut(&'static str, L
             Policy::Quota(quota) if seen.insert(own) => look(kind, Limits::Quota(quota)),
             Policy::Concurrency(limits) if seen.insert(own) => look(kind, Limits::Concurrency(limits)),
             Policy::Plan(plan) if seen.insert(own) => {
-                for allowed in plan.plans().allowed() {
+                // Nobody but a consumer has a plan, and of one who is asked for it is one.
+                let consumers = &snapshot.consumers;
+                let consumer = asked.values.iter().find_map(|value| consumers.find(value));
+                let all: Vec<&policy::Allowed> = match consumer {
+                    Some(consumer) => plan.plans().allowed_to(consumer).collect(),
+                    None if asked.values.is_empty() => plan.plans().allowed().collect(),
+                    None => Vec::new(),
+                };
+                for allowed in all {
                     allowed.rate_limit().into_iter().for_each(|limits| look(kind, Limits::Rate(limits)));
                     allowed.quota().into_iter().for_each(|quota| look(kind, Limits::Quota(quota)));
                     allowed.concurrency().into_iter().for_each(|one| look(kind, Limits::Concurrency(one)));
@@ -298,11 +389,20 @@ mod tests {
 
     #[test]
     fn what_is_asked_is_in_the_query() {
-        let asked = Asked::parse("key=a%20b&at=plan+gold&key=c&x=y&");
+        let known = &["key", "at"];
+        let asked = Asked::parse("key=a%20b&at=plan+gold&key=c&", known);
         assert_eq!(
             asked,
-            Asked { values: vec!["a b".into(), "c".into()], place: Some("plan gold".into()), after: None }
+            Ok(Asked {
+                values: vec!["a b".into(), "c".into()],
+                place: Some("plan gold".into()),
+                after: None
+            })
         );
-        assert_eq!(Asked::parse(""), Asked::default());
+        assert_eq!(Asked::parse("", known), Ok(Asked::default()));
+        for unknown in ["ky=a", "key=a&limit=1", "after=a", "consumer=a", "%6bey=a"] {
+            let said = Asked::parse(unknown, known).unwrap_err();
+            assert!(said.contains("`key`, `at`"), "{unknown}: {said}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use telemetry::Metrics;
 
 use crate::access::{self, Denied};
-use crate::limits::Asked;
+use crate::limits::{Asked, Refused};
 use crate::{canaries, certificates, drain, issuers, keys, limits, routes, services};
 
 /// What there is, and what it says.
@@ -39,7 +39,10 @@ const PAGES: &[(&str, &str)] = &[
         "the limits in use, and the store that shares them; with `?key=CONSUMER` how they stand for somebody",
     ),
     ("/limits/reset", "POST with `?key=CONSUMER`: forgets what somebody has used"),
-    ("/usage", "who has used what of quotas in the periods that run; with `?at=PLACE` of one place"),
+    (
+        "/usage",
+        "who has used what of quotas in the periods that run; with `?key=CONSUMER` of one, with `?at=PLACE` of one place",
+    ),
     ("/keys", "API keys made while it runs; POST makes one for a consumer and tells its secret, once"),
     ("/keys/ID", "one of them; DELETE removes it"),
     ("/keys/ID/ORDER", "POST: `rotate`, `disable`, `enable` or `expire` a key"),
@@ -59,7 +62,7 @@ pub(crate) async fn answer(
     match refusal(view, at, &request) {
         Some(reply) => reply,
         None if keys::concerns(request.uri().path()) => keys::answer(view, by, request).await,
-        None => page(view, &request).await,
+        None => page(view, by, &request).await,
     }
 }
 
@@ -80,9 +83,31 @@ fn refusal(view: &View, at: IpAddr, request: &Request<Incoming>) -> Option<Respo
     }
 }
 
-async fn page(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+/// What a page about limits is asked for; or what is wrong with it.
+fn asked(view: &View, path: &str, query: &str) -> Result<Asked, Box<Response<Full<Bytes>>>> {
+    let known: &[&str] = match path {
+        "/limits" | "/limits/reset" => &["key", "at"],
+        "/usage" => &["key", "at", "after"],
+        _ => return Ok(Asked::default()),
+    };
+    let wrong = |status, why: &str| Box::new(text(status, &format!("{why}\n")));
+    let asked = Asked::parse(query, known).map_err(|why| wrong(StatusCode::BAD_REQUEST, &why))?;
+    if path == "/limits/reset" && !asked.says_whose() {
+        let why = "Say whose: POST /limits/reset?key=CONSUMER, with one `key` for each of `by`.";
+        return Err(wrong(StatusCode::BAD_REQUEST, why));
+    }
+    match asked.names_no_place(&view.active().snapshot) {
+        Some(why) => Err(wrong(StatusCode::NOT_FOUND, &why)),
+        None => Ok(asked),
+    }
+}
+
+async fn page(view: &View, by: IpAddr, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    let asked = Asked::parse(request.uri().query().unwrap_or_default());
+    let asked = match asked(view, path, request.uri().query().unwrap_or_default()) {
+        Ok(asked) => asked,
+        Err(wrong) => return *wrong,
+    };
     let change = Change::parse(path, &asked);
     let wrong_method = |how: &'static str, allowed| {
         let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, how);
@@ -91,14 +116,15 @@ async fn page(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>>
     };
     match (request.method(), change) {
         (&Method::POST, Some(change)) => {
-            return match change.run(view).await {
+            return match change.run(view, by).await {
                 Ok(done) => json_reply(&done),
-                Err(why) => text(StatusCode::NOT_FOUND, &format!("{why}\n")),
+                Err(Refused::Unknown(why)) => text(StatusCode::NOT_FOUND, &format!("{why}\n")),
+                Err(Refused::NotNow(why)) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
             };
         }
         (_, Some(_)) => return wrong_method("Changes are asked for with POST.\n", "POST"),
         (&Method::GET | &Method::HEAD, None) => {}
-        (_, None) => return wrong_method("All pages are asked for with GET.\n", "GET, HEAD"),
+        (_, None) => return wrong_method("This page is asked for with GET.\n", "GET, HEAD"),
     }
     match path {
         "/" => text(StatusCode::OK, &index()),
@@ -134,11 +160,11 @@ impl<'p> Change<'p> {
         drain::parse(path).map(Change::Drain).or(canary)
     }
 
-    async fn run(&self, view: &View) -> Result<Value, String> {
+    async fn run(&self, view: &View, by: IpAddr) -> Result<Value, Refused> {
         match self {
-            Change::Drain(drain) => drain::run(view, drain),
-            Change::Limits(asked) => limits::reset(view, asked).await,
-            Change::Canary(route, order) => canaries::run(view, route, *order),
+            Change::Drain(drain) => drain::run(view, drain).map_err(Refused::Unknown),
+            Change::Limits(asked) => limits::reset(view, asked, by).await,
+            Change::Canary(route, order) => canaries::run(view, route, *order).map_err(Refused::Unknown),
         }
     }
 }

@@ -21,6 +21,8 @@ mod outside;
 #[cfg(test)]
 mod outside_tests;
 mod plans;
+#[cfg(test)]
+mod plans_tests;
 mod policies;
 mod quotas;
 mod reachability;
@@ -65,6 +67,7 @@ pub fn compile(config: &Config, outside: &Outside, diagnostics: &mut Diagnostics
         routes::compile(config, &services, &gateway, (&consumers, &outside.providers), diagnostics);
     identity::check(config, &compiled.routes, diagnostics);
     quotas::check(config, &compiled.routes, diagnostics);
+    plans::check(config, &compiled.routes, diagnostics);
     if complete {
         services::warn_of_unused(config, &compiled.used, diagnostics);
     }

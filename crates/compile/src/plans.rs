@@ -1,15 +1,18 @@
 //! Plans, and who has which.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use config::{Config, PlanOfService};
-use diagnostics::{Code, Diagnostic, Span, Spanned};
+use diagnostics::{Code, Diagnostic, Diagnostics, Span, Spanned};
 use document::Node;
 use policy::{Compiling, NewPlan, Plans, Policy};
+use snapshot::Route;
 
 /// The plans, and where they are written; `None` where there are none.
 pub(crate) fn compile(config: &Config, cx: &mut Compiling<'_>) -> Option<(Arc<Plans>, Span)> {
     let mut list = Vec::new();
+    cx.of_plan = true;
     for (name, raw) in config.plans.iter() {
         let allowed = |all: &mut dyn Iterator<Item = (&'static str, &Node)>, cx: &mut Compiling<'_>| {
             all.filter_map(|(kind, node)| prepare(kind, node, cx)).collect::<Vec<_>>()
@@ -34,6 +37,7 @@ pub(crate) fn compile(config: &Config, cx: &mut Compiling<'_>) -> Option<(Arc<Pl
         }
         list.push(NewPlan { everywhere, services });
     }
+    cx.of_plan = false;
     let of = config.consumers.iter().map(|consumer| {
         let name = consumer.plan.as_ref()?;
         let found = config.plans.iter().position(|(plan, _)| plan.value == name.value);
@@ -41,7 +45,11 @@ pub(crate) fn compile(config: &Config, cx: &mut Compiling<'_>) -> Option<(Arc<Pl
             let known = config.plans.iter().map(|(plan, _)| plan.value.as_str());
             cx.diagnostics.push(
                 Diagnostic::error(Code::UnknownPlan, name.span, format!("there is no plan `{}`", name.value))
-                    .help("name one of `plans`")
+                    .help(if config.plans.is_empty() {
+                        "write it: `plans: { NAME: { rate_limit: 60/min } }`".to_owned()
+                    } else {
+                        format!("name one of `plans`: {}", listed(config))
+                    })
                     .did_you_mean(&name.value, known),
             );
         }
@@ -59,6 +67,64 @@ pub(crate) fn compile(config: &Config, cx: &mut Compiling<'_>) -> Option<(Arc<Pl
     }
     let (first, _) = config.plans.iter().next()?;
     Some((Plans::new(list, of), first.span))
+}
+
+/// Whether plans hold anywhere, and can bear what requests cost.
+pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnostics) {
+    let (mut seen, mut holds) = (HashSet::new(), false);
+    let chains =
+        routes.iter().flat_map(|route| (0..route.action.ways()).filter_map(|way| route.action.chain(way)));
+    for chain in chains {
+        let plan = chain.links().iter().find_map(|link| match &*link.policy {
+            Policy::Plan(plan) => Some(plan),
+            _ => None,
+        });
+        holds |= plan.is_some() && !chain.authenticators().is_empty();
+        let cost = chain.links().iter().find_map(|link| match &*link.policy {
+            Policy::PlanCost(ready) => Some((ready.cost(), link.source)),
+            _ => None,
+        });
+        let Some((cost, span)) = cost.filter(|(_, span)| seen.insert((span.source, span.start))) else {
+            continue;
+        };
+        match plan.map(|plan| plan.never_bears(cost)) {
+            Some(None) => {}
+            Some(Some(limit)) => diagnostics.push(
+                Diagnostic::error(
+                    Code::InvalidValue,
+                    span,
+                    format!("no request would pass: it counts as {cost}, and {limit} is less"),
+                )
+                .help("lower the cost, or raise the limit"),
+            ),
+            None => diagnostics.push(
+                Diagnostic::warning(
+                    Code::UnusedSetting,
+                    span,
+                    "no plan holds here that this could be the cost of",
+                )
+                .help("write `plans`, or the `cost` of the policies `rate_limit` and `quota`"),
+            ),
+        }
+    }
+    if let Some((name, _)) = config.plans.iter().next().filter(|_| !holds && !routes.is_empty()) {
+        diagnostics.push(
+            Diagnostic::warning(
+                Code::UnusedSetting,
+                name.span,
+                "plans hold nowhere: no route with a plan has a policy that says who is calling",
+            )
+            .help("add one, such as `policies: { api_key: {} }`, and see that `plan` is not `off`"),
+        );
+    }
+}
+
+/// The names of plans, as many as can be read at once.
+fn listed(config: &Config) -> String {
+    const MOST: usize = 10;
+    let names: Vec<&str> = config.plans.iter().take(MOST).map(|(name, _)| name.as_str()).collect();
+    let more = if config.plans.iter().count() > MOST { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
 }
 
 fn check_service(config: &Config, name: &Spanned<String>, raw: &PlanOfService, cx: &mut Compiling<'_>) {

@@ -12,7 +12,8 @@ pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnos
     }
     let chains =
         routes.iter().flat_map(|route| (0..route.action.ways()).filter_map(|way| route.action.chain(way)));
-    if let Some(link) = chains.flat_map(Chain::links).find(|link| link.policy.has_quota()) {
+    // What the store counts, it keeps.
+    if let Some(link) = chains.flat_map(Chain::links).find(|link| link.policy.keeps_quota_alone()) {
         diagnostics.push(
             Diagnostic::warning(
                 Code::QuotaForgotten,

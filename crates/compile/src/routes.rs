@@ -448,14 +448,31 @@ fn reply(raw: &config::Respond, diagnostics: &mut Diagnostics) -> Option<Reply> 
     (diagnostics.errors() == before).then_some(reply)
 }
 
-/// What tells the policies of a route from those of others, in this configuration and the next: its name, or else its path
-/// and how many with the same path come before it.
+/// What tells the policies of a route from those of others, in this configuration and the next, wherever it stands among
+/// them: its name, or else what it is for, and how many before it are for the same. Values of headers are left out,
+/// because they may be secret.
 fn place(raw: &config::Route, seen: &mut HashMap<String, usize>) -> String {
+    fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+        let mut words: Vec<&str> = words.collect();
+        words.sort_unstable();
+        words.join(",")
+    }
     if let Some(name) = &raw.name {
         return format!("route {}", name.value);
     }
-    let path = raw.path.as_ref().map_or("", |path| path.value.as_str()).to_owned();
-    let before = seen.entry(path.clone()).or_insert(0);
+    let mut place = format!("path {}", raw.path.as_ref().map_or("", |path| path.value.as_str()));
+    let texts = [("of", &raw.methods), ("at", &raw.hosts)];
+    let texts = texts.map(|(word, texts)| {
+        (word, list(texts.iter().flat_map(|texts| texts.iter()).map(|text| text.as_str())))
+    });
+    let conditions = [("by header", &raw.headers), ("by parameter", &raw.query)];
+    let conditions = conditions.map(|(word, all)| {
+        (word, list(all.iter().flat_map(|all| all.iter()).map(|(name, _)| name.as_str())))
+    });
+    for (word, words) in texts.iter().chain(&conditions).filter(|(_, words)| !words.is_empty()) {
+        place.extend([" ", word, " ", words]);
+    }
+    let before = seen.entry(place.clone()).or_insert(0);
     *before += 1;
-    format!("path {path} {before}")
+    format!("{place} {before}")
 }

@@ -51,7 +51,7 @@ pub(crate) fn finds(text: &str, wanted: &[&str]) {
     assert_eq!(compiled.found, wanted, "{text}\n{}", compiled.rendered);
 }
 
-fn snapshot(text: &str) -> Snapshot {
+pub(crate) fn snapshot(text: &str) -> Snapshot {
     let compiled = compile_text(text);
     compiled.snapshot.unwrap_or_else(|| panic!("{}", compiled.rendered))
 }
@@ -142,40 +142,6 @@ fn nobody_is_a_consumer_by_having_nothing() {
         let errors = compiled.found.iter().filter(|found| found.starts_with("error invalid-value 3:"));
         assert_eq!((errors.count(), compiled.found.len()), (1, 1), "{credential}: {}", compiled.rendered);
     }
-}
-
-#[test]
-fn plans_are_found_and_hold_by_themselves() {
-    let text = |consumers: &str, plans: &str, policies: &str| {
-        format!(
-            "listen: 127.0.0.1:0\nservices: {{ s: {{ endpoints: [http://127.0.0.1:1] }}, t: {{ endpoints: [http://127.0.0.1:2] }} }}\n\
-             consumers: [{{ name: a, api_keys: [0123456789abcdef], plan: {consumers} }}]\nplans: {{ {plans} }}\n\
-             policies: {{ api_key: {{}}{policies} }}\nroutes:\n- {{ path: /s, service: s }}\n- {{ path: /t, service: t }}\n\
-             - {{ path: /o, service: s, policies: {{ plan: off }} }}\n"
-        )
-    };
-    let kinds = |text: &str| -> Vec<bool> {
-        let snapshot = snapshot(text);
-        let has = |kind: &str, chain: &policy::Chain| {
-            chain.links().iter().any(|link| link.policy.kind().name == kind)
-        };
-        snapshot.routes.iter().map(|route| has("plan", route.action.chain(0).unwrap())).collect()
-    };
-    let one = "p: { rate_limit: 1/s, services: { t: { rate_limit: 1/min } } }";
-    assert_eq!(kinds(&text("p", one, "")), [true, true, false]);
-    assert_eq!(kinds(&text("p", one, ", plan: off")), [false, false, false]);
-    finds(&text("q", one, ""), &["error unknown-plan 3:60", "warning unused-setting 4:10"]);
-    finds(&text("p", "p: {}", ""), &["warning unused-setting 4:10"]);
-    finds(
-        &text("p", "p: { rate_limit: 1/s, services: { u: { rate_limit: 1/s } } }", ""),
-        &["error unknown-service 4:44"],
-    );
-    finds(
-        &text("p", "p: { rate_limit: { limit: 1/s, cost: { response_header: x-cost } } }", ""),
-        &["error invalid-value 4:27"],
-    );
-    finds(&text("p", "p: { rate_limit: many }", ""), &["error invalid-value 4:27"]);
-    finds(&text("p", one, ", plan: {}"), &["error invalid-value 5:32"]);
 }
 
 #[test]

@@ -53,7 +53,7 @@ section! {
         /// What the gateway writes down about requests.
         telemetry: Telemetry = "{}",
         /// The folder for what must survive a restart, relative to the file that names it: the account and the
-        /// certificates of `acme`, and API keys that `gateward keys` has made.
+        /// certificates of `acme`, API keys that `gateward keys` has made, and what is used up of quotas.
         state_dir: Option<StateDir>,
         /// Where gateways share state, so that limits hold for all of them together: the URL of a store, a section, or
         /// `memory` for none.

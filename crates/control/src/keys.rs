@@ -67,6 +67,8 @@ impl Keys {
             let mut place = lock(&place);
             // The old one goes first: it may be the same folder by another name.
             *place = Place { folder, store: None };
+            // Those of the new one take a while to read.
+            table.set_lacks_keys(true);
             table.clear();
             place.open_if_there(&table)
         });
@@ -169,16 +171,19 @@ impl Keys {
 }
 
 impl Place {
-    /// Opens the folder if keys were ever kept there.
+    /// Opens the folder if keys were ever kept there. As long as they cannot be read, nobody knows whose a key is that the
+    /// table does not have.
     fn open_if_there(&mut self, table: &Arc<Table>) -> Result<Option<Finding>, FileError> {
-        match &self.folder {
+        let opened = match &self.folder {
             Some(folder) if self.store.is_none() && Store::exists(folder) => {
-                let Opened { store, finding } = Store::open(folder, Arc::clone(table), now())?;
-                self.store = Some(store);
-                Ok(finding)
+                Some(Store::open(folder, Arc::clone(table), now()))
             }
-            _ => Ok(None),
-        }
+            _ => None,
+        };
+        table.set_lacks_keys(matches!(opened, Some(Err(_))));
+        let Some(Opened { store, finding }) = opened.transpose()? else { return Ok(None) };
+        self.store = Some(store);
+        Ok(finding)
     }
 
     /// Opens the folder, which is made if need be.
@@ -189,6 +194,7 @@ impl Place {
         }
         let opened = Store::open(folder, Arc::clone(table), now());
         let Opened { store, finding } = opened.map_err(|error| KeysError::Store(keys::Error::File(error)))?;
+        table.set_lacks_keys(false);
         self.store = Some(store);
         Ok(finding)
     }

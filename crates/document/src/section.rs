@@ -215,7 +215,8 @@ impl<'a> SectionReader<'a> {
     ) -> Option<Self> {
         let Some(entries) = node.map() else {
             let names: Vec<String> = keys.iter().take(3).map(|key| format!("`{}`", key.name)).collect();
-            diagnostics.push(node.wrong_type(&format!("a section with keys such as {}", names.join(", "))));
+            let such = if names.is_empty() { "" } else { " with keys such as " };
+            diagnostics.push(node.wrong_type(&format!("a section{such}{}", names.join(", "))));
             return None;
         };
         let mut ahead = false;

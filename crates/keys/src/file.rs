@@ -100,10 +100,10 @@ pub(crate) struct JournalFile {
 type Keys = BTreeMap<Id, Arc<Key>>;
 
 impl JournalFile {
-    /// Whether a folder has such a file.
+    /// Whether a folder has such a file, as far as can be told. A folder that may not be looked into has one that cannot
+    /// be opened, and not none; so does a link that leads nowhere.
     pub(crate) fn exists(folder: &Path) -> bool {
-        // A link that leads nowhere is one that cannot be opened, and not none.
-        fs::symlink_metadata(folder.join(JOURNAL)).is_ok()
+        !matches!(fs::symlink_metadata(folder.join(JOURNAL)), Err(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Takes over the file of a folder, or makes both.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use hashbrown::HashTable;
@@ -24,6 +24,8 @@ type Part = HashTable<Arc<Slot>>;
 /// The secrets of all keys.
 pub struct Table {
     parts: Box<[ArcSwap<Part>]>,
+    /// There may be keys that are not in it, because those that are kept cannot be read.
+    lacks_keys: AtomicBool,
 }
 
 impl fmt::Debug for Table {
@@ -110,7 +112,8 @@ impl Slot {
 impl Default for Table {
     fn default() -> Table {
         let part = || ArcSwap::from_pointee(Part::new());
-        Table { parts: std::iter::repeat_with(part).take(PARTS).collect() }
+        let parts = std::iter::repeat_with(part).take(PARTS).collect();
+        Table { parts, lacks_keys: AtomicBool::new(false) }
     }
 }
 
@@ -121,6 +124,16 @@ impl Table {
     pub fn find<T>(&self, digest: &Digest, look: impl FnOnce(&Slot) -> T) -> Option<T> {
         let part = self.part(digest).load();
         part.find(hash(digest), |slot| slot.digest == *digest).map(|slot| look(slot))
+    }
+
+    /// Whether a secret that is not found could be that of a key all the same: those that are kept cannot be read.
+    pub fn lacks_keys(&self) -> bool {
+        self.lacks_keys.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of whether those that are kept can be read.
+    pub fn set_lacks_keys(&self, lacks_keys: bool) {
+        self.lacks_keys.store(lacks_keys, Ordering::Relaxed);
     }
 
     /// When the secrets of a key were shown the last time since this process was started, in seconds since 1970: those that

@@ -206,6 +206,10 @@ impl Chain {
     /// Runs the policies over a response, in reverse.
     #[inline]
     pub fn run_response(&self, cx: &mut ResponseCx<'_>) {
+        if cx.state.owes() {
+            // What the service says of the cost is read before another policy changes the answer.
+            self.links.iter().for_each(|link| link.policy.settle(cx));
+        }
         for link in self.links.iter().rev() {
             link.policy.on_response(cx);
         }

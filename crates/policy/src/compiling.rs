@@ -20,6 +20,8 @@ pub struct Compiling<'a> {
     /// Where the policies are written: empty for the gateway, `service NAME`, `route NAME`. What they have counted stays
     /// with the place.
     pub place: String,
+    /// Whether it is of a plan: each consumer has all of it for itself.
+    pub of_plan: bool,
     /// Whether gateways share their state, so that limits can be counted for all of them together.
     pub shares_state: bool,
     /// The SHA-256 of the settings that are being prepared, and of who the consumers are: what was verified by other
@@ -39,6 +41,7 @@ impl<'a> Compiling<'a> {
             consumers,
             providers,
             place: String::new(),
+            of_plan: false,
             shares_state: false,
             fingerprint: [0; 32],
         }

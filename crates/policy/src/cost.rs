@@ -92,11 +92,19 @@ impl Cost {
         matches!(self, Cost::Said(_))
     }
 
-    /// What an answer says; `None` where it says nothing, and need not.
+    /// What an answer says; `None` where it says nothing, and need not. A part of a unit is a unit, and what is too much
+    /// to be counted is the most that is.
     pub(crate) fn said(&self, answer: &Headers) -> Option<u32> {
         let Cost::Said(name) = self else { return None };
-        let said = answer.values(name).next().and_then(|value| std::str::from_utf8(value).ok());
-        said.and_then(|said| said.trim().parse().ok())
+        let said = std::str::from_utf8(answer.values(name).next()?).ok()?.trim();
+        let (whole, part) = said.split_once('.').unwrap_or((said, "0"));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(whole) || !is_number(part) {
+            return None;
+        }
+        let more = u32::from(part.bytes().any(|digit| digit != b'0'));
+        // Digits that do not fit.
+        Some(whole.parse().unwrap_or(u32::MAX).saturating_add(more))
     }
 }
 
@@ -108,5 +116,41 @@ impl fmt::Display for Cost {
             Cost::Fixed(cost) => write!(out, ", at a cost of {cost}"),
             Cost::Said(name) => write!(out, ", at the cost that {} says", String::from_utf8_lossy(name)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use message::Headers;
+
+    use super::Cost;
+
+    #[test]
+    fn what_a_service_says_is_read_and_never_less_than_it_says() {
+        let cost = Cost::Said((*b"x-cost").into());
+        for (said, read) in [
+            ("7", Some(7)),
+            (" 7 ", Some(7)),
+            ("0", Some(0)),
+            ("0.0", Some(0)),
+            ("7.0", Some(7)),
+            ("7.01", Some(8)),
+            ("4294967295", Some(u32::MAX)),
+            ("4294967296", Some(u32::MAX)),
+            ("99999999999999999999999", Some(u32::MAX)),
+            ("", None),
+            ("-5", None),
+            ("+5", None),
+            ("7,7", None),
+            ("7.", None),
+            (".5", None),
+            ("1e3", None),
+            ("abc", None),
+        ] {
+            let mut answer = Headers::default();
+            answer.push(b"x-cost", said.as_bytes());
+            assert_eq!(cost.said(&answer), read, "{said}");
+        }
+        assert_eq!(cost.said(&Headers::default()), None);
     }
 }

@@ -13,18 +13,17 @@ pub(crate) struct Level {
     pub(crate) period: u64,
     /// How many are left.
     pub(crate) left: u64,
+    /// How many of them a request like this one takes.
+    pub(crate) cost: u32,
     /// After how many seconds all of them are there again.
     pub(crate) full_after: u64,
 }
 
 impl Level {
-    /// The one that clients should go by: the one that lets less through.
+    /// The one that clients should go by: the one that lets fewer requests through.
     pub(crate) fn tighter(self, other: Level) -> Level {
-        if (other.left, u64::MAX - other.full_after) < (self.left, u64::MAX - self.full_after) {
-            other
-        } else {
-            self
-        }
+        let room = |level: Level| (level.left / u64::from(level.cost.max(1)), u64::MAX - level.full_after);
+        if room(other) < room(self) { other } else { self }
     }
 
     /// Writes the fields. Those that a service has set are replaced: it knows less.

@@ -59,6 +59,7 @@ pub mod ldap;
 pub mod mtls;
 pub mod oidc;
 pub mod plan;
+pub mod plan_cost;
 pub mod quota;
 pub mod rate_limit;
 pub mod request_id;

@@ -75,6 +75,15 @@ macro_rules! policies {
                 }
             }
 
+            /// Charges what the answer of the service says that the request has cost.
+            pub(crate) fn settle(&self, cx: &mut ResponseCx<'_>) {
+                match self {
+                    Policy::RateLimit(limits) => limits.settle(cx),
+                    Policy::Quota(quota) => quota.settle(cx),
+                    _ => {}
+                }
+            }
+
             /// Who is calling, as far as this policy can tell.
             #[inline]
             pub(crate) fn authenticate(&self, cx: &mut RequestCx<'_>) -> Verdict {
@@ -176,6 +185,7 @@ policies! {
         size_limit: SizeLimit,
         concurrency: Concurrency,
         rate_limit: RateLimit,
+        plan_cost: PlanCost,
         plan: Plan,
         quota: Quota,
         auth: Auth,
@@ -256,6 +266,16 @@ impl Policy {
         match self {
             Policy::Quota(_) => true,
             Policy::Plan(plan) => plan.plans().allowed().any(|allowed| allowed.quota().is_some()),
+            _ => false,
+        }
+    }
+
+    /// Whether this gateway alone counts some of it, and no store that gateways share.
+    pub fn keeps_quota_alone(&self) -> bool {
+        let alone = |quota: &crate::quota::Ready| quota.is_kept_alone();
+        match self {
+            Policy::Quota(quota) => alone(quota),
+            Policy::Plan(plan) => plan.plans().allowed().filter_map(crate::Allowed::quota).any(alone),
             _ => false,
         }
     }

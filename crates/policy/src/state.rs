@@ -110,6 +110,10 @@ pub struct RequestState {
     pub tried: Option<(&'static str, &'static str)>,
     /// How the limit stands that the client is told of.
     limit: Cell<Option<Level>>,
+    /// How many units of a plan it costs, if that was said.
+    pub(crate) plan_cost: u32,
+    /// How many times what was written what is being charged costs, if it is not once.
+    cost_factor: u32,
     /// What the answer of the service says the cost of.
     pub(crate) owed: Vec<Owed>,
     /// What was charged before the store was asked about the rest.
@@ -194,6 +198,23 @@ impl RequestState {
         said.find(|(by, _)| *by == kind).map(|(_, words)| words.as_str())
     }
 
+    /// Whether something was charged whose cost the answer of the service says.
+    #[inline]
+    pub(crate) fn owes(&self) -> bool {
+        !self.owed.is_empty() || !self.owed_quotas.is_empty()
+    }
+
+    /// How many times what was written what is being charged costs.
+    #[inline]
+    pub(crate) fn cost_factor(&self) -> u32 {
+        self.cost_factor.max(1)
+    }
+
+    /// Says for what follows how many times what was written it costs.
+    pub(crate) fn set_cost_factor(&mut self, factor: u32) {
+        self.cost_factor = factor;
+    }
+
     /// A limit of which the client is to be told stands like this. Of several it is told of the tightest.
     #[inline]
     pub(crate) fn note_limit(&self, level: Level) {
@@ -233,6 +254,8 @@ impl RequestState {
         self.tried = None;
         self.key = None;
         self.limit.set(None);
+        self.plan_cost = 0;
+        self.cost_factor = 0;
         self.owed.clear();
         self.pending.clear();
         self.pending_quotas.clear();

@@ -175,7 +175,11 @@ impl Whose {
     pub(crate) fn prepare(written: &[Spanned<By>], cx: &mut Compiling<'_>) -> Option<Whose> {
         // All mistakes at once.
         let all: Vec<Option<Subject>> = written.iter().map(|by| prepare(&by.value, by.span, cx)).collect();
-        all.into_iter().collect::<Option<_>>().map(Whose)
+        let mut all: Vec<Subject> = all.into_iter().collect::<Option<_>>()?;
+        if cx.of_plan && !all.iter().any(|subject| matches!(subject, Subject::Consumer)) {
+            all.insert(0, Subject::Consumer);
+        }
+        Some(Whose(all.into()))
     }
 
     /// Puts what a request has of it into a key.
@@ -197,9 +201,12 @@ impl Whose {
         words.0
     }
 
-    /// Whether somebody with these values can be meant: there is one for each.
+    /// Whether somebody with these values can be meant: there is one for each, and an address where it has to be one.
     pub(crate) fn fits(&self, values: &[&str]) -> bool {
-        values.len() == self.0.len()
+        let can_be = |(subject, value): (&Subject, &&str)| {
+            !matches!(subject, Subject::ClientIp) || value.parse::<IpAddr>().is_ok()
+        };
+        values.len() == self.0.len() && self.0.iter().zip(values).all(can_be)
     }
 
     /// The same as for a request that has these values.

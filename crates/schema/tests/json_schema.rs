@@ -140,11 +140,13 @@ fn mistakes_say_where_and_all_at_once() {
         (json!({"properties": {"a": {"pattern": "("}}}), "/properties/a/pattern"),
         (json!({"properties": {"a": {"pattern": "(a)\\1"}}}), "/properties/a/pattern"),
         (json!({"items": {"$ref": "#/$defs/none"}}), "/items/$ref"),
-        (json!({"$schema": "https://example.com/mine"}), ""),
+        (json!({"$schema": "https://example.com/mine"}), "/$schema"),
     ] {
         let mistakes = Schema::compile(&schema, &Options::default(), &nothing_else()).expect_err("wrong");
         assert_eq!(mistakes[0].pointer, place, "{mistakes:?}");
     }
+    let none = Schema::compile(&json!([1]), &Options::default(), &nothing_else()).expect_err("no schema");
+    assert_eq!(none.len(), 1, "{none:?}");
 }
 
 #[test]

@@ -48,6 +48,10 @@ pub enum Trouble {
     Cluster,
     /// The server is one of a cluster, and does not keep the key.
     Moved,
+    /// The server is none of a cluster.
+    NoCluster,
+    /// The server is no sentinel.
+    NoSentinel,
     /// No sentinel knows a master of this name.
     NoMaster,
     /// The key holds something that the gateway has not written.
@@ -90,6 +94,10 @@ impl fmt::Display for Trouble {
             Trouble::Script => "the store is busy with a script of somebody else",
             Trouble::Cluster => "the cluster has no master for the key: see `CLUSTER INFO`",
             Trouble::Moved => "the store is one server of a cluster: write `redis+cluster://`",
+            Trouble::NoCluster => "the store is not a cluster: write `redis://`",
+            Trouble::NoSentinel => {
+                "the server is no sentinel: write the addresses of sentinels, or `redis://` for the server itself"
+            }
             Trouble::NoMaster => "no sentinel knows a master of this name",
             Trouble::Foreign(key) => {
                 return write!(
@@ -154,6 +162,12 @@ impl Trouble {
             {
                 Trouble::Denied
             }
+            "ERR" if detail.contains("cluster support disabled") => Trouble::NoCluster,
+            "ERR"
+                if detail.contains("unknown command") && detail.to_ascii_uppercase().contains("SENTINEL") =>
+            {
+                Trouble::NoSentinel
+            }
             "ERR" if detail.contains("DB index") => Trouble::Database,
             // Errors of calls inside the script of servers before 7 carry the code in their text.
             "ERR" if detail.contains("-READONLY") => Trouble::ReadOnly,
@@ -191,7 +205,8 @@ impl Trouble {
     /// Of connecting, or of a handshake.
     pub(crate) fn of_io(error: &io::Error) -> Trouble {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(error) => Trouble::Tls(tls::explain_service(error)),
+            // Here the keys that it names stand beside the URL.
+            Some(error) => Trouble::Tls(tls::explain_service(error).replace("`tls.", "`")),
             None => Trouble::Connect(error.kind()),
         }
     }
@@ -236,6 +251,9 @@ mod tests {
                 Trouble::ReadOnly,
             ),
             ("OOM command not allowed when used memory > 'maxmemory'.", Trouble::Memory),
+            ("ERR This instance has cluster support disabled", Trouble::NoCluster),
+            ("ERR unknown command 'SENTINEL', with args beginning with: 'get-master'", Trouble::NoSentinel),
+            ("ERR unknown command `sentinel`, with args beginning with: ", Trouble::NoSentinel),
             ("ERR something else", Trouble::Error("ERR".into())),
         ];
         for (line, trouble) in said {

@@ -74,6 +74,11 @@ impl Client {
         let problem: Option<Value> = serde_json::from_slice(text).ok();
         let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
         Err(match (status, detail) {
+            (401, _) if self.token.is_some() => format!(
+                "the admin listener at {} does not take the token that it was shown: it is `admin.token` of its configuration, \
+                 and GATEWARD_ADMIN_TOKEN here goes before that",
+                self.address
+            ),
             (401, _) => format!(
                 "the admin listener at {} wants its token: set GATEWARD_ADMIN_TOKEN, or name the configuration that has it with -c",
                 self.address

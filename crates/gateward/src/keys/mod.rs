@@ -78,7 +78,7 @@ fn list(client: &Client, consumer: Option<&str>, is_json: bool) -> Result<(), St
     if is_json {
         output::line(&format!("{:#}", json!({ "keys": all })));
     } else {
-        output::line(shown::table(all).trim_end());
+        output::line(shown::table(all, consumer).trim_end());
     }
     Ok(())
 }

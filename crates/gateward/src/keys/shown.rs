@@ -25,10 +25,13 @@ fn word(key: &Value, name: &str) -> String {
     }
 }
 
-/// Keys below each other, by consumer and age.
-pub(super) fn table(mut keys: Vec<Value>) -> String {
+/// Keys below each other, by consumer and age: all, or those of a consumer.
+pub(super) fn table(mut keys: Vec<Value>, of: Option<&str>) -> String {
     if keys.is_empty() {
-        return "There are no keys. `gateward keys create CONSUMER` makes one.\n".to_owned();
+        return match of.map(visible) {
+            Some(of) => format!("No consumer of the name {of} has a key. `gateward keys list` shows all.\n"),
+            None => "There are no keys. `gateward keys create CONSUMER` makes one.\n".to_owned(),
+        };
     }
     keys.sort_by_cached_key(|key| [word(key, "consumer"), word(key, "created"), word(key, "id")]);
     let row = |key: &Value| {
@@ -117,12 +120,13 @@ mod tests {
 
     #[test]
     fn a_table_is_sorted_and_harmless() {
-        let text = table(vec![key("k_2", "zoo"), key("k_1", "mobile")]);
+        let text = table(vec![key("k_2", "zoo"), key("k_1", "mobile")], None);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "ID   CONSUMER  NAME     STATE   BEGINS WITH  CREATED     EXPIRES  LAST SEEN");
         assert_eq!(lines[1], "k_1  mobile    a␛[31mé  active  gw_Ab3d      2026-11-26  never    -");
         assert!(lines[2].starts_with("k_2  zoo ") && lines.len() == 3);
-        assert!(table(Vec::new()).contains("gateward keys create"));
+        assert!(table(Vec::new(), None).contains("gateward keys create"));
+        assert!(table(Vec::new(), Some("nope")).contains("of the name nope has a key"));
     }
 
     #[test]

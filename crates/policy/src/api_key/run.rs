@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use keys::{Slot, Standing, Table};
-use message::RequestHead;
+use message::{Fault, RequestHead};
 
 use crate::authenticate::{REALM, Refused};
 use crate::places::Places;
@@ -57,6 +57,10 @@ impl Ready {
                 cx.state.remark(KIND, || {
                     "the running gateway alone knows the keys that `gateward keys` has made".to_owned()
                 });
+            }
+            // It may be one of those that cannot be read now.
+            if self.stored.lacks_keys() && consumers.have_stored_keys() {
+                return Verdict::Fault(Fault::AuthorityUnavailable);
             }
             return Verdict::Refused(Refused::new("unknown", "The API key is not known."));
         };

@@ -191,6 +191,25 @@ fn keys_that_were_made_while_the_gateway_runs_count_too() {
 }
 
 #[test]
+fn nobody_is_unknown_while_keys_cannot_be_read() {
+    let known = Arc::into_inner(consumers()).unwrap().with_stored_keys();
+    let (known, providers) = (Arc::new(known), Providers::default());
+    let mut diagnostics = Diagnostics::new();
+    let node = document::parse(SourceId(0), "{}", &mut diagnostics).unwrap();
+    let policy = crate::compile("api_key", &node, &mut Compiling::new(&mut diagnostics, &known, &providers));
+    let chain = Chain::new(vec![Link { policy: Arc::new(policy.unwrap()), source: Span::default() }]);
+    let status = |key: &str| {
+        let mut scene = Scene { consumers: Arc::clone(&known), ..Scene::get("/", &[("x-api-key", key)]) };
+        scene.run(&chain, nobody).map(|reply| reply.status)
+    };
+    assert_eq!((status("other"), status("secret-a")), (Some(401), None));
+    providers.stored_keys().set_lacks_keys(true);
+    assert_eq!((status("other"), status("secret-a")), (Some(503), None), "the configuration is known");
+    providers.stored_keys().set_lacks_keys(false);
+    assert_eq!(status("other"), Some(401));
+}
+
+#[test]
 fn a_key_follows_its_consumer_through_every_configuration() {
     let table = |names: &[&str]| {
         let one = |name: &&str| NewConsumer { name: (*name).into(), ..NewConsumer::default() };

@@ -6,7 +6,7 @@ use limits::{Key, Slot, Slots};
 use message::Reply;
 
 use crate::subject::Whose;
-use crate::trial::DRY_RUN;
+use crate::trial::{DRY_RUN, tried};
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "concurrency";
@@ -66,8 +66,9 @@ impl Ready {
 
     /// Which limits hold for a request, and whose they are.
     pub(crate) fn in_words(&self, cx: &RequestCx<'_>) -> String {
-        let words =
-            self.rules.iter().map(|rule| format!("{} at once of {}", rule.most, rule.whose.in_words(cx)));
+        let words = self.rules.iter().map(|rule| {
+            format!("{} at once of {}{}", rule.most, rule.whose.in_words(cx), tried(rule.dry_run))
+        });
         words.collect::<Vec<_>>().join("; ")
     }
 

@@ -78,6 +78,14 @@ impl Allowed {
         outcome
     }
 
+    /// The first limit, in words, that is less than what a request costs which counts as so many.
+    pub(super) fn never_bears(&self, cost: u32) -> Option<String> {
+        let rate =
+            self.rate_limit.as_ref().and_then(|limits| Some((limits.place(), limits.never_bears(cost)?)));
+        let quota = || self.quota.as_ref().and_then(|quota| Some((quota.place(), quota.never_bears(cost)?)));
+        rate.or_else(quota).map(|(place, limit)| format!("{place}: {limit}"))
+    }
+
     /// What a request would be charged to.
     pub(super) fn in_words(&self, cx: &RequestCx<'_>) -> Vec<String> {
         let limits = self.rate_limit.iter().map(|limits| (limits.place(), limits.in_words(cx)));

@@ -10,7 +10,7 @@ use crate::Compiling;
 pub fn compile(raw: &Raw, cx: &mut Compiling<'_>) -> Option<Ready> {
     cx.diagnostics.push(
         Diagnostic::error(Code::InvalidValue, raw.span, "plans hold by themselves")
-            .help("remove this, or write `plan: off` where they are not to hold"),
+            .help("remove this, or write `plan: off` where they are not to hold; a consumer has one by its own `plan: NAME`"),
     );
     None
 }

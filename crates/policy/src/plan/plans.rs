@@ -58,6 +58,18 @@ impl Plans {
         self.list.iter().flat_map(|plan| plan.services.keys()).map(|name| &**name)
     }
 
+    /// What the plan of a consumer allows, everywhere and of services; nothing if it has none.
+    pub fn allowed_to(&self, consumer: u32) -> impl Iterator<Item = &Allowed> {
+        self.of(consumer)
+            .into_iter()
+            .flat_map(|plan| std::iter::once(&plan.everywhere).chain(plan.services.values()))
+    }
+
+    /// All plans.
+    pub(super) fn list(&self) -> &[Plan] {
+        &self.list
+    }
+
     /// The plan of a consumer.
     #[inline]
     pub(crate) fn of(&self, consumer: u32) -> Option<&Plan> {

@@ -27,6 +27,14 @@ impl Ready {
         &self.plans
     }
 
+    /// The first limit, in words, that could never bear a request which counts as so many.
+    pub fn never_bears(&self, cost: u32) -> Option<String> {
+        self.plans.list().iter().find_map(|plan| {
+            let of_service = plan.of_service(self.service.as_deref());
+            std::iter::once(&plan.everywhere).chain(of_service).find_map(|allowed| allowed.never_bears(cost))
+        })
+    }
+
     /// Charges the plan of the consumer who is calling. Whoever is none, or has no plan, is not concerned.
     pub fn on_request(&self, cx: &mut RequestCx<'_>) -> Flow {
         let Some(plan) = cx.state.caller().consumer().and_then(|consumer| self.plans.of(consumer)) else {
@@ -36,13 +44,20 @@ impl Ready {
         if cx.state.is_explained() {
             let all = std::iter::once(&plan.everywhere).chain(of_service);
             let words: Vec<String> = all.flat_map(|allowed| allowed.in_words(cx)).collect();
-            cx.state.remark(KIND, || words.join("; "));
+            let times = match cx.state.plan_cost {
+                0 | 1 => String::new(),
+                cost => format!("; this counts as {cost} requests"),
+            };
+            cx.state.remark(KIND, || format!("{}{times}", words.join("; ")));
             return Flow::Continue;
         }
+        let cost = cx.state.plan_cost;
+        cx.state.set_cost_factor(cost);
         let charged = match of_service {
             Some(of_service) => Allowed::charge(&[&plan.everywhere, of_service], KIND, cx),
             None => Allowed::charge(&[&plan.everywhere], KIND, cx),
         };
+        cx.state.set_cost_factor(1);
         match charged {
             Ok(()) => Flow::Continue,
             Err(flow) => flow,

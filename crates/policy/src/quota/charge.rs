@@ -241,7 +241,7 @@ impl Place<'_> {
         charged: &mut Charged,
         cx: &mut RequestCx<'_>,
     ) -> Result<(), Reply> {
-        let cost = self.rule.cost();
+        let cost = self.rule.cost(cx);
         let limit = self.counted.allowance.limit;
         let taken = self.ready.quotas.counters().take(&counter, cost.into(), limit, period);
         let one = One { counter, cost, period: taken.period, besides: Besides::Nowhere };
@@ -249,8 +249,8 @@ impl Place<'_> {
     }
 
     /// Takes note in the ledger of what has passed.
-    fn passed(&self, counter: Arc<Counter>, period: Bounds, besides: Besides) -> One {
-        let cost = self.rule.cost();
+    fn passed(&self, counter: Arc<Counter>, period: Bounds, besides: Besides, cx: &RequestCx<'_>) -> One {
+        let cost = self.rule.cost(cx);
         let taken = self.ready.quotas.counters().take(&counter, cost.into(), MAX_COUNT, period);
         One { counter, cost, period: taken.period, besides }
     }
@@ -264,14 +264,14 @@ impl Place<'_> {
         charged: &mut Charged,
         cx: &mut RequestCx<'_>,
     ) -> Result<Option<(OwnAsk, Asked)>, Reply> {
-        let cost = self.rule.cost();
+        let cost = self.rule.cost(cx);
         let mut flight = None;
         if let Some(leases) = &shared.leases {
             let key = self.lease(leases, period, cx);
             match leases.take(key, cost, cx.at, || self.rule.identity(cx)) {
                 Drawn::Admitted(known, more) => {
                     cx.state.errands.extend(more.map(Errand::Fly));
-                    let one = self.passed(counter, period, Besides::Lease(key, cx.at));
+                    let one = self.passed(counter, period, Besides::Lease(key, cx.at), cx);
                     self.note(kind, Some(one), (known.left.into(), period), charged, cx)?;
                     return Ok(None);
                 }
@@ -319,7 +319,7 @@ impl Place<'_> {
                 Some(leases) => Besides::Lease(self.lease(leases, period, cx), cx.at),
                 None => Besides::Store(self.rule.identity(cx), name_of(period)),
             };
-            self.passed(counter, period, besides)
+            self.passed(counter, period, besides, cx)
         });
         self.note(kind, one, (standing.left, period), charged, cx)
     }
@@ -336,7 +336,7 @@ impl Place<'_> {
             OnStoreFailure::Local => self.count_here(kind, counter, period, charged, cx),
             OnStoreFailure::Closed if !self.rule.dry_run => Err(unavailable(kind, cx)),
             OnStoreFailure::Open | OnStoreFailure::Closed => {
-                let one = self.passed(counter, period, Besides::Nowhere);
+                let one = self.passed(counter, period, Besides::Nowhere, cx);
                 self.owe(&one, cx);
                 charged.0.push((self.position, one));
                 Ok(())
@@ -353,7 +353,7 @@ impl Place<'_> {
         charged: &mut Charged,
         cx: &mut RequestCx<'_>,
     ) -> Result<(), Reply> {
-        let level = self.counted.level(left, period, milliseconds(cx.now));
+        let level = self.counted.level(left, self.rule.cost(cx), period, milliseconds(cx.now));
         if one.is_none() && !self.rule.dry_run {
             cx.state.refuse_by_limit(self.rule.headers.then_some(level));
             return Err(refuse(kind, self.counted, level.full_after, cx));

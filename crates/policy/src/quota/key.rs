@@ -45,6 +45,20 @@ impl Key {
         key
     }
 
+    /// Whether a key, as text, is of somebody with this value, whatever else is in it.
+    pub(super) fn has(key: &str, value: &str) -> bool {
+        let of = |write: &dyn Fn(&mut dyn Parts)| {
+            let written = Key::written(write);
+            written.as_str().split_once('=').map(|(_, value)| value.to_owned()).unwrap_or_default()
+        };
+        let as_text = of(&|out| out.text(PartKind::Consumer, value.as_bytes()));
+        let as_address =
+            value.parse().ok().map(|address| of(&|out| out.address(message::client_network(address))));
+        key.split(',')
+            .filter_map(|part| part.split_once('='))
+            .any(|(_, part)| part == as_text || as_address.as_deref().is_some_and(|address| part == address))
+    }
+
     /// The key as text.
     pub(crate) fn as_str(&self) -> &str {
         self.bytes.get(..self.len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
@@ -163,5 +177,23 @@ mod tests {
         assert_ne!(long("a"), long("b"));
         assert_eq!(long("a"), long("a"));
         assert!(Key::of_values(&whose(header), &[]).is_none());
+        assert!(Key::of_values(&whose("client_ip"), &["mobile"]).is_none(), "that is no address");
+    }
+
+    #[test]
+    fn a_key_is_of_each_of_its_parts() {
+        for (key, value, is_of) in [
+            ("consumer=mobile", "mobile", true),
+            ("consumer=mobile", "mobil", false),
+            ("consumer=mobile,route=orders", "orders", true),
+            ("header=a%2croute%3db", "a,route=b", true),
+            ("header=a%2croute%3db", "b", false),
+            ("client_ip=2001:db8:1:2::/64", "2001:db8:1:2:3::9", true),
+            ("client_ip=2001:db8:1:2::/64", "2001:db8:1:3::9", false),
+            ("client_ip=192.0.2.1", "192.0.2.1", true),
+            ("method=", "", true),
+        ] {
+            assert_eq!(Key::has(key, value), is_of, "{key} {value}");
+        }
     }
 }

@@ -17,4 +17,4 @@ pub use compile::compile;
 pub use config::Raw;
 pub use quotas::Quotas;
 pub use run::Ready;
-pub use view::{QuotaView, Running};
+pub use view::{QuotaView, Running, is_of};

@@ -12,6 +12,7 @@ use crate::cost::Cost;
 use crate::level::Level;
 use crate::sharing::{Identity, OnStoreFailure, Shared};
 use crate::subject::Whose;
+use crate::trial::tried;
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "quota";
@@ -78,9 +79,23 @@ impl Ready {
             let shared =
                 shared.map_or(String::new(), |shared| format!(", shared by gateways ({})", shared.mode()));
             let (all, whose) = (all.join(" and "), rule.whose.in_words(cx));
-            format!("{all} in {} of {whose}{}{shared}", rule.zone_name, rule.cost)
+            format!("{all} in {} of {whose}{}{shared}{}", rule.zone_name, rule.cost, tried(rule.dry_run))
         });
         words.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The first quota, in words, that is less than what a request costs which counts as so many.
+    pub(crate) fn never_bears(&self, factor: u32) -> Option<String> {
+        let mut all =
+            self.rules.iter().flat_map(|rule| rule.counted.iter().map(move |counted| (rule, counted)));
+        let cost = |rule: &Rule| u64::from(rule.cost.before()).saturating_mul(factor.into());
+        let found = all.find(|(rule, counted)| cost(rule) > counted.allowance.limit);
+        found.map(|(_, counted)| counted.allowance.to_string())
+    }
+
+    /// Whether this gateway alone counts some of it, and no store that gateways share.
+    pub(crate) fn is_kept_alone(&self) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.counted).any(|counted| counted.shared.is_none())
     }
 
     /// Whether some cost is said by the answers of services.
@@ -88,8 +103,8 @@ impl Ready {
         self.rules.iter().any(|rule| rule.cost.is_said())
     }
 
-    /// Charges what the service says that the request has cost, and tells the client how its quota stands.
-    pub fn on_response(&self, cx: &mut ResponseCx<'_>) {
+    /// Charges what the service says that the request has cost.
+    pub(crate) fn settle(&self, cx: &mut ResponseCx<'_>) {
         for owed in &cx.state.owed_quotas {
             let Some(rule) = self.rules.get(usize::from(owed.rule)) else { continue };
             let Some(counted) = rule.counted.get(usize::from(owed.counted)) else { continue };
@@ -102,14 +117,19 @@ impl Ready {
             };
             cx.state.errands.extend(errand);
         }
+    }
+
+    /// Tells the client how its quota stands.
+    pub fn on_response(&self, cx: &mut ResponseCx<'_>) {
         cx.state.tell_limit(cx.headers);
     }
 }
 
 impl Rule {
     /// What a request costs, as far as that is known before.
-    pub(super) fn cost(&self) -> u32 {
-        self.cost.before()
+    #[inline]
+    pub(super) fn cost(&self, cx: &RequestCx<'_>) -> u32 {
+        self.cost.before().saturating_mul(cx.state.cost_factor())
     }
 
     /// By what the store knows who asks.
@@ -138,12 +158,13 @@ impl Counted {
     }
 
     /// What is told of a quota to whoever asks.
-    pub(super) fn level(&self, left: u64, period: Bounds, now: i64) -> Level {
+    pub(super) fn level(&self, left: u64, cost: u32, period: Bounds, now: i64) -> Level {
         let seconds = |milliseconds: i64| u64::try_from(milliseconds.max(0)).unwrap_or(0).div_ceil(1000);
         Level {
             limit: self.allowance.limit,
             period: seconds(period.end.saturating_sub(period.start)),
             left,
+            cost,
             full_after: seconds(period.end.saturating_sub(now)),
         }
     }

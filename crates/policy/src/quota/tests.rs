@@ -34,7 +34,9 @@ fn ask(
         other => panic!("{other:?}"),
     };
     answered.iter().for_each(|(name, value)| headers.push(name.as_bytes(), value.as_bytes()));
-    policy.on_response(&mut ResponseCx { status, headers: &mut headers, state: &scene.state });
+    let mut cx = ResponseCx { status, headers: &mut headers, state: &scene.state };
+    policy.settle(&mut cx);
+    policy.on_response(&mut cx);
     let text = |name: &str| {
         headers
             .values(name.as_bytes())

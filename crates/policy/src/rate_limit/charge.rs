@@ -133,7 +133,7 @@ pub(crate) fn give_back(all: &[&Ready], charged: Charged, cx: &mut RequestCx<'_>
         } else {
             continue;
         };
-        cx.state.errands.extend(place.counted.give_back(to, place.rule.cost()));
+        cx.state.errands.extend(place.counted.give_back(to, place.rule.cost(cx)));
     }
 }
 
@@ -223,7 +223,7 @@ impl Place<'_> {
         cx: &mut RequestCx<'_>,
     ) -> Result<(), Stopped> {
         let (key, now) = (self.rule.key(self.counted, cx), self.ready.nanoseconds(cx.at));
-        let judged = self.counted.used.take(&self.counted.limit, key, self.rule.cost(), now);
+        let judged = self.counted.used.take(&self.counted.limit, key, self.rule.cost(cx), now);
         if judged.allowed {
             charged.here |= self.bit();
         }
@@ -238,7 +238,7 @@ impl Place<'_> {
         charged: &mut Charged,
         cx: &mut RequestCx<'_>,
     ) -> Result<Drawing, Stopped> {
-        let cost = self.rule.cost();
+        let cost = self.rule.cost(cx);
         let mut flight = None;
         if let (Some(leases), Some(to @ ChargedTo::Lease(key, at))) = (&shared.leases, self.lease(cx)) {
             let judged = match leases.take(key, cost, at, || self.rule.identity(cx)) {
@@ -336,7 +336,7 @@ impl Place<'_> {
             cx.state.tried = Some((kind, DRY_RUN));
         }
         if rule.headers && !rule.dry_run {
-            let level = counted.level(judged);
+            let level = counted.level(judged, rule.cost(cx));
             cx.state.note_limit(level);
         }
         if rule.cost.is_said() && judged.allowed {
@@ -354,7 +354,7 @@ fn refuse(
     cx: &mut RequestCx<'_>,
 ) -> Reply {
     cx.state.stopped_by = Some((kind, "limited"));
-    cx.state.refuse_by_limit(rule.headers.then(|| counted.level(judged)));
+    cx.state.refuse_by_limit(rule.headers.then(|| counted.level(judged, rule.cost(cx))));
     let reply = LIMITED.reply(cx.request_id());
     // Whatever can never fit is not worth trying again soon.
     let seconds = judged.retry.clamp(1, 366 * 86_400);

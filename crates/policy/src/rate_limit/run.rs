@@ -11,6 +11,7 @@ use crate::cost::Cost;
 use crate::level::Level;
 use crate::sharing::{Identity, OnStoreFailure, Shared};
 use crate::subject::Whose;
+use crate::trial::tried;
 use crate::{Errand, Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "rate_limit";
@@ -97,9 +98,18 @@ impl Ready {
             let shared =
                 shared.map_or(String::new(), |shared| format!(", shared by gateways ({})", shared.mode()));
             let (rates, whose) = (rates.collect::<Vec<_>>().join(" and "), rule.whose.in_words(cx));
-            format!("{rates} of {whose}{}{shared}", rule.cost)
+            format!("{rates} of {whose}{}{shared}{}", rule.cost, tried(rule.dry_run))
         });
         words.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The first limit, in words, that is less than what a request costs which counts as so many.
+    pub(crate) fn never_bears(&self, factor: u32) -> Option<String> {
+        let mut all =
+            self.rules.iter().flat_map(|rule| rule.counted.iter().map(move |counted| (rule, counted)));
+        let found =
+            all.find(|(rule, counted)| rule.cost.before().saturating_mul(factor) > counted.limit.full());
+        found.map(|(_, counted)| counted.rate.to_string())
     }
 
     /// Whether some cost is said by the answers of services.
@@ -112,8 +122,8 @@ impl Ready {
         u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Charges what the service says that the request has cost, and tells the client how its limit stands.
-    pub fn on_response(&self, cx: &mut ResponseCx<'_>) {
+    /// Charges what the service says that the request has cost.
+    pub(crate) fn settle(&self, cx: &mut ResponseCx<'_>) {
         for owed in &cx.state.owed {
             let Some(rule) = self.rules.get(usize::from(owed.rule)) else { continue };
             let Some(counted) = rule.counted.get(usize::from(owed.counted)) else { continue };
@@ -124,14 +134,19 @@ impl Ready {
                 _ => {}
             }
         }
+    }
+
+    /// Tells the client how its limit stands.
+    pub fn on_response(&self, cx: &mut ResponseCx<'_>) {
         cx.state.tell_limit(cx.headers);
     }
 }
 
 impl Rule {
     /// What a request costs, as far as that is known before.
-    pub(crate) fn cost(&self) -> u32 {
-        self.cost.before()
+    #[inline]
+    pub(crate) fn cost(&self, cx: &RequestCx<'_>) -> u32 {
+        self.cost.before().saturating_mul(cx.state.cost_factor())
     }
 
     /// By what this gateway knows who asks.
@@ -148,8 +163,9 @@ impl Rule {
 
 impl Counted {
     /// What is told of a limit to whoever asks.
-    pub(crate) fn level(&self, judged: Judged) -> Level {
+    pub(crate) fn level(&self, judged: Judged, cost: u32) -> Level {
         Level {
+            cost,
             limit: self.rate.limit().into(),
             period: self.rate.seconds(),
             left: judged.level.left.into(),

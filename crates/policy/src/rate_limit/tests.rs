@@ -223,3 +223,29 @@ fn mistakes_are_reported() {
         assert!(mistakes.iter().any(|(_, message)| message.contains(want)), "{settings}: {mistakes:?}");
     }
 }
+
+#[test]
+fn a_cost_counts_though_another_policy_removes_its_field() {
+    let consumers = consumers();
+    let settings = "{ limit: 10/min, cost: { response_header: x-cost } }";
+    let headers = ("headers", "{ response: { remove: [x-cost] } }");
+    let chain = chain(&[("api_key", "{}"), ("rate_limit", settings), headers], &consumers);
+    let client = Client { chain, consumers, passed: Duration::ZERO, begin: std::time::Instant::now() };
+    let (status, scene) = client.ask(&[("x-api-key", "a")], unchanged);
+    assert_eq!(status, 200);
+    let told = client.answered(&scene, &[("x-cost", "9")]);
+    assert!(told.iter().all(|(name, _)| name != "x-cost"), "{told:?}");
+    assert_eq!(client.passes(&[("x-api-key", "a")], unchanged), 1, "nine of ten are used");
+}
+
+#[test]
+fn clients_are_told_of_the_limit_that_lets_fewer_requests_through() {
+    let client = Client::new("[{ limit: 20/min }, { limit: 30/min, cost: 10 }]");
+    let told = |fields: &[(&str, &str)]| {
+        let (_, scene) = client.ask(fields, unchanged);
+        client.answered(&scene, &[]).into_iter().find(|(name, _)| name == "ratelimit").unwrap().1
+    };
+    let told: Vec<String> = (0..3).map(|_| told(&[("x-api-key", "a")])).collect();
+    let left: Vec<&str> = told.iter().map(|text| text.split([';', '=']).nth(2).unwrap()).collect();
+    assert_eq!(left, ["20", "10", "0"], "{told:?}");
+}

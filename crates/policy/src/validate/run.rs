@@ -126,9 +126,11 @@ impl Ready {
     }
 
     fn by_schema(&self, schema: &Schema, types: &[String], required: bool, cx: &RequestCx<'_>) -> Said {
-        if cx.body_length == Some(0) || cx.state.is_explained() {
+        let explained = cx.state.is_explained();
+        if cx.body_length == Some(0) {
+            // Whoever asks what would become of a request need not say that it has a body.
             let misses = required
-                && !cx.state.is_explained()
+                && !explained
                 && matches!(cx.head.method, Method::Post | Method::Put | Method::Patch);
             return if misses { Said::Wrong(refused("invalid", "must be there")) } else { Said::Fine };
         }
@@ -148,6 +150,7 @@ impl Ready {
                     Said::Wrong(unknown_type(&format!("Possible are {}.", types.join(", "))))
                 };
             }
+            Ok(_) if explained => return self.by_length(cx),
             Ok(_) => {}
         }
         match self.body(cx) {
@@ -161,6 +164,14 @@ impl Ready {
                 Said::Wrong(refused("invalid", "must be there"))
             }
             Ok(Seen::Nothing | Seen::Hidden(_)) => Said::Fine,
+        }
+    }
+
+    /// By how long a body is that nobody has.
+    fn by_length(&self, cx: &RequestCx<'_>) -> Said {
+        match cx.body_length.is_some_and(|length| length > self.most as u64) {
+            true => Said::Wrong(Objection::too_large()),
+            false => Said::Fine,
         }
     }
 
@@ -188,8 +199,12 @@ impl Ready {
         if explained {
             // Whoever asks has no body at hand.
             violations.retain(|one| one.place != Place::Body);
-        } else if unknown_content_type && !self.unknown_types_pass {
+        }
+        if unknown_content_type && !self.unknown_types_pass {
             return Said::Wrong(unknown_type("The description of the operation says which are."));
+        }
+        if explained && violations.is_empty() && operation.looks_into(headers) {
+            return self.by_length(cx);
         }
         if violations.is_empty() { Said::Fine } else { Said::Wrong(invalid(violations)) }
     }
@@ -227,7 +242,8 @@ fn refused(reason: &'static str, what: &str) -> Objection {
 }
 
 fn invalid(violations: Vec<Violation>) -> Objection {
-    let detail = "The request is not as the API describes it. `errors` says what is wrong.";
+    let more = if violations.len() >= schema::MAX_VIOLATIONS { ", as far as it was looked at" } else { "" };
+    let detail = format!("The request is not as the API describes it. `errors` says what is wrong{more}.");
     let mut objection = Objection::new(400, "invalid-request", "invalid", detail);
     objection.errors = violations.into_iter().map(error).collect();
     objection

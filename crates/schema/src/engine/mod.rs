@@ -89,12 +89,14 @@ impl Engine {
         setup: &Setup<'_>,
         resolve: &Resolve,
     ) -> Result<Engine, Vec<Mistake>> {
-        let meta = meta_schema(schema, setup.draft).map_err(|error| vec![mistake(&error, schema)])?;
+        let meta = meta_schema(schema, setup.draft).map_err(|error| vec![unknown_draft(schema, &error)])?;
         let mut mistakes = Vec::new();
         for error in meta.iter_errors(schema).take(MAX_VIOLATIONS) {
             wording::tell(&error, |pointer, _, message| mistakes.push(Mistake { pointer, message }));
         }
         if !mistakes.is_empty() {
+            // Each vocabulary of a draft says the same of what is no schema at all.
+            mistakes.dedup();
             mistakes.truncate(MAX_VIOLATIONS);
             return Err(mistakes);
         }
@@ -150,7 +152,8 @@ impl Engine {
         let effort = Effort::new(STEPS_OF_TELLING);
         let mut complaints = Vec::new();
         for error in self.validator.iter_errors(Watched { value: instance, effort: Some(&effort) }) {
-            if complaints.len() >= MAX_VIOLATIONS {
+            // What is said once no more may be looked at is said of what was not looked at.
+            if complaints.len() >= MAX_VIOLATIONS || effort.is_spent() {
                 break;
             }
             wording::tell(&error, |pointer, keyword, message| {
@@ -158,7 +161,7 @@ impl Engine {
             });
         }
         complaints.truncate(MAX_VIOLATIONS);
-        if effort.is_spent() || complaints.is_empty() {
+        if complaints.is_empty() {
             return vec![general("does not fit its schema, and is too involved to say where")];
         }
         complaints
@@ -186,6 +189,20 @@ fn meta_schema(
         Some(Draft::Draft4) => Ok(jsonschema::draft4::meta::validator()),
         Some(Draft::Draft7) => Ok(jsonschema::draft7::meta::validator()),
         Some(Draft::Draft202012) => Ok(jsonschema::draft202012::meta::validator()),
+    }
+}
+
+/// What is said of a schema that is of no draft that is known.
+fn unknown_draft(schema: &Value, error: &ValidationError<'_>) -> Mistake {
+    match schema.get("$schema").and_then(Value::as_str) {
+        Some(draft) => Mistake {
+            pointer: "/$schema".to_owned(),
+            message: format!(
+                "{} is no draft that is known here: there are 2020-12, 2019-09, draft-07, draft-06 and draft-04",
+                wording::cut(draft)
+            ),
+        },
+        None => mistake(error, schema),
     }
 }
 

@@ -104,6 +104,11 @@ fn plain(kind: &Kind) -> (&'static str, String) {
             ("exclusiveMinimum", format!("must be more than {}", quoted(limit)))
         }
         Kind::FalseSchema => ("false", "is not allowed here".into()),
+        Kind::Format { format } if format == "regex" => (
+            "format",
+            "must be a regular expression, without look-around and references back, and of bounded size"
+                .to_owned(),
+        ),
         Kind::Format { format } => ("format", format!("must have the format {}", cut(format))),
         Kind::FromUtf8 { .. } => ("contentEncoding", "must be text when it is decoded".into()),
         Kind::MaxItems { limit } => ("maxItems", format!("must have at most {limit} elements")),
@@ -164,7 +169,7 @@ fn quoted(value: &Value) -> String {
     cut(&value.to_string())
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     if text.len() <= LONGEST_QUOTE {
         return text.to_owned();
     }

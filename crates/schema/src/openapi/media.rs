@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::description::{Description, Typed};
 use super::dialect::Direction;
 use super::documents::At;
-use super::parameter::assemble;
+use super::parameter::{Trouble, assemble};
 use super::text::{essence, pairs};
 use crate::reader::Json;
 use crate::violation::{Place, Violation};
@@ -47,11 +47,20 @@ fn is_form(essence: &str) -> bool {
 impl Content {
     /// Reads the member `content` of the object there.
     pub(super) fn read(from: &mut Description, at: &At, direction: Direction) -> Content {
-        let mut types = Vec::new();
+        let mut types: Vec<(String, Option<Arc<Typed>>)> = Vec::new();
         for name in from.names(at, "content") {
-            let schema = at.member("content").member(&name).member("schema");
-            let typed = from.typed(&schema, direction);
-            types.push((essence(name.as_bytes()), typed));
+            let place = at.member("content").member(&name);
+            let essence = essence(name.as_bytes());
+            if types.iter().any(|(other, _)| *other == essence) {
+                from.complain(
+                    &place,
+                    "is the type of another one: types are not told apart by parameters here",
+                );
+            }
+            if is_form(&essence) {
+                refuse_other_styles(from, &place.member("encoding"));
+            }
+            types.push((essence, from.typed(&place.member("schema"), direction)));
         }
         let width = |range: &str| match range {
             "*/*" => 3,
@@ -60,6 +69,11 @@ impl Content {
         };
         types.sort_by_key(|(range, _)| width(range));
         Content(types)
+    }
+
+    /// Whether no type is listed, so that nothing is said of the body.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether there is a type whose content is judged.
@@ -76,6 +90,7 @@ impl Content {
 
     fn find(&self, essence: &str) -> Option<Option<&Typed>> {
         let fits = |range: &str| match range.split_once('*') {
+            _ if range == "*/*" => true,
             Some((start, end)) => {
                 essence.len() >= start.len() + end.len()
                     && essence.starts_with(start)
@@ -101,11 +116,30 @@ impl Content {
             }
         } else if is_form(&essence) {
             match form(bytes, typed) {
-                Some(value) => out.extend(typed.schema.validate(&Json::from(&value))),
-                None => out.push(body_violation("syntax", "is no form that can be read".to_owned())),
+                Ok(value) => out.extend(typed.schema.validate(&Json::from(&value))),
+                Err(Trouble::Twice) => {
+                    let message = "has a field more than once that is no list".to_owned();
+                    out.push(body_violation("unique", message));
+                }
+                Err(_) => out.push(body_violation("syntax", "is no form that can be read".to_owned())),
             }
         }
         true
+    }
+}
+
+/// A form is read as one with the usual styles: another one would be refused though it is as described.
+fn refuse_other_styles(from: &mut Description, encoding: &At) {
+    let Some(Value::Object(fields)) = from.get(encoding).cloned() else { return };
+    for (name, field) in fields {
+        let style = field.get("style").and_then(Value::as_str).is_none_or(|style| style == "form");
+        let explode = field.get("explode").and_then(Value::as_bool) != Some(false);
+        if !style || !explode {
+            from.complain(
+                &encoding.member(&name),
+                "is written in a style that is not supported in forms: write `style: form` and `explode: true`",
+            );
+        }
     }
 }
 
@@ -113,10 +147,10 @@ fn body_violation(keyword: &'static str, message: String) -> Violation {
     Violation::new(Place::Body, "", keyword, message)
 }
 
-fn form(bytes: &[u8], typed: &Typed) -> Option<Value> {
-    let pairs = pairs(bytes, MAX_PAIRS)?;
+fn form(bytes: &[u8], typed: &Typed) -> Result<Value, Trouble> {
+    let pairs = pairs(bytes, MAX_PAIRS).ok_or(Trouble::Malformed)?;
     if pairs.is_empty() {
-        return Some(Value::Object(serde_json::Map::new()));
+        return Ok(Value::Object(serde_json::Map::new()));
     }
-    assemble(pairs.iter().map(|(name, text)| (name.as_ref(), *text)), typed).ok()
+    assemble(pairs.iter().map(|(name, text)| (name.as_ref(), *text)), typed)
 }

@@ -23,6 +23,8 @@ pub(super) struct Shape {
     pub(super) object: bool,
     pub(super) element: Option<Box<Shape>>,
     pub(super) members: Vec<(String, Shape)>,
+    /// Of members that are not listed.
+    others: Option<Box<Shape>>,
     /// Whether members are allowed that are not listed.
     pub(super) is_open: bool,
 }
@@ -83,6 +85,11 @@ impl Shape {
                 shape.learn(member, look);
             }
         }
+        let patterns = schema.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
+        let others = schema.get("additionalProperties").filter(|others| others.is_object());
+        for others in others.into_iter().chain(patterns.map(|(_, others)| others)) {
+            self.others.get_or_insert_default().learn(others, look);
+        }
         look.level -= 1;
         if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
             self.is_open = false;
@@ -113,7 +120,9 @@ impl Shape {
             }
         }
         self.array |= schema.get("items").is_some();
-        self.object |= schema.get("properties").is_some();
+        self.object |= ["properties", "additionalProperties", "patternProperties"]
+            .iter()
+            .any(|name| schema.get(name).is_some());
     }
 
     /// The value that a text stands for: what it is allowed to be, or the text, which the schema then refuses.
@@ -145,7 +154,10 @@ impl Shape {
 
     /// The value of a member.
     pub(super) fn member_value(&self, name: &str, text: &str) -> Value {
-        self.member(name).map_or_else(|| Value::String(text.to_owned()), |shape| shape.value(text))
+        match self.member(name).or(self.others.as_deref()) {
+            Some(shape) => shape.value(text),
+            None => Value::String(text.to_owned()),
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! OpenAPI 3.0 and 3.1: which operation a request is for, and what is wrong with it.
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed unwrap in a test is a failed test")]
 
+mod bodies;
+
 use std::sync::Arc;
 
 use message::Headers;
 use proptest::prelude::*;
-use schema::{
-    Api, ApiOptions, Body, Findings, Found, MAX_BODY, Operation, Place, RequestView, Resolve, nothing_else,
-};
+use schema::{Api, ApiOptions, Body, Findings, Found, Operation, Place, RequestView, Resolve, nothing_else};
 use serde_json::{Value, json};
 
 fn compile(document: &Value) -> Api {
@@ -184,89 +184,27 @@ fn required_parameters_and_those_nobody_describes() {
 }
 
 #[test]
-fn bodies_are_judged_by_their_media_type() {
-    let pet = json!({"type": "object", "properties": {"age": {"type": "integer"}, "tags": {"type": "array", "items": {"type": "integer"}}}, "required": ["age"]});
+fn members_that_are_not_listed_have_types_too() {
+    let numbers = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+    let named = json!({"type": "object", "patternProperties": {"^x": {"type": "integer"}}, "additionalProperties": false});
     let api = compile(&with_operation(
         "3.1.0",
-        json!({"requestBody": {"required": true, "content": {
-            "application/json; charset=utf-8": {"schema": pet},
-            "application/*+json": {"schema": {"type": "array"}},
-            "application/x-www-form-urlencoded": {"schema": pet},
-            "text/*": {"schema": {"type": "integer"}},
-            "image/png": {},
-        }}}),
+        json!({"parameters": [
+            {"in": "query", "name": "d", "style": "deepObject", "explode": true, "schema": numbers},
+            {"in": "query", "name": "p", "style": "deepObject", "explode": true, "schema": named},
+        ]}),
         json!({}),
     ));
-    let check = |media_type: &str, body: &str| {
-        let fields = [("content-type", media_type)];
-        let fields = if media_type.is_empty() { &[][..] } else { &fields[..] };
-        let found = ask(&api, "/x/1", fields, Body::Bytes(body.as_bytes()));
-        if found.unknown_content_type { vec!["unknown".to_owned()] } else { told(&found) }
-    };
-    for (media_type, body, want) in [
-        ("application/json", r#"{"age": 3}"#, &[][..]),
-        ("Application/JSON;charset=utf-8", r#"{"age": "3"}"#, &["body  /age type"]),
-        ("application/json", r#"{"age": 3"#, &["body   json"]),
-        ("application/json", r#"{"age": 3, "age": "x"}"#, &["body   json"]),
-        ("application/json", "", &["body   required"]),
-        ("application/hal+json", "{}", &["body   type"]),
-        ("application/x-www-form-urlencoded", "age=3&tags=1&tags=2", &[]),
-        (
-            "application/x-www-form-urlencoded",
-            "age=x&tags=1&tags=b",
-            &["body  /age type", "body  /tags/1 type"],
-        ),
-        ("application/x-www-form-urlencoded", "age=3&age=4", &["body   syntax"]),
-        ("text/plain", "anything", &[]),
-        ("image/png", "{", &[]),
-        ("image/jpeg", "{", &["unknown"]),
-        ("application/xml", "<a/>", &["unknown"]),
-        ("", "{}", &["unknown"]),
+    for (query, want) in [
+        ("d[a]=1&d[b]=2", &[][..]),
+        ("d[a]=x", &["query d /a type"]),
+        ("p[xa]=1", &[]),
+        ("p[xa]=b", &["query p /xa type"]),
+        ("p[y]=1", &["query p /y additionalProperties"]),
     ] {
-        assert_eq!(check(media_type, body), want, "{media_type} {body}");
+        let found = ask(&api, &format!("/x/1?{query}"), &[], Body::Absent);
+        assert_eq!(told(&found), want, "{query}");
     }
-    assert!(operation(&api).wants_body() && !operation(&api).wants_response_body());
-    let large = vec![b' '; MAX_BODY + 1];
-    let found = ask(&api, "/x/1", &[("content-type", "application/json")], Body::Bytes(&large));
-    assert_eq!(told(&found), ["body   size"]);
-    let found = ask(&api, "/x/1", &[("content-type", "application/json")], Body::Unseen);
-    assert!(found.is_clean());
-    let twice = [("content-type", "image/png"), ("content-type", "application/json")];
-    assert_eq!(told(&ask(&api, "/x/1", &twice, Body::Unseen)), ["header content-type  unique"]);
-    assert_eq!(told(&ask(&api, "/x/1", &[], Body::Absent)), ["body   required"]);
-    let without = compile(&with_operation("3.1.0", json!({}), json!({})));
-    assert!(ask(&without, "/x/1", &[], Body::Bytes(b"x")).unknown_content_type);
-    assert!(ask(&without, "/x/1", &[], Body::Bytes(b"")).is_clean());
-}
-
-#[test]
-fn responses_are_judged_by_their_status() {
-    let api = compile(&with_operation(
-        "3.0.0",
-        json!({"responses": {
-            "200": {"content": {"application/json": {"schema": {"type": "integer"}}}, "headers": {"X-Rate": {"required": true, "schema": {"type": "integer"}}}},
-            "4XX": {"$ref": "#/components/responses/Problem"},
-            "default": {"description": "whatever"},
-        }}),
-        json!({"responses": {"Problem": {"content": {"application/problem+json": {"schema": {"required": ["title"]}}}}}}),
-    ));
-    let operation = operation(&api);
-    let check =
-        |status, fields: &[(&str, &str)], body| operation.check_response(status, &headers(fields), body);
-    let json = ("content-type", "application/json");
-    assert!(check(200, &[json, ("x-rate", "7")], Body::Bytes(b"1")).is_clean());
-    let found = check(200, &[json, ("x-rate", "many")], Body::Bytes(b"\"a\""));
-    assert_eq!(told(&found), ["header X-Rate  type", "body   type"]);
-    assert_eq!(told(&check(200, &[], Body::Absent)), ["header X-Rate  required"]);
-    assert_eq!(
-        told(&check(404, &[("content-type", "application/problem+json")], Body::Bytes(b"{}"))),
-        ["body   required"]
-    );
-    assert!(check(404, &[("content-type", "text/html")], Body::Unseen).unknown_content_type);
-    assert!(check(500, &[], Body::Absent).is_clean());
-    let strict = compile(&with_operation("3.0.0", json!({"responses": {"204": {}}}), json!({})));
-    let Found::Operation(operation, _) = strict.find(b"POST", b"/x/1") else { panic!() };
-    assert!(operation.check_response(200, &Headers::default(), Body::Absent).unknown_status);
 }
 
 #[test]
@@ -388,6 +326,13 @@ fn every_mistake_is_told_by_its_place() {
             "/d": {"$ref": "#/paths/~1d"},
             "/e": {"get": {"requestBody": {"content": {"application/json": {"schema": {"items": {"$ref": "gone.json"}}}}}}},
             "/f": 7,
+            "/h": {"post": {"requestBody": {"content": {
+                "application/json; v=1": {"schema": {}}, "application/json; v=2": {"schema": {}},
+                "application/x-www-form-urlencoded": {"schema": {}, "encoding": {
+                    "a": {"style": "form", "contentType": "text/plain"}, "b": {"explode": false}, "c": {"style": "deepObject"},
+                }},
+                "multipart/form-data": {"schema": {}, "encoding": {"a": {"contentType": "image/png", "style": "deepObject"}}},
+            }}}},
             "/g": {"get": {"parameters": [{"in": "query", "name": "a", "schema": {"items": {"pattern": "("}}}]}},
         },
         "components": {"schemas": {"S": {"properties": {"p": {"type": "strin"}}}}},
@@ -411,6 +356,9 @@ fn every_mistake_is_told_by_its_place() {
             "/paths/~1e/get/requestBody/content/application~1json/schema/items/$ref",
             "/paths/~1f",
             "/paths/~1g/get/parameters/0/schema/items/pattern",
+            "/paths/~1h/post/requestBody/content/application~1json; v=2",
+            "/paths/~1h/post/requestBody/content/application~1x-www-form-urlencoded/encoding/b",
+            "/paths/~1h/post/requestBody/content/application~1x-www-form-urlencoded/encoding/c",
         ]
     );
     for version in [json!("2.0"), json!(3.1), json!("3.2.0"), Value::Null] {
