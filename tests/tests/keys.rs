@@ -97,7 +97,7 @@ fn the_life_of_a_key_by_the_command_line() {
     let line = list.lines().nth(1).unwrap();
     let words: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(words[..5], [&id, "mobile", "ci", "active", &first[..7]], "{list}");
-    assert!(done(&gateway, &["list", "--consumer", "other"]).contains("There are no keys."));
+    assert!(done(&gateway, &["list", "--consumer", "other"]).contains("of the name other has a key"));
     // The old secret goes on for a while, the new one is there at once.
     let second: Value =
         serde_json::from_str(&done(&gateway, &["rotate", &id, "--grace", "1h", "--json"])).unwrap();
