@@ -257,15 +257,20 @@ pub(crate) async fn reset(view: &View, asked: &Asked, by: IpAddr) -> Result<Valu
             Limits::Concurrency(_) => {}
         }
     });
-    let (store, count) = (view.store(), shared.len());
-    for (told, ask) in shared.iter().enumerate() {
-        let why =
-            |why| format!("{here} were reset on this gateway, and {told} of {count} at the store: {why}");
-        store.give_back(ask).await.map_err(|trouble| Refused::NotNow(why(trouble)))?;
+    let (store, wanted) = (view.store(), shared.len());
+    let (mut there, mut trouble) = (0, None);
+    for ask in &shared {
+        match store.give_back(ask).await {
+            Ok(_) => there += 1,
+            Err(why) => {
+                trouble = Some(why);
+                break;
+            }
+        }
     }
     // What the store has forgotten may be the same that was known here.
-    let count = here.max(count);
-    if count == 0 {
+    let count = here.max(there);
+    if count == 0 && trouble.is_none() {
         let others: Vec<String> =
             others.iter().map(|(at, by)| format!("{at} by {}", by.join(", "))).collect();
         let others = match others.is_empty() {
@@ -275,11 +280,15 @@ pub(crate) async fn reset(view: &View, asked: &Asked, by: IpAddr) -> Result<Valu
         let why = format!("Nobody with this key has used anything of a limit: /limits lists them.{others}");
         return Err(Refused::Unknown(why));
     }
-    if let Some(keys) = view.keys() {
+    if let Some(keys) = view.keys().filter(|_| count > 0) {
         let used = forgotten.iter().map(|(at, limit, used)| format!("; {used} of {limit} of {at} were used"));
         let whose: Vec<String> = values.iter().map(|value| plain(value)).collect();
         let (whose, used) = (whose.join(", "), used.collect::<String>());
         keys.report(format!("{count} limits of {whose} were reset{used}, as {by} has asked"));
+    }
+    if let Some(why) = trouble {
+        let done = format!("{here} were reset on this gateway, and {there} of {wanted} at the store");
+        return Err(Refused::NotNow(format!("{done}: {why}")));
     }
     let forgotten =
         forgotten.iter().map(|(at, limit, used)| json!({ "at": at, "quota": limit, "used": used }));

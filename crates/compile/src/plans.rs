@@ -1,6 +1,6 @@
 //! Plans, and who has which.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use config::{Config, PlanOfService};
@@ -71,7 +71,9 @@ pub(crate) fn compile(config: &Config, cx: &mut Compiling<'_>) -> Option<(Arc<Pl
 
 /// Whether plans hold anywhere, and can bear what requests cost.
 pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnostics) {
-    let (mut seen, mut holds) = (HashSet::new(), false);
+    let mut holds = false;
+    // Of each cost, however many routes inherit it: whether it is of a plan anywhere, and the limits that cannot bear it.
+    let mut costs: BTreeMap<Span, (u32, bool, BTreeSet<String>)> = BTreeMap::new();
     let chains =
         routes.iter().flat_map(|route| (0..route.action.ways()).filter_map(|way| route.action.chain(way)));
     for chain in chains {
@@ -80,31 +82,28 @@ pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnos
             _ => None,
         });
         holds |= plan.is_some() && !chain.authenticators().is_empty();
-        let cost = chain.links().iter().find_map(|link| match &*link.policy {
-            Policy::PlanCost(ready) => Some((ready.cost(), link.source)),
-            _ => None,
-        });
-        let Some((cost, span)) = cost.filter(|(_, span)| seen.insert((span.source, span.start))) else {
-            continue;
-        };
-        match plan.map(|plan| plan.never_bears(cost)) {
-            Some(None) => {}
-            Some(Some(limit)) => diagnostics.push(
-                Diagnostic::error(
-                    Code::InvalidValue,
-                    span,
-                    format!("no request would pass: it counts as {cost}, and {limit} is less"),
-                )
-                .help("lower the cost, or raise the limit"),
-            ),
-            None => diagnostics.push(
-                Diagnostic::warning(
-                    Code::UnusedSetting,
-                    span,
-                    "no plan holds here that this could be the cost of",
-                )
-                .help("write `plans`, or the `cost` of the policies `rate_limit` and `quota`"),
-            ),
+        for link in chain.links() {
+            let Policy::PlanCost(ready) = &*link.policy else { continue };
+            let (_, is_of_a_plan, limits) =
+                costs.entry(link.source).or_insert((ready.cost(), false, BTreeSet::new()));
+            *is_of_a_plan |= plan.is_some();
+            limits.extend(plan.and_then(|plan| plan.never_bears(ready.cost())));
+        }
+    }
+    for (span, (cost, is_of_a_plan, limits)) in costs {
+        for limit in limits {
+            let message = format!("no request would pass: it counts as {cost}, and {limit} is less");
+            diagnostics.push(
+                Diagnostic::error(Code::InvalidValue, span, message)
+                    .help("lower the cost, or raise the limit"),
+            );
+        }
+        if !is_of_a_plan {
+            let message = "no plan holds here that this could be the cost of";
+            diagnostics.push(
+                Diagnostic::warning(Code::UnusedSetting, span, message)
+                    .help("write `plans`, or the `cost` of the policies `rate_limit` and `quota`"),
+            );
         }
     }
     if let Some((name, _)) = config.plans.iter().next().filter(|_| !holds && !routes.is_empty()) {

@@ -56,6 +56,11 @@ fn plans_that_hold_nowhere_and_costs_of_nothing_are_told() {
     finds(&costs("s", "plan_cost: 6"), &["error invalid-value 9:39"]);
     finds(&costs("t", "plan_cost: { cost: 5 }"), &[]);
     finds(&costs("s", "plan_cost: 5, plan: off"), &["warning unused-setting 9:39"]);
+    let inherited = costs("s", "plan: off").replace("api_key: {}", "api_key: {}, plan_cost: 2");
+    finds(&inherited, &[]);
+    let inherited =
+        inherited.replace("plan_cost: 2", "plan_cost: 9").replace("5/s", "20/s").replace("9/min", "8/min");
+    finds(&inherited, &["error invalid-value 5:26"]);
     let said = compile_text(&costs("s", "plan_cost: 6")).rendered;
     assert!(said.contains("it counts as 6, and plan p: 5/s is less"), "{said}");
     let unknown = compile_text(&text("q", "p: { rate_limit: 1/s }, r: { rate_limit: 1/s }", "", "")).rendered;

@@ -65,6 +65,9 @@ fn standing(table: &Table, secret: &Secret, now: u64) -> Option<Standing> {
 fn the_life_of_a_key_survives_every_restart() {
     let folder = Folder::new();
     assert!(!Store::exists(&folder.0));
+    fs::write(folder.0.with_extension("file"), "").unwrap();
+    assert!(Store::exists(&folder.0.with_extension("file")), "what cannot be looked into is not empty");
+    fs::remove_file(folder.0.with_extension("file")).unwrap();
     let (mut store, finding, _) = folder.open();
     assert_eq!((finding, Store::exists(&folder.0)), (None, true));
     let (key, first) =
