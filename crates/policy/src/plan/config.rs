@@ -1,7 +1,7 @@
 //! What the user writes: nothing but `off`.
 
 use diagnostics::{Diagnostics, Span};
-use document::{Decode, Node, SectionInfo, Shape, section};
+use document::{Decode, Node, SectionInfo, Shape};
 
 /// Whatever was written, which is one thing too many.
 #[derive(Clone, Debug)]
@@ -9,15 +9,19 @@ pub struct Raw {
     pub(crate) span: Span,
 }
 
-section! {
-    /// Holds by itself wherever consumers have plans; it has no settings, and `plan: off` switches it off.
-    struct Nothing {}
+mod nothing {
+    use document::section;
+
+    section! {
+        /// Holds by itself wherever consumers have plans; it has no settings, and `plan: off` switches it off.
+        pub(super) struct Raw {}
+    }
 }
 
 impl Raw {
     /// There are no keys.
     pub fn info() -> SectionInfo {
-        Nothing::info()
+        nothing::Raw::info()
     }
 }
 
@@ -27,6 +31,6 @@ impl Decode for Raw {
     }
 
     fn shape() -> Shape {
-        Nothing::shape()
+        nothing::Raw::shape()
     }
 }
