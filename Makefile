@@ -47,7 +47,7 @@ demo: binary ## build Gateward and run it in front of three sample services
 
 # Laid out by where requests lead; what has changed since `make profile` is built as usual.
 build: tools-build ## build target/release/gateward
-	$(call step,building gateward (release$(comma) 15 to 20 minutes on two cores))
+	$(call step,building gateward (release$(comma) 10 to 20 minutes on two cores))
 	CARGO_ENCODED_RUSTFLAGS="$$(printf '%s\037' $(RUSTFLAGS) '-Cprofile-use=$(CURDIR)/$(PROFILE)')-Cllvm-args=-no-pgo-warn-mismatch" \
 		cargo build --release --locked -p gateward
 
