@@ -161,6 +161,41 @@ fn each_consumer_uses_what_its_plan_allows() {
 }
 
 #[test]
+fn the_service_says_the_cost_whatever_becomes_of_its_answer() {
+    let origin = Origin::serving(|request| {
+        let kind = if request.target() == "/wrong" { "text/plain" } else { "application/json" };
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nX-Cost: 3.5\r\nContent-Type: {kind}\r\nContent-Length: 2\r\n\r\n{{}}"
+        );
+        Some(head.into_bytes())
+    });
+    let operation =
+        r#"{"get": {"responses": {"200": {"description": "ok", "content": {"application/json": {}}}}}}"#;
+    let api = format!(
+        r#"{{"openapi": "3.0.3", "info": {{"title": "t", "version": "1"}}, "paths": {{"/right": {operation}, "/wrong": {operation}}}}}"#
+    );
+    let limit = "{ limit: 10/h, by: [client_ip, 'header:x-tenant'], cost: { response_header: x-cost } }";
+    let text = yaml(&origin, limit).replace(
+        "policies: { rate_limit:",
+        "policies: { headers: { response: { remove: [x-cost] } }, validate: { openapi: api.json, responses: enforce }, rate_limit:",
+    );
+    let gateway =
+        end_to_end::Setup { files: vec![("api.json".to_owned(), api)], ..end_to_end::Setup::new(text) }
+            .start();
+    for (path, status) in [("/right", 200), ("/wrong", 502)] {
+        let ask = |_| {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: gw.test\r\nX-Tenant: {path}\r\n\r\n");
+            let answer = gateway.connect().ask(head);
+            assert_eq!(answer.field("x-cost"), None, "{answer}");
+            answer.status()
+        };
+        let answers: Vec<u16> = (0..4).map(ask).collect();
+        assert_eq!(answers, [status, status, status, 429], "four units each: {path}");
+    }
+    gateway.stop();
+}
+
+#[test]
 fn an_expensive_request_costs_more_of_a_plan() {
     let origin = Origin::saying("page");
     let address = origin.address();

@@ -15,7 +15,7 @@ use store::{OwnAsk, Status};
 const PAGE: usize = 1000;
 
 /// What is asked: the values of `key` for somebody, `at` if only limits of a place are meant, `after` for the next page.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
     values: Vec<String>,
     place: Option<String>,
@@ -176,7 +176,10 @@ fn mode(dry_run: bool) -> &'static str {
 pub(crate) fn usage(view: &View, asked: &Asked) -> Value {
     let active = view.active();
     let mut running = HashMap::new();
-    each(&active.snapshot, asked, |policy, limits| {
+    // Of everybody: somebody may have used something of another plan before.
+    let of_all = Asked { values: Vec::new(), ..asked.clone() };
+    let sought: Vec<quota::Sought> = asked.values.iter().map(|value| quota::Sought::new(value)).collect();
+    each(&active.snapshot, &of_all, |policy, limits| {
         if let Limits::Quota(quota) = limits {
             let own = quota.running(unix_now()).into_iter();
             running.extend(own.map(|one| (one.id, (policy, quota.place().to_owned(), one))));
@@ -191,7 +194,7 @@ pub(crate) fn usage(view: &View, asked: &Asked) -> Value {
         if usage.used == 0
             || usage.period.start < own.period.start
             || asked.after.as_deref().is_some_and(|after| counter.key() <= after)
-            || !asked.values.iter().all(|value| quota::is_of(counter.key(), value))
+            || !sought.iter().all(|one| one.is_in(counter.key()))
         {
             return;
         }
@@ -257,6 +260,7 @@ pub(crate) async fn reset(view: &View, asked: &Asked, by: IpAddr) -> Result<Valu
             Limits::Concurrency(_) => {}
         }
     });
+    others.dedup();
     let (store, wanted) = (view.store(), shared.len());
     let (mut there, mut trouble) = (0, None);
     for ask in &shared {
@@ -363,11 +367,10 @@ fn each(snapshot: &Snapshot, asked: &Asked, mut look: impl FnMut(&'static str, L
             Policy::Plan(plan) if seen.insert(own) => {
                 // Nobody but a consumer has a plan, and of one who is asked for it is one.
                 let consumers = &snapshot.consumers;
-                let consumer = asked.values.iter().find_map(|value| consumers.find(value));
-                let all: Vec<&policy::Allowed> = match consumer {
-                    Some(consumer) => plan.plans().allowed_to(consumer).collect(),
-                    None if asked.values.is_empty() => plan.plans().allowed().collect(),
-                    None => Vec::new(),
+                let asked_for = asked.values.iter().filter_map(|value| consumers.find(value));
+                let all: Vec<&policy::Allowed> = match asked.values.is_empty() {
+                    true => plan.plans().allowed().collect(),
+                    false => asked_for.flat_map(|consumer| plan.plans().allowed_to(consumer)).collect(),
                 };
                 for allowed in all {
                     allowed.rate_limit().into_iter().for_each(|limits| look(kind, Limits::Rate(limits)));

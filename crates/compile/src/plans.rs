@@ -87,7 +87,7 @@ pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnos
             let (_, is_of_a_plan, limits) =
                 costs.entry(link.source).or_insert((ready.cost(), false, BTreeSet::new()));
             *is_of_a_plan |= plan.is_some();
-            limits.extend(plan.and_then(|plan| plan.never_bears(ready.cost())));
+            limits.extend(plan.iter().flat_map(|plan| plan.never_bear(ready.cost())));
         }
     }
     for (span, (cost, is_of_a_plan, limits)) in costs {

@@ -68,6 +68,20 @@ fn plans_that_hold_nowhere_and_costs_of_nothing_are_told() {
 }
 
 #[test]
+fn a_cost_is_a_rule_that_no_other_reading_of_a_path_avoids() {
+    let one = "p: { rate_limit: 50/s }";
+    let routes = "- { path: /a, service: s }\n- { path: /c, service: s, policies: { plan_cost: 5 } }\n";
+    let snapshot = snapshot(&text("p", one, "", routes));
+    let chain = |index: usize| snapshot.routes[index].action.chain(0).unwrap();
+    assert!(chain(0).guards_like(chain(2)), "both cost one");
+    assert!(!chain(0).guards_like(chain(3)));
+    let bulk = "p: { rate_limit: { limit: 1000M/day, cost: 1000 } }";
+    let routes = "- { path: /c, service: s, policies: { plan_cost: 100000 } }\n";
+    let said = compile_text(&text("p", bulk, "", routes)).rendered;
+    assert!(said.contains("plan p: 1000000 at once of 1000000000/day is less"), "{said}");
+}
+
+#[test]
 fn a_consumer_shares_no_limit_of_a_plan_with_others() {
     let plan = "p: { rate_limit: { limit: 9/s, by: client_ip }, quota: { limit: 9/day, by: [route, consumer] }, concurrency: { limit: 9, by: route } }";
     let snapshot = snapshot(&text("p", plan, ", quota: { limit: 1/day, by: route }", ""));

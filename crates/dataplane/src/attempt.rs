@@ -95,6 +95,7 @@ pub(crate) async fn attempt(
     }
     // Now it is clear that this is the address whose answer the client gets.
     affinity::remember(plan.service, member, exchange.request, encrypted);
+    settle_cost(exchange.request, plan.chain);
     if exchange.status() == 101 || has_joined(&exchange) {
         agree(&mut exchange, &meta)?;
         write_head(&mut exchange, plan.chain, &meta, true);
@@ -351,6 +352,14 @@ struct Written {
     chunked: bool,
     /// The body is translated.
     translates: bool,
+}
+
+/// Charges what the service says that the request has cost.
+fn settle_cost(request: &mut Request, chain: &Chain) {
+    if let Some(response) = &mut request.progress.response {
+        let (status, headers) = (response.status, &mut response.headers);
+        chain.settle(&mut ResponseCx { status, headers, state: &request.state });
+    }
 }
 
 /// Puts the head of the response into what is sent to the client.

@@ -128,12 +128,12 @@ impl Table {
 
     /// Whether a secret that is not found could be that of a key all the same: those that are kept cannot be read.
     pub fn lacks_keys(&self) -> bool {
-        self.lacks_keys.load(Ordering::Relaxed)
+        self.lacks_keys.load(Ordering::Acquire)
     }
 
     /// Takes note of whether those that are kept can be read.
     pub fn set_lacks_keys(&self, lacks_keys: bool) {
-        self.lacks_keys.store(lacks_keys, Ordering::Relaxed);
+        self.lacks_keys.store(lacks_keys, Ordering::Release);
     }
 
     /// When the secrets of a key were shown the last time since this process was started, in seconds since 1970: those that

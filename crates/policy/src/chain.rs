@@ -152,7 +152,8 @@ impl Chain {
             chain
                 .links
                 .iter()
-                .filter(|link| link.policy.can_refuse())
+                // A cost decides of how many requests a plan refuses the next one.
+                .filter(|link| link.policy.can_refuse() || matches!(*link.policy, Policy::PlanCost(_)))
                 .map(|link| Arc::as_ptr(&link.policy))
                 .collect()
         };
@@ -203,13 +204,18 @@ impl Chain {
         Ok(Permitted(()))
     }
 
+    /// Charges what the answer of the service says that the request has cost. It comes once for each request, before
+    /// anything is done to the answer, whether the client gets it or not.
+    #[inline]
+    pub fn settle(&self, cx: &mut ResponseCx<'_>) {
+        if cx.state.owes() {
+            self.links.iter().for_each(|link| link.policy.settle(cx));
+        }
+    }
+
     /// Runs the policies over a response, in reverse.
     #[inline]
     pub fn run_response(&self, cx: &mut ResponseCx<'_>) {
-        if cx.state.owes() {
-            // What the service says of the cost is read before another policy changes the answer.
-            self.links.iter().for_each(|link| link.policy.settle(cx));
-        }
         for link in self.links.iter().rev() {
             link.policy.on_response(cx);
         }

@@ -48,6 +48,8 @@ impl Ready {
     /// Whose key with this digest was made while the gateway ran, and whether it holds.
     fn authenticate_stored(&self, digest: &Digest, cx: &mut RequestCx<'_>) -> Verdict {
         let (consumers, now) = (cx.consumers, cx.now);
+        // Before the look and behind it: keys may come in between.
+        let lacked_keys = self.stored.lacks_keys();
         let found = self.stored.find(digest, |slot| {
             slot.see(now);
             (slot.id(), slot.standing(now), owner(slot, consumers))
@@ -59,7 +61,7 @@ impl Ready {
                 });
             }
             // It may be one of those that cannot be read now.
-            if self.stored.lacks_keys() && consumers.have_stored_keys() {
+            if (lacked_keys || self.stored.lacks_keys()) && consumers.have_stored_keys() {
                 return Verdict::Fault(Fault::AuthorityUnavailable);
             }
             return Verdict::Refused(Refused::new("unknown", "The API key is not known."));

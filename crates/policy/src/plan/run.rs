@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::allowed::Allowed;
-use super::plans::Plans;
+use super::plans::{Plan, Plans};
 use crate::{Flow, RequestCx, ResponseCx, Stage};
 
 const KIND: &str = "plan";
@@ -27,12 +27,13 @@ impl Ready {
         &self.plans
     }
 
-    /// The first limit, in words, that could never bear a request which counts as so many.
-    pub fn never_bears(&self, cost: u32) -> Option<String> {
-        self.plans.list().iter().find_map(|plan| {
+    /// Of each plan the first limit, in words, that could never bear a request which counts as so many.
+    pub fn never_bear(&self, cost: u32) -> Vec<String> {
+        let of = |plan: &Plan| {
             let of_service = plan.of_service(self.service.as_deref());
             std::iter::once(&plan.everywhere).chain(of_service).find_map(|allowed| allowed.never_bears(cost))
-        })
+        };
+        self.plans.list().iter().filter_map(of).collect()
     }
 
     /// Charges the plan of the consumer who is calling. Whoever is none, or has no plan, is not concerned.

@@ -1,12 +1,13 @@
 //! Whose a count is, as text: it stands in the ledger, and operators read it.
 //!
 //! `consumer=mobile`, or `header=acme,route=orders`. Bytes that could be taken for others are written as `%2c`; what is
-//! too long is its digest. It stays the same over restarts. Entry points: [`Key::of`], [`Key::of_values`].
+//! too long is its digest. It stays the same over restarts. Entry points: [`Key::of`], [`Key::of_values`], [`Sought`].
 
 use std::fmt::Write;
 use std::net::IpAddr;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use message::client_network;
 use quota::KEY_MAX;
 
 use crate::RequestCx;
@@ -45,20 +46,6 @@ impl Key {
         key
     }
 
-    /// Whether a key, as text, is of somebody with this value, whatever else is in it.
-    pub(super) fn has(key: &str, value: &str) -> bool {
-        let of = |write: &dyn Fn(&mut dyn Parts)| {
-            let written = Key::written(write);
-            written.as_str().split_once('=').map(|(_, value)| value.to_owned()).unwrap_or_default()
-        };
-        let as_text = of(&|out| out.text(PartKind::Consumer, value.as_bytes()));
-        let as_address =
-            value.parse().ok().map(|address| of(&|out| out.address(message::client_network(address))));
-        key.split(',')
-            .filter_map(|part| part.split_once('='))
-            .any(|(_, part)| part == as_text || as_address.as_deref().is_some_and(|address| part == address))
-    }
-
     /// The key as text.
     pub(crate) fn as_str(&self) -> &str {
         self.bytes.get(..self.len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
@@ -78,6 +65,37 @@ impl Key {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let digit = |four: u8| HEX.get(usize::from(four & 15)).copied().unwrap_or_default();
         self.push(&[digit(byte >> 4), digit(byte)]);
+    }
+}
+
+/// A value that is looked for in the keys of counters.
+#[derive(Debug)]
+pub struct Sought {
+    /// As it stands in a key; `None` if it is too long for one.
+    text: Option<String>,
+    /// The same as an address.
+    address: Option<String>,
+}
+
+impl Sought {
+    /// A name, an address, the value of a header.
+    pub fn new(value: &str) -> Sought {
+        let part = |write: &dyn Fn(&mut dyn Parts)| {
+            let written = Key::written(write);
+            written.as_str().split_once('=').map(|(_, value)| value.to_owned())
+        };
+        let address: Option<IpAddr> = value.parse().ok();
+        Sought {
+            text: part(&|out| out.text(PartKind::Consumer, value.as_bytes())),
+            address: address.and_then(|address| part(&|out| out.address(client_network(address)))),
+        }
+    }
+
+    /// Whether a key is of somebody with this value, whatever else is in it. What was too long for a key is not found.
+    pub fn is_in(&self, key: &str) -> bool {
+        let is_this =
+            |part: &str| self.text.as_deref() == Some(part) || self.address.as_deref() == Some(part);
+        key.split(',').filter_map(|part| part.split_once('=')).any(|(_, part)| is_this(part))
     }
 }
 
@@ -192,8 +210,9 @@ mod tests {
             ("client_ip=2001:db8:1:2::/64", "2001:db8:1:3::9", false),
             ("client_ip=192.0.2.1", "192.0.2.1", true),
             ("method=", "", true),
+            ("method=", &"x".repeat(60_000), false),
         ] {
-            assert_eq!(Key::has(key, value), is_of, "{key} {value}");
+            assert_eq!(Sought::new(value).is_in(key), is_of, "{key} {value}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod view;
 pub(crate) use charge::{Owed, Waiting, charge};
 pub use compile::compile;
 pub use config::Raw;
+pub use key::Sought;
 pub use quotas::Quotas;
 pub use run::Ready;
-pub use view::{QuotaView, Running, is_of};
+pub use view::{QuotaView, Running};

@@ -254,7 +254,9 @@ fn a_service_says_what_a_request_has_cost() {
             let mut head = ResponseHead::default();
             head.headers.push(b"x-cost", cost.as_bytes());
             let (status, headers) = (200, &mut head.headers);
-            gateway.chain.run_response(&mut ResponseCx { status, headers, state: &scene.state });
+            let mut cx = ResponseCx { status, headers, state: &scene.state };
+            gateway.chain.settle(&mut cx);
+            gateway.chain.run_response(&mut cx);
             scene.state.errands.take().into_iter().for_each(|errand| model.run(errand, scene.at));
             assert_eq!(gateway.ledger(), total, "{shared} {cost}");
         }

@@ -1,7 +1,6 @@
 //! How quotas stand, for whoever runs the gateway.
 //!
-//! Entry points: [`Ready::views`], [`Ready::running`], [`Ready::reset`],
-//! [`is_of`].
+//! Entry points: [`Ready::views`], [`Ready::running`], [`Ready::reset`].
 
 use quota::{Allowance, Bounds, QuotaId, Usage};
 use store::OwnAsk;
@@ -30,11 +29,6 @@ pub struct QuotaView {
     /// What is used up, and what is left, for the one who was asked for. Of a shared quota it is what this gateway has let
     /// pass.
     pub used: Option<(u64, u64)>,
-}
-
-/// Whether what a counter is found by is of somebody with this value, whatever else is in it.
-pub fn is_of(key: &str, value: &str) -> bool {
-    Key::has(key, value)
 }
 
 /// A quota, and the period of it that runs.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use limits::{Judged, Key, Limit, Limiter, Rate};
+use limits::{Judged, Key, Limit, Limiter, MAX_COST, Rate};
 use store::LeaseKey;
 
 use super::charge::charge;
@@ -103,13 +103,17 @@ impl Ready {
         words.collect::<Vec<_>>().join("; ")
     }
 
-    /// The first limit, in words, that is less than what a request costs which counts as so many.
+    /// The first limit, in words, that is less than what a request costs which counts as so many; no more than
+    /// [`MAX_COST`] can be charged at once.
     pub(crate) fn never_bears(&self, factor: u32) -> Option<String> {
         let mut all =
             self.rules.iter().flat_map(|rule| rule.counted.iter().map(move |counted| (rule, counted)));
-        let found =
-            all.find(|(rule, counted)| rule.cost.before().saturating_mul(factor) > counted.limit.full());
-        found.map(|(_, counted)| counted.rate.to_string())
+        let cost = |rule: &Rule| u64::from(rule.cost.before()).saturating_mul(factor.into());
+        let found = all.find(|(rule, counted)| cost(rule) > counted.limit.full().min(MAX_COST).into());
+        found.map(|(_, counted)| match counted.limit.full() {
+            full if full > MAX_COST => format!("{MAX_COST} at once of {}", counted.rate),
+            _ => counted.rate.to_string(),
+        })
     }
 
     /// Whether some cost is said by the answers of services.

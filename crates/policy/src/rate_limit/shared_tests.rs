@@ -133,11 +133,9 @@ impl Gateway {
     fn answered(&self, model: &mut Model, scene: &Scene, fields: &[(&str, &str)]) {
         let mut head = ResponseHead::default();
         fields.iter().for_each(|(name, value)| head.headers.push(name.as_bytes(), value.as_bytes()));
-        self.chain.run_response(&mut ResponseCx {
-            status: 200,
-            headers: &mut head.headers,
-            state: &scene.state,
-        });
+        let mut cx = ResponseCx { status: 200, headers: &mut head.headers, state: &scene.state };
+        self.chain.settle(&mut cx);
+        self.chain.run_response(&mut cx);
         scene.state.errands.take().into_iter().for_each(|errand| model.run(errand, scene.at));
     }
 }

@@ -51,6 +51,7 @@ impl Client {
         let mut head = ResponseHead::default();
         fields.iter().for_each(|(name, value)| head.headers.push(name.as_bytes(), value.as_bytes()));
         let mut cx = ResponseCx { status: 200, headers: &mut head.headers, state: &scene.state };
+        self.chain.settle(&mut cx);
         self.chain.run_response(&mut cx);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         head.headers.iter().map(|(name, value)| (text(name), text(value))).collect()

@@ -327,7 +327,7 @@ pub(super) fn assemble<'p>(
     let mut members = Map::new();
     for (name, text) in pairs {
         let text = characters(text, true).ok_or(Trouble::Malformed)?;
-        let list = typed.shape.member(name).filter(|shape| shape.array);
+        let list = typed.shape.of_member(name).filter(|shape| shape.array);
         match (list, members.get_mut(name)) {
             (Some(shape), Some(Value::Array(items))) => items.push(shape.element_value(&text)),
             (Some(shape), _) => {

@@ -85,9 +85,11 @@ impl Shape {
                 shape.learn(member, look);
             }
         }
+        // Members by their pattern and all others may be of different types, and which is which is not known here.
         let patterns = schema.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
         let others = schema.get("additionalProperties").filter(|others| others.is_object());
-        for others in others.into_iter().chain(patterns.map(|(_, others)| others)) {
+        let by_pattern = patterns.map(|(_, others)| others).filter(|_| others.is_none());
+        for others in others.into_iter().chain(by_pattern) {
             self.others.get_or_insert_default().learn(others, look);
         }
         look.level -= 1;
@@ -152,9 +154,14 @@ impl Shape {
         self.members.iter().find_map(|(known, shape)| (known == name).then_some(shape))
     }
 
+    /// The shape of a member, listed or not, if anything is said of it.
+    pub(super) fn of_member(&self, name: &str) -> Option<&Shape> {
+        self.member(name).or(self.others.as_deref())
+    }
+
     /// The value of a member.
     pub(super) fn member_value(&self, name: &str, text: &str) -> Value {
-        match self.member(name).or(self.others.as_deref()) {
+        match self.of_member(name) {
             Some(shape) => shape.value(text),
             None => Value::String(text.to_owned()),
         }
