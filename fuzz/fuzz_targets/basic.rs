@@ -270,8 +270,10 @@ fn shown_key(places: Places, seen: &Seen) -> Option<Vec<u8>> {
             if places.header == "authorization" { behind(value, b"apikey ")? } else { value.to_vec() };
         Some(value).filter(|value| !value.is_empty())
     };
+    // What is empty shows nothing.
     let of_query = |name: &&str| {
-        seen.query.iter().find(|(own, _)| own == name.as_bytes()).map(|(_, value)| value.clone())
+        let mut values = seen.query.iter().filter(|(own, _)| own == name.as_bytes()).map(|(_, value)| value);
+        values.find(|value| !value.is_empty()).cloned()
     };
     // Of several cookies of a name the first counts, and if that is empty, one of the next name.
     let of_cookie = |name: &&str| {
