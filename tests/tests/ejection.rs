@@ -50,8 +50,11 @@ fn one_that_answers_errors_is_ejected_and_comes_back() {
     let client = gateway.connect();
     assert!((0..30).all(|_| client.get("/x").status() == 200));
     three.set(Behaviour::failing(Failure::Status(500)));
+    let began = Instant::now();
     let failed = ask_until(&client, "it is ejected", || out(&gateway) != json!([]));
-    assert!((5..60).contains(&failed.len()), "{} failures", failed.len());
+    // It is judged ten times per second. How many fail until then says how fast this machine asks.
+    let took = began.elapsed();
+    assert!(failed.len() >= 5 && took < Duration::from_secs(1), "{} failures in {took:?}", failed.len());
     let shown = out(&gateway);
     assert_eq!(
         (&shown[0]["address"], &shown[0]["reason"]),
