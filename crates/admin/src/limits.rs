@@ -286,7 +286,7 @@ pub(crate) async fn reset(view: &View, asked: &Asked, by: IpAddr) -> Result<Valu
     }
     if let Some(keys) = view.keys().filter(|_| count > 0) {
         let used = forgotten.iter().map(|(at, limit, used)| format!("; {used} of {limit} of {at} were used"));
-        let whose: Vec<String> = values.iter().map(|value| plain(value)).collect();
+        let whose: Vec<_> = values.iter().map(|value| diagnostics::visible(value)).collect();
         let (whose, used) = (whose.join(", "), used.collect::<String>());
         keys.report(format!("{count} limits of {whose} were reset{used}, as {by} has asked"));
     }
@@ -302,11 +302,6 @@ pub(crate) async fn reset(view: &View, asked: &Asked, by: IpAddr) -> Result<Valu
         "forgotten": forgotten.collect::<Vec<_>>(),
         "not_reset": others.collect::<Vec<_>>(),
     }))
-}
-
-/// What may stand in a line for the operator of what came from outside.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(100).collect()
 }
 
 /// Why something cannot be done, in words.

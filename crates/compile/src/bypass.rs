@@ -68,10 +68,6 @@ fn ends(route: &Route) -> Vec<End> {
     (0..ways).filter_map(end).collect()
 }
 
-fn chains(route: &Route) -> impl Iterator<Item = &Chain> {
-    (0..route.action.ways()).filter_map(|way| route.action.chain(way))
-}
-
 /// What is known of all routes.
 struct Known<'a> {
     config: &'a Config,
@@ -141,8 +137,8 @@ impl Known<'_> {
                 .iter()
                 .any(|link| matches!(&*link.policy, Policy::Auth(auth) if auth.allows_anonymous()))
         };
-        let is_asking_off =
-            lack.asking.names().into_iter().any(is_off) || (sets_auth && chains(route).any(lets_anybody));
+        let is_asking_off = lack.asking.names().into_iter().any(is_off)
+            || (sets_auth && route.action.chains().any(lets_anybody));
         let is_all_off = is_off("auth") || lack.all.names().into_iter().any(is_off);
         Lack {
             asking: lack.asking.filter(|_| !is_asking_off),

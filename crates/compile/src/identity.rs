@@ -8,11 +8,6 @@ use policy::authorize::Never;
 use policy::{Chain, Policy, Reserved};
 use snapshot::Route;
 
-/// Every chain of a route.
-fn chains(route: &Route) -> impl Iterator<Item = &Chain> {
-    (0..route.action.ways()).filter_map(|way| route.action.chain(way))
-}
-
 /// Reports where policies that know callers, and what builds on them, do not fit together. The same mistake of the same
 /// policy is told once, however many routes inherit it.
 pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnostics) {
@@ -20,7 +15,7 @@ pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnos
     let anybody_asks = config.listen.is_empty() || config.listen.iter().any(asks);
     let mut told: BTreeSet<(Span, String)> = BTreeSet::new();
     for route in routes {
-        for chain in chains(route) {
+        for chain in route.action.chains() {
             let unasked =
                 chain.links().iter().find(|link| !anybody_asks && matches!(&*link.policy, Policy::Mtls(_)));
             let unasked = unasked.map(|link| (link.source, never_asked(link.source)));
@@ -50,7 +45,7 @@ struct Judged<'r> {
 fn look_at_conditions(routes: &[Route], diagnostics: &mut Diagnostics) {
     let mut all: BTreeMap<Span, Judged<'_>> = BTreeMap::new();
     for route in routes {
-        for chain in chains(route).filter(|chain| !chain.authenticators().is_empty()) {
+        for chain in route.action.chains().filter(|chain| !chain.authenticators().is_empty()) {
             for link in chain.links() {
                 let Policy::Authorize(authorize) = &*link.policy else { continue };
                 let judged = all.entry(link.source).or_default();
@@ -169,6 +164,6 @@ fn mistakes(route: &Route, chain: &Chain) -> Vec<(Span, Diagnostic)> {
 
 /// Names that belong to the gateway: what policies of any route say of callers, and their sessions.
 pub(crate) fn reserved(routes: &[Route]) -> Reserved {
-    let links = routes.iter().flat_map(chains).flat_map(|chain| chain.links());
+    let links = routes.iter().flat_map(|route| route.action.chains()).flat_map(|chain| chain.links());
     Reserved::of(links.map(|link| &*link.policy))
 }

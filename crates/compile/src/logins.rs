@@ -41,8 +41,7 @@ impl Subject for Step<'_> {
 pub(crate) fn warn(router: &Router, routes: &[Route], raws: &[&Raw], diagnostics: &mut Diagnostics) {
     let mut told: Vec<*const Policy> = Vec::new();
     for (route, raw) in routes.iter().zip(raws) {
-        let chains = (0..route.action.ways()).filter_map(|way| route.action.chain(way));
-        for chain in chains {
+        for chain in route.action.chains() {
             for link in chain.links() {
                 let Policy::Oidc(oidc) = &*link.policy else { continue };
                 if told.contains(&Arc::as_ptr(&link.policy)) {
@@ -61,10 +60,7 @@ pub(crate) fn warn(router: &Router, routes: &[Route], raws: &[&Raw], diagnostics
                     (method, path, leads_to(router, routes, &step, &link.policy))
                 });
                 let lost = places.iter().find(|(_, _, place)| place.is_none());
-                let demands_all = |route: &Route| {
-                    let mut chains = (0..route.action.ways()).filter_map(|way| route.action.chain(way));
-                    chains.any(Chain::demands_all)
-                };
+                let demands_all = |route: &Route| route.action.chains().any(Chain::demands_all);
                 if let Some((method, path, _)) = lost {
                     told.push(Arc::as_ptr(&link.policy));
                     diagnostics.push(

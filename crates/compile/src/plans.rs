@@ -74,8 +74,7 @@ pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnos
     let mut holds = false;
     // Of each cost, however many routes inherit it: whether it is of a plan anywhere, and the limits that cannot bear it.
     let mut costs: BTreeMap<Span, (u32, bool, BTreeSet<String>)> = BTreeMap::new();
-    let chains =
-        routes.iter().flat_map(|route| (0..route.action.ways()).filter_map(|way| route.action.chain(way)));
+    let chains = routes.iter().flat_map(|route| route.action.chains());
     for chain in chains {
         let plan = chain.links().iter().find_map(|link| match &*link.policy {
             Policy::Plan(plan) => Some(plan),

@@ -10,8 +10,7 @@ pub(crate) fn check(config: &Config, routes: &[Route], diagnostics: &mut Diagnos
     if config.state_dir.is_some() {
         return;
     }
-    let chains =
-        routes.iter().flat_map(|route| (0..route.action.ways()).filter_map(|way| route.action.chain(way)));
+    let chains = routes.iter().flat_map(|route| route.action.chains());
     // What the store counts, it keeps.
     if let Some(link) = chains.flat_map(Chain::links).find(|link| link.policy.keeps_quota_alone()) {
         diagnostics.push(

@@ -82,9 +82,8 @@ pub struct Snapshot {
 impl Snapshot {
     /// Every policy in use, as often as some route has it.
     pub fn links(&self) -> impl Iterator<Item = &policy::Link> {
-        let routes = self.routes.iter().flat_map(|route| {
-            (0..route.action.ways()).filter_map(|way| route.action.chain(way)).flat_map(policy::Chain::links)
-        });
+        let routes =
+            self.routes.iter().flat_map(|route| route.action.chains().flat_map(policy::Chain::links));
         self.gateway.links().iter().chain(routes)
     }
 

@@ -71,6 +71,11 @@ impl Action {
         }
     }
 
+    /// The policies of each way.
+    pub fn chains(&self) -> impl Iterator<Item = &Chain> {
+        (0..self.ways()).filter_map(|way| self.chain(way))
+    }
+
     /// What requests that stay with one of the ways have in common.
     #[inline]
     pub fn split_by(&self) -> Option<&RequestKey> {
