@@ -57,23 +57,27 @@ pub fn parse_authority(text: &[u8]) -> Result<Authority, HostError> {
     if text.first() == Some(&b'[') {
         return parse_literal(text);
     }
-    let host_len = memchr::memchr(b':', text).unwrap_or(text.len());
+    // Hosts are short, and looked at in one go: the worst of all bytes, and a dot at the begin or behind another one.
+    let (mut host_len, mut class, mut after_dot, mut has_empty_label) =
+        (0, ByteClass::Canonical, true, false);
+    while let Some(b) = text.get(host_len).filter(|b| **b != b':') {
+        class = class.max(CLASSES[usize::from(*b)]);
+        has_empty_label |= after_dot && *b == b'.';
+        after_dot = *b == b'.';
+        host_len += 1;
+    }
     let (host, port) = text.split_at(host_len);
     check_port(port)?;
-    let labels = host.strip_suffix(b".").unwrap_or(host);
-    if labels.is_empty() {
+    if matches!(host, b"" | b".") {
         return Err(HostError::Empty);
     }
     // Without this `a..` would be `a.` here and `a` for the next reader.
-    let has_empty_label = labels.windows(2).any(|pair| pair == b"..");
-    if labels.starts_with(b".") || labels.ends_with(b".") || has_empty_label {
+    if has_empty_label {
         return Err(HostError::EmptyLabel);
     }
     if host.len() > 254 {
         return Err(HostError::TooLong);
     }
-    // The worst of all bytes.
-    let class = host.iter().fold(ByteClass::Canonical, |worst, b| worst.max(CLASSES[usize::from(*b)]));
     if class == ByteClass::Bad {
         return Err(HostError::BadByte);
     }

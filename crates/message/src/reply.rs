@@ -75,12 +75,12 @@ impl Reply {
         push_begin(&mut body, status, code, detail, layer);
         push_json(&mut body, request_id);
         body.push_str(end_of_problem(retryable));
-        Reply::of_problem(status, body)
+        Reply::of_problem(status, body.into_bytes())
     }
 
-    fn of_problem(status: u16, body: String) -> Reply {
+    fn of_problem(status: u16, body: Vec<u8>) -> Reply {
         let mut reply = Reply::status(status).header("content-type", "application/problem+json");
-        reply.body = Cow::Owned(body.into_bytes());
+        reply.body = Cow::Owned(body);
         reply
     }
 }
@@ -109,12 +109,12 @@ impl Problem {
         Problem { status, begin, end: end_of_problem(retryable) }
     }
 
-    /// The reply to a request.
-    pub fn reply(&self, request_id: &str) -> Reply {
-        let mut body = String::with_capacity(self.begin.len() + request_id.len() + self.end.len());
-        body.push_str(&self.begin);
-        push_json(&mut body, request_id);
-        body.push_str(self.end);
+    /// The reply to a request. Its id is one of the gateway's, in which nothing has to be escaped.
+    pub fn reply(&self, request_id: &[u8]) -> Reply {
+        let mut body = Vec::with_capacity(self.begin.len() + request_id.len() + self.end.len());
+        body.extend_from_slice(self.begin.as_bytes());
+        body.extend_from_slice(request_id);
+        body.extend_from_slice(self.end.as_bytes());
         Reply::of_problem(self.status, body)
     }
 }
@@ -234,8 +234,8 @@ mod tests {
         let more = Reply::fault(Fault::ConnectFailed, "").with_member("errors", "[1]");
         assert!(more.body.ends_with(b"\"retryable\":true,\"errors\":[1]}\n"));
         assert!(body.contains(r#""request_id":"id-\"1\"\u000a""#) && body.ends_with("\"retryable\":true}\n"));
-        let (detail, id) = ("It is \"so\".", "a\"b");
-        let made = Problem::new(429, "rate-limited", detail, "client", false).reply(id);
+        let (detail, id) = ("It is \"so\".", "a-b");
+        let made = Problem::new(429, "rate-limited", detail, "client", false).reply(id.as_bytes());
         assert_eq!(made, Reply::problem(429, "rate-limited", detail, "client", false, id));
     }
 }

@@ -78,7 +78,7 @@ pub use contract::{Flow, RequestCx, ResponseCx, Stage, Verdict};
 pub use errand::{Errand, Errands};
 pub use field::{header_name, header_value};
 pub use identity::{Caller, Identity, Told};
-pub use list::{KINDS, Kind, LEFT_OUT, NOT_BUILT, Policy, compile, shape};
+pub use list::{KINDS, Kind, LEFT_OUT, NOT_BUILT, Policy, compile, position, shape};
 pub use plan::{Allowed, NewPlan, Plans};
 pub use providers::{BETWEEN_ASKED, Issuer, IssuerKeeper, IssuerSource, Providers};
 pub use question::{Answer, Decided, HeldBody, Question};

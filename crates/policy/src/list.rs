@@ -49,6 +49,16 @@ macro_rules! policies {
         #[allow(non_camel_case_types, reason = "the names of the folders, used as positions in KINDS")]
         enum Position { $($step,)* $($auth,)* }
 
+        /// The position of the kind with this name in [`KINDS`].
+        #[inline]
+        pub fn position(name: &str) -> Option<usize> {
+            match name {
+                $(stringify!($step) => Some(Position::$step as usize),)*
+                $(stringify!($auth) => Some(Position::$auth as usize),)*
+                _ => None,
+            }
+        }
+
         impl Policy {
             /// Its position in [`KINDS`].
             pub fn kind_index(&self) -> usize {
@@ -292,7 +302,8 @@ mod tests {
 
     #[test]
     fn the_house_rules_hold_for_every_kind() {
-        for kind in KINDS {
+        for (number, kind) in KINDS.iter().enumerate() {
+            assert_eq!(position(kind.name), Some(number));
             let info = (kind.section)();
             assert!(!info.doc.is_empty(), "{}: the section has no doc comment", kind.name);
             for key in &info.keys {

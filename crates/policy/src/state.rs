@@ -43,7 +43,12 @@ impl fmt::Debug for RequestId {
 impl RequestId {
     /// The id as text; empty if there is none yet.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len as usize]).unwrap_or("")
+        std::str::from_utf8(self.as_bytes()).unwrap_or("")
+    }
+
+    /// The same as bytes, of which none has to be escaped anywhere.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len as usize]
     }
 
     /// Whether there is none yet.

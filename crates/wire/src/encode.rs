@@ -127,9 +127,10 @@ const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 
 fn push_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
     debug_assert!((100..1000).contains(&status));
-    out.extend_from_slice(b"HTTP/1.1 ");
-    push_decimal(out, u64::from(status));
-    out.push(b' ');
+    let digit = |place: u16| b'0' + (status / place % 10) as u8;
+    let mut line = *b"HTTP/1.1 000 ";
+    [line[9], line[10], line[11]] = [digit(100), digit(10), digit(1)];
+    out.extend_from_slice(&line);
     out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
 }
