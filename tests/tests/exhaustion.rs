@@ -18,7 +18,7 @@ use end_to_end::{Client, Gateway, Origin, SOON, wait_until};
 fn yaml(origin: &Origin, listener: &str, route: &str) -> String {
     format!(
         "listen: {{ address: 127.0.0.1:0, {listener} }}\nadmin: 127.0.0.1:0\n\
-         services: {{ site: {{ endpoints: [\"http://{}\"] }} }}\nroutes: [{{ {route}service: site }}]\n",
+         services: {{ site: {{ endpoints: [\"http://{}\"], connections: {{ idle: 1 }} }} }}\nroutes: [{{ {route}service: site }}]\n",
         origin.address()
     )
 }
@@ -168,7 +168,7 @@ fn connections_that_come_and_go_leave_nothing_behind() {
         _ = stream.write_all(sent);
     }
     wait_until("all connections are gone", SOON, || open() < 0.5);
-    // One to the service may be kept, and one to the admin listener is just ending.
+    // One to the service may be kept by each worker, and one to the admin listener is just ending.
     wait_until("all descriptors are back", SOON, || descriptors(&gateway) <= before + 2);
     assert_eq!(gateway.connect().get("/page").status(), 200);
     gateway.stop();

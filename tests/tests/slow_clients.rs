@@ -7,12 +7,13 @@
     reason = "a failed unwrap is a failed test"
 )]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use end_to_end::bulk::{read_head, write_pattern};
-use end_to_end::{Client, Gateway, Origin, SOON};
+use end_to_end::{Client, Gateway, Origin, SOON, wait_until};
 
 const PACE: Duration = Duration::from_millis(50);
 
@@ -149,5 +150,55 @@ fn an_idle_connection_costs_little() {
     let each = (gateway.peak_memory() - before) / idle.len() as u64;
     assert!(each <= 8 * 1024, "{each} bytes for each idle connection");
     drop(idle);
+    gateway.stop();
+}
+
+#[test]
+fn who_asks_for_much_and_reads_late_gets_all_of_it_in_order() {
+    const COUNT: usize = 20_000;
+    let origin = Origin::serving(|request| {
+        let body = format!("{:1000}", request.target());
+        Some(format!("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{body}").into_bytes())
+    });
+    let gateway = gateway_with("timeouts: { send: 20s, idle: 20s }", &origin);
+    let stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let asked = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..COUNT {
+                let last = if number + 1 == COUNT { "Connection: close\r\n" } else { "" };
+                // As long as the answer, so that the buffers of the system fill on both sides.
+                let request =
+                    format!("GET /{number} HTTP/1.1\r\nHost: gw.test\r\nX: {:1000}\r\n{last}\r\n", 'x');
+                (&stream).write_all(request.as_bytes()).unwrap();
+                asked.store(number + 1, Ordering::Relaxed);
+            }
+        });
+        let mut seen = (0, Instant::now());
+        wait_until("the gateway takes no more requests", SOON, || {
+            let now = asked.load(Ordering::Relaxed);
+            if now != seen.0 {
+                seen = (now, Instant::now());
+            }
+            now > 0 && seen.1.elapsed() > Duration::from_millis(300)
+        });
+        assert!(asked.load(Ordering::Relaxed) < COUNT, "nothing stopped it");
+        canary(&gateway);
+        let mut answers = BufReader::new(&stream);
+        let mut body = [0; 1000];
+        for number in 0..COUNT {
+            let mut line = String::new();
+            answers.read_line(&mut line).unwrap();
+            assert_eq!(line, "HTTP/1.1 200 OK\r\n", "{number}");
+            while line != "\r\n" {
+                line.clear();
+                answers.read_line(&mut line).unwrap();
+            }
+            answers.read_exact(&mut body).unwrap();
+            assert_eq!(std::str::from_utf8(&body).unwrap().trim_end(), format!("/{number}"));
+        }
+        assert_eq!(answers.read(&mut body).unwrap(), 0, "and then the end");
+    });
     gateway.stop();
 }

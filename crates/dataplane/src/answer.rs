@@ -130,9 +130,6 @@ async fn flush(s: &mut Serving<'_>) -> Result<(), ()> {
     let before = s.down.sent;
     poll_fn(|cx| {
         let polled = s.down.poll_flush(cx);
-        if polled.is_pending() && s.down.is_held() {
-            return Poll::Pending;
-        }
         let now = s.timer.now();
         patience.progress(now, s.down.sent - before);
         match polled {

@@ -105,7 +105,8 @@ pub(crate) async fn attempt(
     // A service that answers before it has the whole request may take the rest for another one, and its
     // connection is not used again, whatever comes (CVE-2025-31699, CVE-2024-24791).
     let in_step = exchange.is_request_done() && exchange.request.progress.reusable && meta.keep_alive;
-    if exchange.request.state.response_check.is_some() {
+    let is_inspected = exchange.request.state.response_check.is_some();
+    if is_inspected {
         // Boxed like all that is rare.
         Box::pin(exchange.inspect(&meta)).await.map_err(Failed::Final)?;
     }
@@ -115,9 +116,7 @@ pub(crate) async fn attempt(
     if translates {
         exchange.request.download.translate(exchange.request.grpc_web.map(Translation::of_response));
     }
-    exchange.begin_body();
-    exchange.down.unfinished = true;
-    let ending = poll_fn(|cx| exchange.poll_body(cx)).await;
+    let ending = pass_body(&mut exchange, is_inspected).await;
     let request_done = exchange.is_request_done();
     let request_received = exchange.request.upload.is_received();
     if ending == Ending::Complete {
@@ -143,6 +142,21 @@ pub(crate) async fn attempt(
     })
 }
 
+/// Passes the body of the response on. Unless time `has_passed` already, or passes now, the head says when the answer
+/// was complete.
+async fn pass_body(exchange: &mut Exchange<'_>, mut has_passed: bool) -> Ending {
+    exchange.begin_body();
+    exchange.down.unfinished = true;
+    let ending = poll_fn(|cx| {
+        let polled = exchange.poll_body(cx);
+        has_passed |= polled.is_pending();
+        polled
+    });
+    let ending = ending.await;
+    exchange.request.came_whole = !has_passed;
+    ending
+}
+
 /// An address that was sent the request.
 struct Asked {
     member: Rc<Member>,
@@ -162,10 +176,8 @@ async fn ask(
     // With bytes of the body in hand nobody waits for permission to send them.
     let expect_continue = s.request.meta.expect_continue && s.down.inbox.is_empty();
     send_request(&mut up, s.request, &plan.service.settings, expect_continue)?;
-    if !s.request.head.method.is_idempotent() {
-        // A kept connection that was found alive just now may be closed at any moment, and this is not sent twice.
-        up.send_at_once();
-    }
+    // A kept connection that was found alive just now may be closed at any moment, and this is not sent twice.
+    up.send_at_once(!s.request.head.method.is_idempotent());
     let would_be_repeated = s.request.would_be_repeated(&plan.service.settings.retries);
     if up.is_stream() || s.request.keeps_body || would_be_repeated {
         s.request.upload.keep();

@@ -67,6 +67,8 @@ impl Client {
                 Next::Request(request) => (request, None),
                 Next::Fault(fault, request) => (request, Some(fault)),
                 Next::Streams => return Outcome::Streams,
+                // A client that has not read the last answer must not take its begin for the whole.
+                Next::Closed if down.has_unsent() => return Outcome::Reset,
                 Next::Closed => return Outcome::Close,
             };
             first = false;
@@ -186,7 +188,7 @@ async fn next_request(
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Next::Closed),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => {
-                    if began.is_none() && (worker.is_draining() || live.is_closing()) {
+                    if began.is_none() && !down.has_unsent() && (worker.is_draining() || live.is_closing()) {
                         if !first {
                             return Poll::Ready(Next::Closed);
                         }
@@ -297,14 +299,32 @@ fn take_head(
 
 /// Ends the connection in the way that the outcome demands.
 async fn close(client: &mut Client, outcome: Outcome) {
-    let Client { timer, down, .. } = client;
+    let Client { open, timer, down, .. } = client;
     match outcome {
         Outcome::Reset => down.unfinished = true,
         Outcome::KeepAlive | Outcome::Upgraded | Outcome::Gone | Outcome::Streams => {}
-        // Unread input would turn the close into a reset, which can overtake the answer.
-        Outcome::Close if down.inbox.is_empty() => {}
-        Outcome::Close | Outcome::Linger => linger(timer, down).await,
+        Outcome::Close | Outcome::Linger => {
+            let patience = open.listener.settings().timeouts.send;
+            down.unfinished = send_rest(timer, down, patience).await.is_err();
+            // Unread input would turn the close into a reset, which can overtake the answer.
+            if !down.unfinished && (outcome == Outcome::Linger || !down.inbox.is_empty()) {
+                linger(timer, down).await;
+            }
+        }
     }
+}
+
+/// Sends the end of the last answer, if it still waits for its turn: behind it, nobody would know what became of it.
+async fn send_rest(timer: &Timer, down: &mut Connection, patience: std::time::Duration) -> Result<(), ()> {
+    let deadline = timer.now().after(patience);
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = down.transport.poll_drain(cx) {
+            return Poll::Ready(outcome.map_err(drop));
+        }
+        timer.arm(deadline);
+        timer.poll_expired(cx).map(Err)
+    })
+    .await
 }
 
 /// Stops sending, and reads on for a moment (RFC 9112 §9.6).

@@ -17,9 +17,6 @@ use crate::transport::Transport;
 
 /// The longest piece of a body that is copied behind a head, in bytes.
 const JOIN: usize = 1024;
-/// The longest message that waits for its turn to be sent, in bytes. One of 10 KiB gains nothing by it, and a MiB costs
-/// three times as much, because it has left the near caches when its turn comes.
-const SHORT: usize = 4 * 1024;
 
 /// One connection or stream, to a client or to a service.
 pub(crate) struct Connection {
@@ -35,21 +32,9 @@ pub(crate) struct Connection {
     pub(crate) flooding: bool,
     /// A message was begun and not finished: whoever closes now must not make it look whole.
     pub(crate) unfinished: bool,
-    turn: Turn,
-    /// Bytes that the socket took.
+    /// Bytes that the socket took, or the outbox of the worker.
     pub(crate) sent: u64,
     pub(crate) buffers: Rc<Buffers>,
-}
-
-/// Whether what is to be sent has let the other tasks of the worker go first: see [`Connection::poll_flush`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    /// Not yet.
-    Before,
-    /// It waits for them.
-    Waits,
-    /// It has, and does not do so again until all of it was taken.
-    Had,
 }
 
 /// A head and a piece of a body that wait to be sent, together if possible.
@@ -80,11 +65,6 @@ impl Outgoing {
             self.head.extend_from_slice(body.filled());
             self.body = None;
         }
-    }
-
-    /// Bytes that were not sent.
-    fn len(&self) -> usize {
-        self.head.len() - self.head_sent + self.body.as_ref().map_or(0, |body| body.filled().len())
     }
 
     /// The length of what is sent next: the text, or the piece of a body.
@@ -136,7 +116,6 @@ impl Connection {
             ended: false,
             flooding: false,
             unfinished: false,
-            turn: Turn::Before,
             sent: 0,
             buffers: Rc::clone(buffers),
         }
@@ -188,43 +167,30 @@ impl Connection {
         !self.outgoing.is_empty() || self.transport.has_unsent()
     }
 
-    /// Whether what waits to be sent waits for nothing but its turn: the task is polled again at once.
+    /// Whether what is sent from now on goes to the socket at once, and not by way of the outbox.
     #[inline]
-    pub(crate) fn is_held(&self) -> bool {
-        self.turn == Turn::Waits
+    pub(crate) fn send_at_once(&mut self, at_once: bool) {
+        self.transport.set_urgent(at_once);
     }
 
-    /// What is sent next does not wait for its turn.
-    #[inline]
-    pub(crate) fn send_at_once(&mut self) {
-        self.turn = Turn::Had;
-    }
-
-    /// Sends what is waiting. Ready when all of it was accepted; `sent` counts how much was.
-    ///
-    /// A short message is held until all tasks that are ready now were polled, so that a worker reads what has come on
-    /// many connections, and then sends to many. The system runs the same code again while it is in the near caches,
-    /// and a peer on the same machine is woken once for several messages in place of once for each: with 64
-    /// connections that saves a tenth of the system's time for a request. Where nothing else is ready, nothing waits.
+    /// Sends what is waiting. Ready when all of it was accepted, by the socket or the outbox of the worker; `sent`
+    /// counts how much was.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let is_short = !self.outgoing.is_empty() && self.outgoing.len() <= SHORT;
-        if self.turn == Turn::Before && is_short && !self.is_stream() {
-            self.turn = Turn::Waits;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        self.poll_send(cx)
-    }
-
-    /// The same, without waiting for a turn.
-    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Transport::Stream(stream) = &mut self.transport {
             return stream.poll_send(cx, &mut self.outgoing, &mut self.sent);
         }
-        self.turn = Turn::Had;
         while !self.outgoing.is_empty() {
             let outgoing = &mut self.outgoing;
             outgoing.join();
+            if let (Transport::Tcp(socket), 0, None) =
+                (&mut self.transport, outgoing.head_sent, &outgoing.body)
+            {
+                let length = outgoing.head.len();
+                if socket.post(cx, &mut outgoing.head) {
+                    self.sent += length as u64;
+                    return Poll::Ready(Ok(()));
+                }
+            }
             let head = outgoing.head.get(outgoing.head_sent..).unwrap_or_default();
             let body = outgoing.body.as_ref().map_or(&[][..], Buffer::filled);
             let count = match (head.is_empty(), body.is_empty()) {
@@ -252,7 +218,6 @@ impl Connection {
                 }
             }
         }
-        self.turn = Turn::Before;
         self.transport.poll_flush(cx)
     }
 
@@ -317,7 +282,7 @@ impl Connection {
 
     /// Whether nothing is left over from the last exchange, so that the next can begin.
     pub(crate) fn is_clean(&self) -> bool {
-        self.inbox.is_empty() && !self.has_unsent() && !self.ended
+        self.inbox.is_empty() && self.outgoing.is_empty() && self.transport.is_empty() && !self.ended
     }
 }
 
@@ -326,74 +291,5 @@ impl Drop for Connection {
         if self.unfinished {
             self.transport.reset_on_close();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-    use std::io::Read;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Wake, Waker};
-
-    use tokio::net::TcpStream;
-
-    use super::*;
-
-    /// Counts how often a task was woken.
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A connection, and its peer.
-    fn connect() -> (Connection, std::net::TcpStream) {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        let transport = Transport::Tcp(TcpStream::from_std(stream).unwrap());
-        (Connection::new(transport, &Rc::default()), listener.accept().unwrap().0)
-    }
-
-    #[test]
-    fn a_short_message_waits_for_one_turn_and_no_longer() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-        runtime.block_on(async {
-            let (mut one, mut peer) = connect();
-            let count = Arc::new(Count::default());
-            let waker = Waker::from(Arc::clone(&count));
-            let mut cx = Context::from_waker(&waker);
-            // Becomes ready as the runtime says, which nobody has asked yet.
-            poll_fn(|cx| one.transport.poll_write(cx, &[IoSlice::new(b"a")])).await.unwrap();
-            let woken = || count.0.load(Ordering::Relaxed);
-
-            one.head_mut().extend_from_slice(b"short");
-            assert!(one.poll_flush(&mut cx).is_pending() && one.is_held() && woken() == 1);
-            assert!(one.poll_flush(&mut cx).is_ready() && !one.is_held() && woken() == 1);
-            let mut got = [0; 6];
-            peer.read_exact(&mut got).unwrap();
-            assert_eq!(&got, b"ashort");
-
-            one.head_mut().resize(SHORT + 1, b'l');
-            assert!(one.poll_flush(&mut cx).is_ready() && woken() == 1, "a long one does not wait");
-            one.head_mut().extend_from_slice(b"urgent");
-            one.send_at_once();
-            assert!(one.poll_flush(&mut cx).is_ready() && woken() == 1);
-
-            // One that the peer does not take has had its turn, however often it is looked at: two of a kind would wake
-            // each other for ever.
-            let full = [0; 65_536];
-            while one.transport.poll_write(&mut cx, &[IoSlice::new(&full)]).is_ready() {}
-            one.head_mut().extend_from_slice(b"stuck");
-            assert!(one.poll_flush(&mut cx).is_pending() && one.is_held() && woken() == 2);
-            for _ in 0..3 {
-                assert!(one.poll_flush(&mut cx).is_pending() && !one.is_held() && woken() == 2);
-            }
-        });
     }
 }

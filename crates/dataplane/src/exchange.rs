@@ -111,9 +111,6 @@ impl<'a> Exchange<'a> {
     /// Sends the request and waits for the final response head.
     pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseMeta, Failure>> {
         self.poll_upload(cx).map_err(Failure::Final)?;
-        if self.up.is_held() {
-            return Poll::Pending;
-        }
         loop {
             let head = if self.up.is_stream() { self.take_head(cx)? } else { self.parse_head()? };
             if let Some(meta) = head {
@@ -264,15 +261,7 @@ impl<'a> Exchange<'a> {
     /// Passes the body of the response on, after its head was put into `down.outgoing`.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let uploaded = self.poll_upload(cx);
-        let mut downloaded = self.request.download.poll(cx, self.up, self.down);
-        if downloaded.is_pending() && self.down.is_held() {
-            if uploaded.is_ok() {
-                return Poll::Pending;
-            }
-            // The fault is told once: what can be sent before it counts is sent now.
-            downloaded = self.request.download.poll(cx, self.up, self.down);
-        }
-        match downloaded {
+        match self.request.download.poll(cx, self.up, self.down) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ending::Complete),
             Poll::Ready(Err(PumpError::Sender(_))) => return Poll::Ready(Ending::Cut(Fault::UpstreamCut)),
             Poll::Ready(Err(PumpError::Receiver)) => {
@@ -344,9 +333,6 @@ impl<'a> Exchange<'a> {
         }
         if self.request.upload.sent != sent {
             self.expect_from_service(Tick::NEVER);
-        }
-        if polled.is_pending() && self.up.is_held() {
-            return Ok(());
         }
         match polled {
             Poll::Ready(Ok(())) => {

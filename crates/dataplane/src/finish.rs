@@ -14,7 +14,10 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         request.record.version = Some(request.head.version);
     }
     worker.run_errands(&request.state.errands);
-    let total = request.record.started.elapsed();
+    let total = match request.record.first_byte {
+        Some(first_byte) if request.came_whole => first_byte,
+        _ => request.record.started.elapsed(),
+    };
     match &request.route {
         Some((route, way)) => {
             if let Some(series) = route.series(*way) {
@@ -103,15 +106,14 @@ fn count_caller(worker: &Worker, request: &Request) {
         series.finish(&request.record);
     }
     let Some(series) = worker.series() else { return };
-    let kind = |name: &str| policy::KINDS.iter().position(|kind| kind.name == name);
     match caller.method() {
         "" => {}
-        name => series.policies.recognised(kind(name)),
+        name => series.policies.recognised(policy::position(name)),
     }
-    if let Some(kind) = request.state.stopped_by.and_then(|(name, _)| kind(name)) {
+    if let Some(kind) = request.state.stopped_by.and_then(|(name, _)| policy::position(name)) {
         series.policies.answered(kind);
     }
-    if let Some(kind) = request.state.tried.and_then(|(name, _)| kind(name)) {
+    if let Some(kind) = request.state.tried.and_then(|(name, _)| policy::position(name)) {
         series.policies.tried(kind);
     }
 }

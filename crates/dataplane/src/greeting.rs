@@ -17,6 +17,7 @@ use crate::buffers::Buffer;
 use crate::client::{Client, introduce};
 use crate::handshake::Ending;
 use crate::listener::OpenConnection;
+use crate::outbox::Socket;
 use crate::timer::Timer;
 use crate::tls_stream::TlsStream;
 use crate::transport::Transport;
@@ -38,6 +39,7 @@ pub(crate) async fn greet(open: OpenConnection, tcp: TcpStream, peer: SocketAddr
     }
     let mut info = introduce(peer);
     info.asked = asked;
+    let tcp = Socket::new(tcp, &worker.outbox);
     let Some(tls) = &settings.tls else {
         let mut client = Client::new(open, Transport::Tcp(tcp), info);
         client.down.inbox.buffer = arrived;

@@ -122,7 +122,7 @@ fn begin(s: &Serving<'_>, plan: &mut Plan<'_>, member: &Member) -> Option<Rival>
         Some((up, slot)) => (up, slot, false),
         None => {
             let slot = other.reserve(settings.max_connections)?;
-            let transport = Transport::begin_connect(other.address).ok()?;
+            let transport = Transport::begin_connect(other.address, &s.worker.outbox).ok()?;
             (Box::new(Connection::new(transport, &s.worker.buffers)), slot, true)
         }
     };

@@ -72,7 +72,7 @@ impl Io {
             return Poll::Ready(Ok(()));
         }
         match &mut down.transport {
-            Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, room),
+            Transport::Tcp(socket) => socket.poll_read_buf(cx, room),
             other => other.poll_read(cx, room.initialize_unfilled()).map_ok(|count| room.advance(count)),
         }
     }

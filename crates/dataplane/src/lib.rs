@@ -37,6 +37,7 @@ mod live;
 mod member;
 mod mirror;
 mod open;
+mod outbox;
 mod patience;
 mod pipe;
 mod places;

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use crate::client::{self, Client};
 use crate::endpoint::QuicSide;
 use crate::greeting;
+use crate::outbox::Socket;
 use crate::stage::ListenerId;
 use crate::thread::Order;
 use crate::transport::Transport;
@@ -225,7 +226,8 @@ fn serve(open: OpenConnection, stream: TcpStream, peer: SocketAddr) {
     let listener = Rc::clone(&open.listener);
     let settings = listener.settings();
     if settings.tls.is_none() && !settings.proxy_protocol {
-        let client = Client::new(open, Transport::Tcp(stream), client::introduce(peer));
+        let socket = Socket::new(stream, &open.worker.outbox);
+        let client = Client::new(open, Transport::Tcp(socket), client::introduce(peer));
         tokio::task::spawn_local(client::run(client, false));
         return;
     }

@@ -142,7 +142,7 @@ async fn join(
 async fn connect(s: &mut Serving<'_>, plan: &Plan<'_>, member: &Rc<Member>) -> Result<Connection, Failed> {
     let watches_client = !s.request.has_body();
     let began = Instant::now();
-    let transport = Transport::begin_connect(member.address);
+    let transport = Transport::begin_connect(member.address, &s.worker.outbox);
     let transport = transport.map_err(|_| Failed::Connect(Fault::ConnectFailed))?;
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = transport.poll_connected(cx) {

@@ -221,21 +221,17 @@ impl Pump {
         from: &mut Connection,
         to: &mut Connection,
     ) -> Poll<Result<(), PumpError>> {
-        // Once in a poll something may wait for its turn: whoever polls looks at the rest of the request only when
-        // nothing does.
-        let mut has_sent = false;
         loop {
             if !self.ended && to.outgoing.body.is_none() {
                 self.stage_piece(from, to)?;
             }
             if to.has_unsent() {
                 let before = to.sent;
-                let flushed = if has_sent { to.poll_send(cx) } else { to.poll_flush(cx) };
+                let flushed = to.poll_flush(cx);
                 self.sent += to.sent - before;
                 match flushed {
-                    Poll::Ready(Ok(())) => has_sent = true,
+                    Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(PumpError::Receiver)),
-                    Poll::Pending if to.is_held() => return Poll::Pending,
                     Poll::Pending => {
                         // The receiver is slower than the sender: no use in reading more at a time.
                         from.flooding = false;

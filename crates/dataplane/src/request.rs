@@ -51,6 +51,8 @@ pub(crate) struct Request {
     pub(crate) record: Record,
     /// When its head was complete.
     pub(crate) ready: Instant,
+    /// The whole answer came with its head, and was passed on: no time has passed since.
+    pub(crate) came_whole: bool,
     /// The begin of its body is kept, whatever retries need.
     pub(crate) keeps_body: bool,
     /// Its body, on the way to the service.
@@ -82,6 +84,7 @@ impl Default for Request {
             trouble: None,
             record: Record::begin(now),
             ready: now,
+            came_whole: false,
             keeps_body: false,
             upload: Pump::default(),
             download: Pump::default(),
@@ -102,6 +105,7 @@ impl Request {
         self.early = false;
         self.grpc_web = None;
         self.cookies.clear();
+        self.came_whole = false;
         self.keeps_body = false;
         self.trouble = None;
         self.upload = Pump::default();

@@ -72,6 +72,8 @@ async fn work(setup: Setup) -> std::io::Result<()> {
     let worker = Rc::new(Worker::new(index, &stage, shared, Troubles::new(troubles)));
     let siblings: Rc<[mpsc::Sender<Order>]> = siblings.into();
     let ticker = tokio::task::spawn_local(tick(Rc::clone(&worker)));
+    let outbox = Rc::clone(&worker.outbox);
+    let sender = tokio::task::spawn_local(async move { outbox.run().await });
     let mut accepting = Vec::new();
     adopt(&worker, stage, &siblings, &mut accepting)?;
     while let Some(order) = orders.recv().await {
@@ -91,7 +93,10 @@ async fn work(setup: Setup) -> std::io::Result<()> {
         }
     }
     ticker.abort();
+    sender.abort();
     worker.counting.end().await;
+    // The tasks of all connections have ended, and may have left something.
+    worker.outbox.send_all();
     worker.retire();
     Ok(())
 }

@@ -3,8 +3,8 @@
 //! The library reads from and writes to buffers that are passed in, so an idle connection costs its keys and
 //! nothing else. What is presented and demanded in a handshake is settled in the `tls` crate; here are only bytes.
 
+use std::cell::Ref;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,10 +13,10 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::UnbufferedServerConnection;
 use rustls::{HandshakeKind, ProtocolVersion};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::buffers::{Buffer, Buffers};
+use crate::outbox::Socket;
 use crate::tls_session::{Bytes, HANDSHAKE, Plain, Put, Session, Step, broken, step};
 
 /// The most payload of a record (RFC 8446 §5.1).
@@ -25,7 +25,7 @@ const RECORD: usize = 16 * 1024;
 const RECORD_FRAME: usize = 261 + 64;
 /// An encrypted connection.
 pub(crate) struct TlsStream {
-    tcp: TcpStream,
+    tcp: Socket,
     session: Session,
     /// Bytes from the peer that make no whole record yet.
     arrived: Option<Buffer>,
@@ -55,7 +55,7 @@ enum End {
 impl TlsStream {
     /// The side of a listener. Some of what the client has sent may have `arrived` already.
     pub(crate) fn server(
-        tcp: TcpStream,
+        tcp: Socket,
         tls: &tls::Server,
         arrived: Option<Buffer>,
         buffers: &Rc<Buffers>,
@@ -68,7 +68,7 @@ impl TlsStream {
 
     /// The side that calls a service of this name.
     pub(crate) fn client(
-        tcp: TcpStream,
+        tcp: Socket,
         tls: &tls::Client,
         name: ServerName<'static>,
         buffers: &Rc<Buffers>,
@@ -77,7 +77,7 @@ impl TlsStream {
         Ok(TlsStream::new(tcp, Session::Client(Box::new(session)), buffers))
     }
 
-    fn new(tcp: TcpStream, session: Session, buffers: &Rc<Buffers>) -> TlsStream {
+    fn new(tcp: Socket, session: Session, buffers: &Rc<Buffers>) -> TlsStream {
         TlsStream {
             tcp,
             session,
@@ -93,8 +93,14 @@ impl TlsStream {
     }
 
     /// The TCP connection below.
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        &self.tcp
+    pub(crate) fn tcp(&self) -> Ref<'_, TcpStream> {
+        self.tcp.tcp()
+    }
+
+    /// Whether what is written is sent at once.
+    #[inline]
+    pub(crate) fn set_urgent(&mut self, urgent: bool) {
+        self.tcp.set_urgent(urgent);
     }
 
     fn common(&self) -> &rustls::CommonState {
@@ -224,20 +230,18 @@ impl TlsStream {
             self.end = End::Broken;
             return Poll::Ready(Err(broken("a record is too long")));
         }
-        let mut room = ReadBuf::new(buffer.room());
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, &mut room);
-        let count = room.filled().len();
-        if let Poll::Ready(Ok(())) = &polled {
-            buffer.add(count);
+        let polled = self.tcp.poll_read(cx, buffer.room());
+        if let Poll::Ready(Ok(count)) = &polled {
+            buffer.add(*count);
             self.flooding = buffer.is_full();
-            if count == 0 {
+            if *count == 0 {
                 self.end = End::Broken;
             }
         }
         if !buffer.is_empty() {
             self.arrived = Some(buffer);
         }
-        polled
+        polled.map_ok(|_| ())
     }
 
     /// Reads decrypted bytes; none when the peer has said that it sends nothing more. A connection that ends
@@ -331,13 +335,19 @@ impl TlsStream {
     /// Whether there is something that [`TlsStream::poll_flush`] would send.
     #[inline]
     pub(crate) fn has_unsent(&self) -> bool {
-        self.sealed.is_some()
+        self.sealed.is_some() || self.tcp.is_stuck()
+    }
+
+    /// Whether all was sent, also what waits for its turn.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sealed.is_none() && self.tcp.is_empty()
     }
 
     /// Sends what was encrypted.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(sealed) = &mut self.sealed {
-            let count = ready!(Pin::new(&mut self.tcp).poll_write(cx, sealed.filled()))?;
+            let count = ready!(self.tcp.poll_write(cx, &[IoSlice::new(sealed.filled())]))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -346,14 +356,20 @@ impl TlsStream {
                 self.sealed = None;
             }
         }
-        Poll::Ready(Ok(()))
+        self.tcp.poll_flush(cx)
+    }
+
+    /// Sends what was encrypted, also what waits for its turn.
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        self.tcp.poll_drain(cx)
     }
 
     /// Tells the peer that nothing more will be sent.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.queue_close();
         ready!(self.poll_flush(cx))?;
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        self.tcp.poll_shutdown(cx)
     }
 
     /// Puts the notice of closing behind what waits. It is made once.
@@ -381,7 +397,7 @@ impl TlsStream {
                 return false;
             }
             let mut buffer = self.arrived.take().unwrap_or_else(|| self.buffers.take(false));
-            let read = if buffer.room().is_empty() { Ok(0) } else { self.tcp.try_read(buffer.room()) };
+            let read = if buffer.room().is_empty() { Ok(0) } else { self.tcp.tcp().try_read(buffer.room()) };
             match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.arrived = Some(buffer).filter(|buffer| !buffer.is_empty());
@@ -395,9 +411,11 @@ impl TlsStream {
         }
     }
 
-    /// From now on nothing more is said to the peer, so that it can tell a cut message from a whole one.
-    pub(crate) fn abandon(&mut self) {
+    /// Makes closing a reset. From now on nothing more is said to the peer, so that it can tell a cut message from a
+    /// whole one.
+    pub(crate) fn reset_on_close(&mut self) {
         self.end = End::Broken;
+        self.tcp.reset_on_close();
     }
 }
 
@@ -448,7 +466,7 @@ impl Drop for TlsStream {
         }
         self.queue_close();
         if let Some(sealed) = &self.sealed {
-            let _ = self.tcp.try_write(sealed.filled());
+            self.tcp.try_write(sealed.filled());
         }
     }
 }

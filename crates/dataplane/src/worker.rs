@@ -25,6 +25,7 @@ use crate::dial::Dial;
 use crate::fuse::Fuse;
 use crate::listener::LiveListener;
 use crate::live::LiveService;
+use crate::outbox::Outbox;
 use crate::places::Places;
 use crate::request::Request;
 use crate::route::LiveRoute;
@@ -121,6 +122,8 @@ impl Current {
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) buffers: Rc<Buffers>,
+    /// What is sent when all tasks that are ready have run.
+    pub(crate) outbox: Rc<Outbox>,
     pub(crate) wheel: Rc<Wheel>,
     pub(crate) rng: RefCell<fastrand::Rng>,
     #[allow(clippy::vec_box, reason = "the boxes go to and fro; a request is too large to be moved")]
@@ -161,9 +164,11 @@ impl Worker {
             listeners: Vec::new(),
             unrouted: Arc::clone(&stage.unrouted),
         };
+        let buffers = Rc::default();
         Worker {
             index,
-            buffers: Rc::default(),
+            outbox: Outbox::new(&buffers),
+            buffers,
             wheel: Rc::default(),
             rng: RefCell::new(fastrand::Rng::new()),
             requests: RefCell::default(),
