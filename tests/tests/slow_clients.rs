@@ -8,7 +8,7 @@
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -155,6 +155,16 @@ fn an_idle_connection_costs_little() {
 
 #[test]
 fn who_asks_for_much_and_reads_late_gets_all_of_it_in_order() {
+    ask_for_much_and_read_late(true);
+}
+
+#[test]
+fn who_asks_for_much_and_half_closes_gets_all_of_it_too() {
+    ask_for_much_and_read_late(false);
+}
+
+/// The last request `says_so` that it is the last one, or the client closes its direction behind it.
+fn ask_for_much_and_read_late(says_so: bool) {
     const COUNT: usize = 20_000;
     let origin = Origin::serving(|request| {
         let body = format!("{:1000}", request.target());
@@ -167,12 +177,15 @@ fn who_asks_for_much_and_reads_late_gets_all_of_it_in_order() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for number in 0..COUNT {
-                let last = if number + 1 == COUNT { "Connection: close\r\n" } else { "" };
+                let last = if says_so && number + 1 == COUNT { "Connection: close\r\n" } else { "" };
                 // As long as the answer, so that the buffers of the system fill on both sides.
                 let request =
                     format!("GET /{number} HTTP/1.1\r\nHost: gw.test\r\nX: {:1000}\r\n{last}\r\n", 'x');
                 (&stream).write_all(request.as_bytes()).unwrap();
                 asked.store(number + 1, Ordering::Relaxed);
+            }
+            if !says_so {
+                stream.shutdown(Shutdown::Write).unwrap();
             }
         });
         let mut seen = (0, Instant::now());

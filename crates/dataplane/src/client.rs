@@ -67,8 +67,6 @@ impl Client {
                 Next::Request(request) => (request, None),
                 Next::Fault(fault, request) => (request, Some(fault)),
                 Next::Streams => return Outcome::Streams,
-                // A client that has not read the last answer must not take its begin for the whole.
-                Next::Closed if down.has_unsent() => return Outcome::Reset,
                 Next::Closed => return Outcome::Close,
             };
             first = false;
