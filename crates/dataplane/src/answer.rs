@@ -1,6 +1,5 @@
 //! Sends what the gateway itself answers: faults, refusals, redirects, fixed responses.
 
-use std::borrow::Cow;
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -14,33 +13,57 @@ use crate::serving::{BodyState, Outcome, Serving};
 
 /// The reply for a fault, and whether the connection must end with it: where the client is to blame, what follows
 /// is not to be trusted.
-pub(crate) fn fault(s: &mut Serving<'_>, fault: Fault) -> (Cow<'static, Reply>, bool) {
+pub(crate) fn fault(s: &mut Serving<'_>, fault: Fault) -> (Reply, bool) {
     s.request.record.fault = Some(fault);
     let reply = Reply::fault(fault, s.request_id());
-    (Cow::Owned(reply), fault.blame() == Blame::Client && fault != Fault::BodyTooLarge)
+    (reply, fault.blame() == Blame::Client && fault != Fault::BodyTooLarge)
 }
 
-/// Answers with a reply. Without a chain, where no route was found, those of the gateway's policies hold that
-/// change responses. `close` ends the connection with it.
-pub(crate) async fn send(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, close: bool) -> Outcome {
+/// An answer that waits to be sent, and what becomes of the connection with it.
+#[must_use]
+pub(crate) struct Staged(Outcome);
+
+/// Puts a reply into what is sent to the client. Without a chain, where no route was found, those of the gateway's
+/// policies hold that change responses. `close` ends the connection with it.
+pub(crate) fn stage(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, close: bool) -> Staged {
     let in_grpc = as_grpc(s.request, reply);
     let reply = in_grpc.as_ref().unwrap_or(reply);
     let whole = take_body_in_hand(s);
     let keep = whole && !close && s.request.meta.keep_alive && !s.is_closing();
     s.request.record.status = reply.status;
     compose(s, chain, reply, keep);
-    s.down.unfinished = true;
-    if flush(s).await.is_err() {
-        s.request.record.fault.get_or_insert(Fault::ClientGone);
-        return Outcome::Gone;
-    }
-    s.down.unfinished = false;
-    match (keep, whole && !close && !s.request.meta.keep_alive) {
+    Staged(match (keep, whole && !close && !s.request.meta.keep_alive) {
         (true, _) => Outcome::KeepAlive,
         (false, true) => Outcome::Close,
         // It may be sending, or about to send, what nobody will read.
         (false, false) => Outcome::Linger,
+    })
+}
+
+/// Sends what was staged, for as long as the client takes it.
+pub(crate) async fn send(s: &mut Serving<'_>, Staged(outcome): Staged) -> Outcome {
+    s.down.unfinished = true;
+    let mut patience = Patience::new(s.listener.timeouts.send, s.listener.limits.min_rate);
+    let before = s.down.sent;
+    let sent = poll_fn(|cx| {
+        let polled = s.down.poll_flush(cx);
+        let now = s.timer.now();
+        patience.progress(now, s.down.sent - before);
+        match polled {
+            Poll::Ready(outcome) => Poll::Ready(outcome.map_err(drop)),
+            Poll::Pending => {
+                patience.wait(now);
+                s.timer.arm(patience.deadline());
+                s.timer.poll_expired(cx).map(Err)
+            }
+        }
+    });
+    if sent.await.is_err() {
+        s.request.record.fault.get_or_insert(Fault::ClientGone);
+        return Outcome::Gone;
     }
+    s.down.unfinished = false;
+    outcome
 }
 
 /// What a client that speaks gRPC is told: its libraries look at the status of the call and at nothing else.
@@ -122,24 +145,4 @@ fn take_body_in_hand(s: &mut Serving<'_>) -> bool {
     }
     s.body = if decoder.is_done() { BodyState::Whole } else { BodyState::Partial };
     decoder.is_done()
-}
-
-/// Sends what is waiting, for as long as the client takes it.
-async fn flush(s: &mut Serving<'_>) -> Result<(), ()> {
-    let mut patience = Patience::new(s.listener.timeouts.send, s.listener.limits.min_rate);
-    let before = s.down.sent;
-    poll_fn(|cx| {
-        let polled = s.down.poll_flush(cx);
-        let now = s.timer.now();
-        patience.progress(now, s.down.sent - before);
-        match polled {
-            Poll::Ready(outcome) => Poll::Ready(outcome.map_err(drop)),
-            Poll::Pending => {
-                patience.wait(now);
-                s.timer.arm(patience.deadline());
-                s.timer.poll_expired(cx).map(Err)
-            }
-        }
-    })
-    .await
 }

@@ -95,7 +95,7 @@ pub(crate) async fn attempt(
     }
     // Now it is clear that this is the address whose answer the client gets.
     affinity::remember(plan.service, member, exchange.request, encrypted);
-    settle_cost(exchange.request, plan.chain);
+    settle_cost(&mut exchange, plan.chain);
     if exchange.status() == 101 || has_joined(&exchange) {
         agree(&mut exchange, &meta)?;
         write_head(&mut exchange, plan.chain, &meta, true);
@@ -104,7 +104,7 @@ pub(crate) async fn attempt(
     }
     // A service that answers before it has the whole request may take the rest for another one, and its
     // connection is not used again, whatever comes (CVE-2025-31699, CVE-2024-24791).
-    let in_step = exchange.is_request_done() && exchange.request.progress.reusable && meta.keep_alive;
+    let in_step = exchange.is_request_done() && exchange.progress.reusable && meta.keep_alive;
     let is_inspected = exchange.request.state.response_check.is_some();
     if is_inspected {
         // Boxed like all that is rare.
@@ -112,9 +112,9 @@ pub(crate) async fn attempt(
     }
     let Written { keep, chunked, translates } = write_head(&mut exchange, plan.chain, &meta, false);
     let length = as_it_comes(meta.body, exchange.up.is_stream());
-    exchange.request.begin_download(length, chunked);
+    exchange.begin_download(length, chunked);
     if translates {
-        exchange.request.download.translate(exchange.request.grpc_web.map(Translation::of_response));
+        exchange.progress.download.translate(exchange.request.grpc_web.map(Translation::of_response));
     }
     let ending = pass_body(&mut exchange, is_inspected).await;
     let request_done = exchange.is_request_done();
@@ -218,7 +218,7 @@ fn agree(exchange: &mut Exchange<'_>, meta: &ResponseMeta) -> Result<(), Failed>
     if !exchange.request.meta.upgrade_websocket || !(meta.upgrade || exchange.up.is_stream()) {
         return Err(malformed);
     }
-    let Request { head, progress, .. } = &mut *exchange.request;
+    let (head, progress) = (&exchange.request.head, &mut exchange.progress);
     let key = head.headers.values(b"sec-websocket-key").next();
     let Some(response) = &mut progress.response else { return Err(malformed) };
     let proof = key.map(websocket::accept_of);
@@ -367,10 +367,10 @@ struct Written {
 }
 
 /// Charges what the service says that the request has cost.
-fn settle_cost(request: &mut Request, chain: &Chain) {
-    if let Some(response) = &mut request.progress.response {
+fn settle_cost(exchange: &mut Exchange<'_>, chain: &Chain) {
+    if let Some(response) = &mut exchange.progress.response {
         let (status, headers) = (response.status, &mut response.headers);
-        chain.settle(&mut ResponseCx { status, headers, state: &request.state });
+        chain.settle(&mut ResponseCx { status, headers, state: &exchange.request.state });
     }
 }
 
@@ -378,7 +378,7 @@ fn settle_cost(request: &mut Request, chain: &Chain) {
 fn write_head(exchange: &mut Exchange<'_>, chain: &Chain, meta: &ResponseMeta, upgrade: bool) -> Written {
     let mut body = body_framing(exchange, meta);
     let mut translates = false;
-    if let (Some(form), Some(response)) = (exchange.request.grpc_web, &mut exchange.request.progress.response)
+    if let (Some(form), Some(response)) = (exchange.request.grpc_web, &mut exchange.progress.response)
     {
         translates = translate_response(&mut response.headers, form);
         if translates && matches!(body, ResponseBody::Exact(1..)) {
@@ -390,9 +390,9 @@ fn write_head(exchange: &mut Exchange<'_>, chain: &Chain, meta: &ResponseMeta, u
         && !upgrade
         && !matches!(body, ResponseBody::UntilClose)
         && exchange.request.upload.is_received()
-        && !exchange.request.progress.upload_failed
+        && !exchange.progress.upload_failed
         && !exchange.is_closing();
-    let Some(mut response) = exchange.request.progress.response.take() else {
+    let Some(mut response) = exchange.progress.response.take() else {
         return Written { keep: false, chunked, translates };
     };
     let request = &mut *exchange.request;

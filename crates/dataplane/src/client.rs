@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -12,15 +11,13 @@ use telemetry::Record;
 use wire::{HeadLimits, HeadScan, Kind};
 
 use crate::connection::Connection;
-use crate::finish::finish;
+use crate::handler::{Job, Meeting, Served};
 use crate::http2;
-use crate::listener::{LiveListener, OpenConnection};
+use crate::listener::OpenConnection;
 use crate::request::Request;
-use crate::serve::serve;
-use crate::serving::{BodyState, Outcome, Serving};
+use crate::serving::Outcome;
 use crate::timer::Timer;
 use crate::transport::Transport;
-use crate::tunnel;
 use crate::worker::Worker;
 
 /// How long a connection that must close lets the client finish sending, so that it can read the answer.
@@ -57,102 +54,55 @@ impl Client {
         let down = Connection::new(transport, &open.worker.buffers);
         Client { open, info, timer, down }
     }
-
-    /// Serves requests until the connection is to end, and says how.
-    async fn serve(&mut self) -> Outcome {
-        let Client { open: OpenConnection { worker, listener: live }, info, timer, down } = self;
-        let mut first = true;
-        loop {
-            let (mut request, fault) = match next_request(worker, live, timer, down, first).await {
-                Next::Request(request) => (request, None),
-                Next::Fault(fault, request) => (request, Some(fault)),
-                Next::Streams => return Outcome::Streams,
-                Next::Closed => return Outcome::Close,
-            };
-            first = false;
-            let meets = Meeting { worker, live, timer };
-            let outcome = serve_one(&meets, info, down, &mut request, fault).await;
-            worker.give_back(request);
-            if outcome != Outcome::KeepAlive {
-                return outcome;
-            }
-        }
-    }
-}
-
-/// What a request meets, whatever it came over.
-pub(crate) struct Meeting<'a> {
-    pub(crate) worker: &'a Rc<Worker>,
-    pub(crate) live: &'a Rc<LiveListener>,
-    pub(crate) timer: &'a Timer,
-}
-
-/// Serves one request and counts it; or answers it at once, if reading it led to a fault.
-pub(crate) async fn serve_one(
-    meets: &Meeting<'_>,
-    info: &mut ForwardingInfo,
-    down: &mut Connection,
-    request: &mut Request,
-    fault: Option<Fault>,
-) -> Outcome {
-    let Meeting { worker, live, timer } = *meets;
-    // What is configured may have changed since the last request.
-    let listener = live.settings();
-    info.trusted = worker.current().snapshot.trusted_proxies.contains(info.peer);
-    info.forwards_certificate = listener.forwards_certificates;
-    // Until the head says otherwise, should it come to that.
-    request.client = info.peer;
-    request.state.https = info.scheme == "https";
-    down.sent = 0;
-    let mut serving = Serving {
-        worker,
-        live,
-        listener: &listener,
-        info,
-        timer,
-        down,
-        request,
-        body: if fault.is_some() { BodyState::Partial } else { BodyState::Untouched },
-        upgraded: None,
-    };
-    let mut outcome = serve(&mut serving, fault).await;
-    if let Some(upgraded) = serving.upgraded.take() {
-        serving.request.shrink();
-        outcome = tunnel::run(&mut serving, upgraded).await;
-    }
-    timer.skip_tick();
-    request.record.sent = down.sent;
-    finish(worker, info, request);
-    outcome
 }
 
 /// Serves one connection until it ends.
-#[allow(
-    clippy::manual_async_fn,
-    reason = "an async fn would keep its argument twice, and there are many of these"
-)]
-pub(crate) fn run(mut client: Client, mut streams: bool) -> impl Future<Output = ()> {
-    async move {
-        if !streams {
-            let outcome = client.serve().await;
-            close(&mut client, outcome).await;
-            streams = outcome == Outcome::Streams;
+pub(crate) async fn run(mut client: Box<Client>, mut streams: bool) {
+    if !streams {
+        let outcome;
+        (client, outcome) = serve(client).await;
+        close(&mut client, outcome).await;
+        streams = outcome == Outcome::Streams;
+    }
+    if streams {
+        // Few connections are of this kind, and the others need no room for it.
+        Box::pin(http2::serve(*client)).await;
+    }
+}
+
+/// Serves requests until the connection is to end, and says how.
+async fn serve(mut client: Box<Client>) -> (Box<Client>, Outcome) {
+    let mut first = true;
+    loop {
+        let (mut request, fault) = match next_request(&mut client, first).await {
+            Next::Request(request) => (request, None),
+            Next::Fault(fault, request) => (request, Some(fault)),
+            Next::Streams => return (client, Outcome::Streams),
+            Next::Closed => return (client, Outcome::Close),
+        };
+        first = false;
+        let mut handler = client.open.worker.take_handler();
+        handler.begin(Job { client, request, fault });
+        let served = poll_fn(|cx| handler.poll(cx)).await;
+        let upgraded;
+        let mut outcome;
+        Served { client, request, outcome, upgraded } = served;
+        client.open.worker.give_back_handler(handler);
+        let Client { open: OpenConnection { worker, listener }, info, timer, down } = &mut *client;
+        let meets = Meeting { worker, live: listener, timer };
+        if let Some(end) = meets.end(info, down, &mut request, upgraded).await {
+            outcome = end;
         }
-        if streams {
-            // Few connections are of this kind, and the others need no room for it.
-            Box::pin(http2::serve(client)).await;
+        worker.give_back(request);
+        if outcome != Outcome::KeepAlive {
+            return (client, outcome);
         }
     }
 }
 
 /// Waits for the next request head. An idle connection waits here, and owns nothing but itself.
-async fn next_request(
-    worker: &Rc<Worker>,
-    live: &LiveListener,
-    timer: &Timer,
-    down: &mut Connection,
-    first: bool,
-) -> Next {
+async fn next_request(client: &mut Client, first: bool) -> Next {
+    let Client { open: OpenConnection { worker, listener: live }, timer, down, .. } = client;
     let waits = &live.settings().timeouts;
     let mut deadline = timer.now().after(if first { waits.header } else { waits.idle });
     let mut scan = HeadScan::default();
@@ -351,4 +301,23 @@ async fn linger(timer: &Timer, down: &mut Connection) {
         timer.poll_expired(cx)
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of what a function makes.
+    fn room_of<F: Future>(_: impl FnOnce(Box<Client>, bool) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// The task has as much room as the longest wait needs, so one careless variable costs all connections.
+    #[test]
+    fn a_connection_that_waits_has_room_for_little_else() {
+        assert!(room_of(run) <= 256, "{} bytes", room_of(run));
+        assert!(size_of::<Client>() <= 288, "{} bytes", size_of::<Client>());
+        // A WebSocket keeps it for as long as it lives.
+        assert!(size_of::<Request>() <= 1408, "{} bytes", size_of::<Request>());
+    }
 }

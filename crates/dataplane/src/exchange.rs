@@ -12,13 +12,13 @@ use std::task::{Context, Poll};
 
 use message::{Fault, GrpcStatus, Version};
 use snapshot::ServiceTimeouts;
-use wire::{HeadLimits, Kind, ResponseMeta};
+use wire::{BodyLength, HeadLimits, Kind, ResponseMeta};
 
 use crate::connection::Connection;
 use crate::listener::LiveListener;
 use crate::patience::Patience;
 use crate::progress::Progress;
-use crate::pump::{PumpError, Waits};
+use crate::pump::{Pump, PumpError, Waits};
 use crate::request::Request;
 use crate::serving::Serving;
 use crate::stream::{Arrived, Lost};
@@ -60,7 +60,7 @@ pub(crate) enum Ending {
     ClientGone(Fault),
 }
 
-/// One attempt under way: everything that meets in it. How far it has come is in the request's [`Progress`].
+/// One attempt under way: everything that meets in it, and how far it has come.
 pub(crate) struct Exchange<'a> {
     pub(crate) worker: &'a Worker,
     pub(crate) live: &'a LiveListener,
@@ -69,6 +69,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) down: &'a mut Connection,
     pub(crate) up: &'a mut Connection,
     pub(crate) request: &'a mut Request,
+    pub(crate) progress: Progress,
 }
 
 impl<'a> Exchange<'a> {
@@ -82,16 +83,16 @@ impl<'a> Exchange<'a> {
     ) -> Exchange<'a> {
         let (limits, waits) = (&s.listener.limits, &s.listener.timeouts);
         s.timer.want_tick(); // to look at the client, if the request takes that long
-        s.request.progress = Progress {
+        let progress = Progress {
             total,
             per_try,
             watch_client: Tick(s.timer.now().0 + 1),
             body_patience: Patience::new(waits.body, limits.min_rate),
             send_patience: Patience::new(waits.send, limits.min_rate),
+            // Something may have come already, where it was waited for.
+            answered: !up.inbox.is_empty(),
             ..Progress::default()
         };
-        // Something may have come already, where it was waited for.
-        s.request.progress.answered = !up.inbox.is_empty();
         Exchange {
             worker: s.worker,
             live: s.live,
@@ -100,6 +101,7 @@ impl<'a> Exchange<'a> {
             down: s.down,
             up,
             request: s.request,
+            progress,
         }
     }
 
@@ -126,7 +128,7 @@ impl<'a> Exchange<'a> {
             match self.up.poll_fill(cx) {
                 Poll::Ready(Ok(0)) if !self.up.ended => return Poll::Ready(Err(self.head_too_large())),
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Err(self.closed_early())),
-                Poll::Ready(Ok(_)) => self.request.progress.answered = true,
+                Poll::Ready(Ok(_)) => self.progress.answered = true,
                 Poll::Pending => break,
             }
         }
@@ -145,13 +147,8 @@ impl<'a> Exchange<'a> {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let Some(end) = self
-            .request
-            .progress
-            .scan
-            .find_end(bytes, &RESPONSE_LIMITS, Kind::Response)
-            .map_err(|_| malformed)?
-        else {
+        let found = self.progress.scan.find_end(bytes, &RESPONSE_LIMITS, Kind::Response);
+        let Some(end) = found.map_err(|_| malformed)? else {
             if let Some(buffer) = &mut self.up.inbox.buffer
                 && buffer.is_full()
             {
@@ -163,12 +160,12 @@ impl<'a> Exchange<'a> {
         // Heads live for as long as one poll, so all connections of a worker use the same few, which stay in
         // its processor's cache.
         let mut response =
-            self.request.progress.response.take().unwrap_or_else(|| self.worker.take_response());
+            self.progress.response.take().unwrap_or_else(|| self.worker.take_response());
         let bytes = bytes.get(..end).unwrap_or_default();
         let parsed = wire::parse_response(bytes, &RESPONSE_LIMITS, head_request, &mut response);
-        self.request.progress.response = Some(response);
+        self.progress.response = Some(response);
         self.up.inbox.consume(end);
-        self.request.progress.scan.reset();
+        self.progress.scan.reset();
         parsed.map(Some).map_err(|_| malformed)
     }
 
@@ -188,34 +185,34 @@ impl<'a> Exchange<'a> {
             }
             Poll::Ready(Err(Lost::Closed)) => return Err(self.closed_early()),
         };
-        self.request.progress.answered = true;
+        self.progress.answered = true;
         let (parts, ends) = match arrived {
             Arrived::Interim(parts) => (parts, false),
             Arrived::Head(parts, ends) => (parts, ends),
         };
         let head_request = self.request.head.method == message::Method::Head;
         let mut response =
-            self.request.progress.response.take().unwrap_or_else(|| self.worker.take_response());
+            self.progress.response.take().unwrap_or_else(|| self.worker.take_response());
         let read =
             wire::read_response(&parts, ends, head_request, Version::Http2, &RESPONSE_LIMITS, &mut response);
-        self.request.progress.response = Some(response);
+        self.progress.response = Some(response);
         read.map(Some).map_err(|_| Failure::Final(Fault::UpstreamMalformed))
     }
 
     /// The status of the response whose head was read last.
     pub(crate) fn status(&self) -> u16 {
-        self.request.progress.response.as_ref().map_or(0, |response| response.status)
+        self.progress.response.as_ref().map_or(0, |response| response.status)
     }
 
     /// How a gRPC call ended, if the head that was read last says so.
     pub(crate) fn grpc_status(&self) -> Option<GrpcStatus> {
-        let response = self.request.progress.response.as_ref()?;
+        let response = self.progress.response.as_ref()?;
         GrpcStatus::parse(response.headers.values(b"grpc-status").next()?)
     }
 
     /// Whether the service asks to be left alone for a while.
     pub(crate) fn asks_for_a_pause(&self) -> bool {
-        let response = self.request.progress.response.as_ref();
+        let response = self.progress.response.as_ref();
         response.is_some_and(|response| response.headers.values(b"retry-after").next().is_some())
     }
 
@@ -225,7 +222,7 @@ impl<'a> Exchange<'a> {
 
     /// The service closed the connection without a head: before any byte, or in the middle of one.
     fn closed_early(&self) -> Failure {
-        match (self.request.progress.answered, self.request.progress.interim) {
+        match (self.progress.answered, self.progress.interim) {
             (_, 1..) => Failure::Final(Fault::UpstreamMalformed),
             (true, _) => Failure::CutHead,
             (false, _) => Failure::Reset,
@@ -234,13 +231,13 @@ impl<'a> Exchange<'a> {
 
     /// Passes a 1xx on to a client that can understand it (RFC 9110 §15.2).
     fn relay_interim(&mut self, meta: &ResponseMeta) -> Result<(), Failure> {
-        self.request.progress.interim += 1;
-        self.request.progress.reusable &= meta.keep_alive;
-        if self.request.progress.interim > MOST_INTERIM {
+        self.progress.interim += 1;
+        self.progress.reusable &= meta.keep_alive;
+        if self.progress.interim > MOST_INTERIM {
             return Err(Failure::Final(Fault::UpstreamMalformed));
         }
-        self.request.progress.service_deadline = self.timer.now().after(self.timeouts.response);
-        let Some(mut response) = self.request.progress.response.take() else { return Ok(()) };
+        self.progress.service_deadline = self.timer.now().after(self.timeouts.response);
+        let Some(mut response) = self.progress.response.take() else { return Ok(()) };
         let wanted = (response.status != 100 || self.request.meta.expect_continue)
             // A client that does not read gets no more of them.
             && self.down.outgoing.waiting() < RESPONSE_LIMITS.bytes;
@@ -261,7 +258,7 @@ impl<'a> Exchange<'a> {
     /// Passes the body of the response on, after its head was put into `down.outgoing`.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let uploaded = self.poll_upload(cx);
-        match self.request.download.poll(cx, self.up, self.down) {
+        match self.progress.download.poll(cx, self.up, self.down) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ending::Complete),
             Poll::Ready(Err(PumpError::Sender(_))) => return Poll::Ready(Ending::Cut(Fault::UpstreamCut)),
             Poll::Ready(Err(PumpError::Receiver)) => {
@@ -278,7 +275,7 @@ impl<'a> Exchange<'a> {
             });
         }
         self.note_download();
-        let (passed, waits) = (self.request.download.passed, self.request.download.waits_for);
+        let (passed, waits) = (self.progress.download.passed, self.progress.download.waits_for);
         if let Err(fault) =
             self.poll_client(cx, true, passed).and_then(|()| self.check_client_end(Some((passed, waits))))
         {
@@ -299,7 +296,8 @@ impl<'a> Exchange<'a> {
     /// Whom the body of the response waits for, and since when.
     fn note_download(&mut self) {
         let now = self.timer.now();
-        let Request { download, progress, .. } = &mut *self.request;
+        let progress = &mut self.progress;
+        let download = &progress.download;
         progress.send_patience.progress(now, download.sent);
         if download.waits_for == Waits::Write {
             progress.send_patience.wait(now);
@@ -313,51 +311,62 @@ impl<'a> Exchange<'a> {
         progress.seen = download.passed;
     }
 
+    /// The body of the response is about to be passed on, in chunks if `chunked`; and if nobody needs that of the request
+    /// any more, it is not held any longer.
+    pub(crate) fn begin_download(&mut self, length: BodyLength, chunked: bool) {
+        if self.progress.download.is_held() {
+            self.progress.download.begin_held(chunked, None);
+        } else {
+            self.progress.download = Pump::new(length, chunked, None);
+        }
+        self.request.end_upload();
+    }
+
     /// The response head is there: from now on the service has to keep the body coming.
     pub(crate) fn begin_body(&mut self) {
-        self.request.progress.per_try = Tick::NEVER;
-        self.request.progress.service_deadline = Tick::NEVER;
-        self.request.progress.body_began = true;
+        self.progress.per_try = Tick::NEVER;
+        self.progress.service_deadline = Tick::NEVER;
+        self.progress.body_began = true;
     }
 
     /// Moves the body of the request. Errors are the client's.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if self.request.upload.done || self.request.progress.upload_failed {
+        if self.request.upload.done || self.progress.upload_failed {
             return Ok(());
         }
         let (before, sent) = (self.request.upload.passed, self.request.upload.sent);
         let polled = self.request.upload.poll(cx, self.down, self.up);
         let now = self.timer.now();
         if self.request.upload.passed != before {
-            self.request.progress.body_patience.progress(now, self.request.upload.passed);
+            self.progress.body_patience.progress(now, self.request.upload.passed);
         }
         if self.request.upload.sent != sent {
             self.expect_from_service(Tick::NEVER);
         }
         match polled {
             Poll::Ready(Ok(())) => {
-                self.request.progress.body_patience.rest(now);
+                self.progress.body_patience.rest(now);
                 self.expect_from_service(now.after(self.timeouts.response));
             }
             Poll::Ready(Err(PumpError::Receiver)) => {
-                self.request.progress.upload_failed = true;
-                self.request.progress.body_patience.rest(now);
+                self.progress.upload_failed = true;
+                self.progress.body_patience.rest(now);
                 self.expect_from_service(now.after(self.timeouts.response));
             }
             Poll::Ready(Err(PumpError::Sender(fault))) => return Err(fault),
             Poll::Pending if self.awaits_permission() => {
-                self.request.progress.body_patience.rest(now);
-                if self.request.progress.service_deadline == Tick::NEVER {
+                self.progress.body_patience.rest(now);
+                if self.progress.service_deadline == Tick::NEVER {
                     self.expect_from_service(now.after(self.timeouts.response));
                 }
             }
             Poll::Pending if self.request.upload.waits_for == Waits::Read => {
-                self.request.progress.body_patience.wait(now);
+                self.progress.body_patience.wait(now);
                 self.expect_from_service(Tick::NEVER);
             }
             Poll::Pending => {
-                self.request.progress.body_patience.rest(now);
-                if self.request.progress.service_deadline == Tick::NEVER {
+                self.progress.body_patience.rest(now);
+                if self.progress.service_deadline == Tick::NEVER {
                     self.expect_from_service(now.after(self.timeouts.response));
                 }
             }
@@ -367,7 +376,7 @@ impl<'a> Exchange<'a> {
 
     /// The client waits for the service to say that it takes the body (RFC 9110 §10.1.1), and so does everybody.
     fn awaits_permission(&self) -> bool {
-        let progress = &self.request.progress;
+        let progress = &self.progress;
         self.request.meta.expect_continue
             && self.request.upload.taken == 0
             && !progress.answered
@@ -376,8 +385,8 @@ impl<'a> Exchange<'a> {
 
     /// Sets when the service must have answered, as long as it has not.
     fn expect_from_service(&mut self, deadline: Tick) {
-        if !self.request.progress.body_began {
-            self.request.progress.service_deadline = deadline;
+        if !self.progress.body_began {
+            self.progress.service_deadline = deadline;
         }
     }
 
@@ -385,11 +394,11 @@ impl<'a> Exchange<'a> {
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         let now = self.timer.now();
         let deadlines = [
-            (self.request.progress.total, Failure::Final(Fault::RequestTimeout)),
-            (self.request.progress.per_try, Failure::TryTimeout),
-            (self.request.progress.service_deadline, Failure::TryTimeout),
-            (self.request.progress.body_patience.deadline(), Failure::Final(Fault::BodyTimeout)),
-            (self.request.progress.send_patience.deadline(), Failure::Final(Fault::SendTimeout)),
+            (self.progress.total, Failure::Final(Fault::RequestTimeout)),
+            (self.progress.per_try, Failure::TryTimeout),
+            (self.progress.service_deadline, Failure::TryTimeout),
+            (self.progress.body_patience.deadline(), Failure::Final(Fault::BodyTimeout)),
+            (self.progress.send_patience.deadline(), Failure::Final(Fault::SendTimeout)),
         ];
         let mut nearest = self.next_look(now);
         for (deadline, failure) in deadlines {
@@ -407,6 +416,6 @@ impl<'a> Exchange<'a> {
 
     /// Whether the request was passed on as a whole.
     pub(crate) fn is_request_done(&self) -> bool {
-        self.request.upload.done && !self.request.progress.upload_failed
+        self.request.upload.done && !self.progress.upload_failed
     }
 }

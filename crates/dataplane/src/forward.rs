@@ -54,7 +54,7 @@ pub(crate) async fn forward(
         // It may have waited, and that is not the service's time.
         plan.began = Instant::now();
     }
-    let outcome = attempts(s, plan).await;
+    let outcome = attempts(s, &mut plan).await;
     slot.into_iter().for_each(|slot| slot.finish(s.worker.now_millis()));
     let fault = s.request.record.fault.or(outcome.as_ref().err().copied());
     // What ended because of the client says nothing of the service.
@@ -105,24 +105,21 @@ async fn wait_for_turn(s: &mut Serving<'_>, waiting: &Waiting) -> Result<Slot, F
 }
 
 /// Tries until there is an answer, or there is no sense in trying again.
-async fn attempts(s: &mut Serving<'_>, mut plan: Plan<'_>) -> Result<Outcome, Fault> {
+async fn attempts(s: &mut Serving<'_>, plan: &mut Plan<'_>) -> Result<Outcome, Fault> {
     let service = plan.service;
     s.request.begin_upload();
     service.on_request(s.worker.now_millis());
     let key = service.settings.hash_by.as_ref().and_then(|key| key::of(key, s.request));
     let mut last = Fault::NoEndpoint;
     loop {
-        let wish = Wish { tried: &plan.tried, key, now: s.worker.now_millis() };
-        let former = affinity::former(service, s.request, &plan.tried);
-        let picked = former.or_else(|| service.pick(&mut s.worker.rng.borrow_mut(), &wish));
-        let Some(member) = picked else { break };
+        let Some(member) = pick(s, plan, key) else { break };
         s.request.member = Some(Rc::clone(&member));
         if plan.failures > s.request.record.retries {
             s.request.record.retries = plan.failures;
             member.series.retries.add(1);
             plan.began = Instant::now();
         }
-        let failed = match attempt(s, &mut plan, &member).await {
+        let failed = match attempt(s, plan, &member).await {
             Ok(outcome) => {
                 s.request.record.received += s.request.upload.taken;
                 return Ok(outcome);
@@ -139,7 +136,7 @@ async fn attempts(s: &mut Serving<'_>, mut plan: Plan<'_>) -> Result<Outcome, Fa
             wait(s, Tick(s.timer.now().0 + 1)).await;
             continue;
         }
-        match next_step(s, &mut plan, &member, failed) {
+        match next_step(s, plan, &member, failed) {
             Ok(fault) => last = fault,
             Err(fault) => {
                 last = fault;
@@ -161,6 +158,13 @@ async fn attempts(s: &mut Serving<'_>, mut plan: Plan<'_>) -> Result<Outcome, Fa
         s.tell(&service.settings.name, address, last);
     }
     Err(last)
+}
+
+/// The address to try next: the one that this client had before, or another one that was not tried yet.
+fn pick(s: &Serving<'_>, plan: &Plan<'_>, key: Option<u64>) -> Option<Rc<Member>> {
+    let wish = Wish { tried: &plan.tried, key, now: s.worker.now_millis() };
+    let former = affinity::former(plan.service, s.request, &plan.tried);
+    former.or_else(|| plan.service.pick(&mut s.worker.rng.borrow_mut(), &wish))
 }
 
 /// How long a gRPC call may take, as its client has said; what is left of that is passed on. Only on streams, because

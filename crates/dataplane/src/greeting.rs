@@ -24,7 +24,7 @@ use crate::transport::Transport;
 
 /// Does what has to be done before requests are served, and says whether they come on many streams. `None` if it did
 /// not come to that.
-pub(crate) async fn greet(open: OpenConnection, tcp: TcpStream, peer: SocketAddr) -> Option<(Client, bool)> {
+pub(crate) async fn greet(open: OpenConnection, tcp: TcpStream, peer: SocketAddr) -> Option<(Box<Client>, bool)> {
     let worker = &open.worker;
     let settings = open.listener.settings();
     let mut tcp = tcp;
@@ -43,7 +43,7 @@ pub(crate) async fn greet(open: OpenConnection, tcp: TcpStream, peer: SocketAddr
     let Some(tls) = &settings.tls else {
         let mut client = Client::new(open, Transport::Tcp(tcp), info);
         client.down.inbox.buffer = arrived;
-        return Some((client, false));
+        return Some((Box::new(client), false));
     };
     let mut stream = TlsStream::server(tcp, tls, arrived, &worker.buffers).ok()?;
     let mut name = None;
@@ -74,7 +74,8 @@ pub(crate) async fn greet(open: OpenConnection, tcp: TcpStream, peer: SocketAddr
         .await?;
     }
     drop(timer);
-    Some((Client::new(open, Transport::Tls(Box::new(stream)), info), streams))
+    let client = Client::new(open, Transport::Tls(Box::new(stream)), info);
+    Some((Box::new(client), streams))
 }
 
 /// Takes down what a handshake has told. Not of a certificate whose owner has no name that could be written down:

@@ -25,6 +25,7 @@ mod forward;
 mod fuse;
 mod gate;
 mod greeting;
+mod handler;
 mod handshake;
 mod hedge;
 mod hold;

@@ -227,7 +227,7 @@ fn serve(open: OpenConnection, stream: TcpStream, peer: SocketAddr) {
     let settings = listener.settings();
     if settings.tls.is_none() && !settings.proxy_protocol {
         let socket = Socket::new(stream, &open.worker.outbox);
-        let client = Client::new(open, Transport::Tcp(socket), client::introduce(peer));
+        let client = Box::new(Client::new(open, Transport::Tcp(socket), client::introduce(peer)));
         tokio::task::spawn_local(client::run(client, false));
         return;
     }

@@ -40,7 +40,7 @@ pub(crate) fn copy(
     s: &mut Serving<'_>,
     mirror: Option<(&Mirror, &Rc<LiveService>)>,
     permitted: &Permitted,
-) -> Option<Replica> {
+) -> Option<Box<Replica>> {
     let (mirror, service) = mirror?;
     let is_plain = !s.request.meta.upgrade_websocket
         && s.request.head.method != Method::Connect
@@ -61,12 +61,12 @@ pub(crate) fn copy(
     request.client = s.request.client;
     request.state.id = s.request.state.id.clone();
     s.request.keeps_body = s.request.has_body();
-    Some(Replica {
+    Some(Box::new(Replica {
         request,
         info: s.info.clone(),
         permitted: permitted.of_copy(),
         service: Rc::clone(service),
-    })
+    }))
 }
 
 /// Sends a copy, if its body is known as a whole: bodies that are long are not kept.
@@ -106,11 +106,11 @@ async fn run(worker: &Rc<Worker>, live: &Rc<LiveListener>, copy: Replica, body: 
             BodyLength::Exact(length as u64)
         }
     };
-    let (listener, timer) = (live.settings(), worker.wheel.timer());
+    let timer = worker.wheel.timer();
     let mut serving = Serving {
         worker,
         live,
-        listener: &listener,
+        listener: live.settings(),
         info: &info,
         timer: &timer,
         down: &mut down,

@@ -89,12 +89,10 @@ enum State {
 struct Line {
     tcp: RefCell<TcpStream>,
     /// What is to be sent before anything else; empty in the states that have nothing.
-    waiting: RefCell<Vec<u8>>,
-    /// How much of it was sent.
-    sent: Cell<usize>,
+    waiting: Cell<Vec<u8>>,
     state: Cell<State>,
     /// Wakes the task that has posted it, should it get stuck or lost.
-    owner: RefCell<Option<Waker>>,
+    owner: Cell<Option<Waker>>,
 }
 
 impl Line {
@@ -103,28 +101,25 @@ impl Line {
         if self.state.get() != State::Posted {
             return; // who uses the connection did not want to wait
         }
-        let mut waiting = self.waiting.borrow_mut();
-        let owner = self.owner.take();
+        let (waiting, owner) = (self.waiting.take(), self.owner.take());
         match rustix::net::send(&*self.tcp.borrow(), &waiting, SendFlags::NOSIGNAL) {
             Ok(count) if count == waiting.len() => {
-                buffers.give_text(std::mem::take(&mut *waiting));
+                buffers.give_text(waiting);
                 self.state.set(State::Empty);
                 return;
             }
-            Ok(count @ 1..) => {
-                self.sent.set(count);
-                self.state.set(State::Stuck);
-            }
-            Err(Errno::AGAIN | Errno::INTR) => self.state.set(State::Stuck),
-            Ok(0) | Err(_) => self.lose(&mut waiting),
+            Ok(count @ 1..) => self.stick(waiting, count),
+            Err(Errno::AGAIN | Errno::INTR) => self.stick(waiting, 0),
+            Ok(0) | Err(_) => self.state.set(State::Lost),
         }
         owner.into_iter().for_each(Waker::wake);
     }
 
-    fn lose(&self, waiting: &mut Vec<u8>) {
-        *waiting = Vec::new();
-        self.sent.set(0);
-        self.state.set(State::Lost);
+    /// So much was sent, and the rest has to wait.
+    fn stick(&self, mut waiting: Vec<u8>, sent: usize) {
+        waiting.drain(..sent);
+        self.waiting.set(waiting);
+        self.state.set(State::Stuck);
     }
 }
 
@@ -141,10 +136,9 @@ impl Socket {
     pub(crate) fn new(tcp: TcpStream, outbox: &Rc<Outbox>) -> Socket {
         let line = Line {
             tcp: RefCell::new(tcp),
-            waiting: RefCell::default(),
-            sent: Cell::new(0),
+            waiting: Cell::default(),
             state: Cell::new(State::Empty),
-            owner: RefCell::default(),
+            owner: Cell::default(),
         };
         Socket { line: Rc::new(line), outbox: Rc::clone(outbox), urgent: false }
     }
@@ -222,15 +216,14 @@ impl Socket {
         if self.urgent || !self.is_empty() || text.len() > SHORT {
             return false;
         }
-        std::mem::swap(&mut *self.line.waiting.borrow_mut(), text);
+        *text = self.line.waiting.replace(std::mem::take(text));
         self.posted(cx);
         true
     }
 
     fn posted(&self, cx: &Context<'_>) {
-        self.line.sent.set(0);
         self.line.state.set(State::Posted);
-        *self.line.owner.borrow_mut() = Some(cx.waker().clone());
+        self.line.owner.set(Some(cx.waker().clone()));
         self.outbox.add(&self.line);
     }
 
@@ -242,20 +235,20 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         let total = slices.iter().map(|slice| slice.len()).sum::<usize>();
         let state = self.line.state.get();
-        let mut waiting = self.line.waiting.borrow_mut();
+        let mut waiting = self.line.waiting.take();
         let joins = matches!(state, State::Empty | State::Posted) && waiting.len() + total <= SHORT;
         if joins && !self.urgent {
             if state == State::Empty {
-                *waiting = self.outbox.buffers.take_text();
+                waiting = self.outbox.buffers.take_text();
             }
             slices.iter().for_each(|slice| waiting.extend_from_slice(slice));
-            drop(waiting);
+            self.line.waiting.set(waiting);
             if state == State::Empty {
                 self.posted(cx);
             }
             return Poll::Ready(Ok(total));
         }
-        drop(waiting);
+        self.line.waiting.set(waiting);
         ready!(self.poll_drain(cx))?;
         poll_send(&self.line.tcp.borrow(), cx, slices)
     }
@@ -278,20 +271,22 @@ impl Socket {
             // From now on it is not the outbox that sends it.
             State::Posted | State::Stuck => line.state.set(State::Stuck),
         }
-        let mut waiting = line.waiting.borrow_mut();
-        while line.sent.get() < waiting.len() {
-            let rest = waiting.get(line.sent.get()..).unwrap_or_default();
-            let wrote = ready!(poll_send(&line.tcp.borrow(), cx, &[IoSlice::new(rest)]));
-            match wrote {
-                Ok(count @ 1..) => line.sent.set(line.sent.get() + count),
-                Ok(0) | Err(_) => {
-                    line.lose(&mut waiting);
+        let (waiting, mut sent) = (line.waiting.take(), 0);
+        while sent < waiting.len() {
+            let rest = waiting.get(sent..).unwrap_or_default();
+            match poll_send(&line.tcp.borrow(), cx, &[IoSlice::new(rest)]) {
+                Poll::Ready(Ok(count @ 1..)) => sent += count,
+                Poll::Ready(wrote) => {
+                    line.state.set(State::Lost);
                     return Poll::Ready(Err(wrote.err().unwrap_or(io::ErrorKind::WriteZero.into())));
+                }
+                Poll::Pending => {
+                    line.stick(waiting, sent);
+                    return Poll::Pending;
                 }
             }
         }
-        self.outbox.buffers.give_text(std::mem::take(&mut *waiting));
-        line.sent.set(0);
+        self.outbox.buffers.give_text(waiting);
         line.state.set(State::Empty);
         line.owner.take();
         Poll::Ready(Ok(()))
@@ -299,10 +294,13 @@ impl Socket {
 
     /// Sends bytes behind what waits, if that is possible without waiting; for last words.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) {
-        let mut waiting = self.line.waiting.borrow_mut();
         match self.line.state.get() {
             State::Empty => _ = self.line.tcp.borrow().try_write(bytes),
-            State::Posted => waiting.extend_from_slice(bytes),
+            State::Posted => {
+                let mut waiting = self.line.waiting.take();
+                waiting.extend_from_slice(bytes);
+                self.line.waiting.set(waiting);
+            }
             State::Stuck | State::Lost => {}
         }
     }

@@ -4,12 +4,15 @@ use message::ResponseHead;
 use wire::HeadScan;
 
 use crate::patience::Patience;
+use crate::pump::Pump;
 use crate::timer::Tick;
 
-/// How far one attempt has come. It lives with the request, so that idle connections need no room for it.
+/// How far one attempt has come.
 pub(crate) struct Progress {
     /// The head of the response, from when it was read until it was passed on.
     pub(crate) response: Option<Box<ResponseHead>>,
+    /// The body of the response, on the way to the client.
+    pub(crate) download: Pump,
     /// Nothing that the service sent speaks against using its connection again.
     pub(crate) reusable: bool,
     /// The service takes no more of the body; it may still answer.
@@ -39,6 +42,7 @@ impl Default for Progress {
     fn default() -> Self {
         Progress {
             response: None,
+            download: Pump::default(),
             reusable: true,
             upload_failed: false,
             total: Tick::NEVER,

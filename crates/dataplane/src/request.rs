@@ -16,7 +16,6 @@ use wire::{BodyLength, RequestMeta};
 
 use crate::affinity;
 use crate::member::Member;
-use crate::progress::Progress;
 use crate::pump::Pump;
 use crate::route::LiveRoute;
 use crate::translation::{Translation, length_for_service};
@@ -57,10 +56,6 @@ pub(crate) struct Request {
     pub(crate) keeps_body: bool,
     /// Its body, on the way to the service.
     pub(crate) upload: Pump,
-    /// The body of the response, on the way to the client.
-    pub(crate) download: Pump,
-    /// How far the attempt under way has come.
-    pub(crate) progress: Progress,
 }
 
 /// The most bytes that a pooled request may hold on to.
@@ -87,8 +82,6 @@ impl Default for Request {
             came_whole: false,
             keeps_body: false,
             upload: Pump::default(),
-            download: Pump::default(),
-            progress: Progress::default(),
         }
     }
 }
@@ -109,8 +102,6 @@ impl Request {
         self.keeps_body = false;
         self.trouble = None;
         self.upload = Pump::default();
-        self.download = Pump::default();
-        self.progress.response = None;
         self.head.headers.capacity() + self.scratch.capacity() <= KEEP_BYTES
     }
 
@@ -118,7 +109,6 @@ impl Request {
     pub(crate) fn shrink(&mut self) {
         self.scratch = Vec::new();
         self.head.headers.forget_fields();
-        (self.upload, self.download) = (Pump::default(), Pump::default());
     }
 
     /// It takes this way of a route.
@@ -167,7 +157,7 @@ impl Request {
         } else {
             self.upload = Pump::new(length, chunked, self.state.body_limit);
         }
-        self.upload.promise(self.state.digest, self.body_length());
+        self.upload.promise(self.state.digest.as_deref().copied(), self.body_length());
         self.upload
             .guard(self.route.as_ref().map(|(route, _)| route).filter(|_| length != BodyLength::Empty));
         self.upload.translate(self.grpc_web.and_then(Translation::of_request));
@@ -182,14 +172,8 @@ impl Request {
         }
     }
 
-    /// The body of the response is about to be passed on, in chunks if `chunked`; and if nobody needs that of the request
-    /// any more, it is not held any longer.
-    pub(crate) fn begin_download(&mut self, length: BodyLength, chunked: bool) {
-        if self.download.is_held() {
-            self.download.begin_held(chunked, None);
-        } else {
-            self.download = Pump::new(length, chunked, None);
-        }
+    /// If all of its body has passed and nobody needs it any more, it is not held any longer.
+    pub(crate) fn end_upload(&mut self) {
         if self.upload.done && !self.keeps_body {
             self.upload.release();
             self.state.body = None;

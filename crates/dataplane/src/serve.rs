@@ -3,15 +3,14 @@
 //! [`serve`] is the function to read first. It exists once; what the codecs below deliver is the same
 //! whatever came over the wire. The decisions it takes are in `decide.rs`.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
-use message::{Fault, Reply};
+use message::Fault;
 use policy::{Answer, Chain, Halt, Question, Refusal};
 use snapshot::Route;
 
 use crate::affinity;
-use crate::answer;
+use crate::answer::{self, Staged};
 use crate::ask;
 use crate::decide::{self, Local, Onward};
 use crate::forward;
@@ -22,52 +21,52 @@ use crate::serving::{Outcome, Serving};
 
 /// Serves one request whose head was parsed; or answers it at once, if reading it led to a fault.
 pub(crate) async fn serve(s: &mut Serving<'_>, fault: Option<Fault>) -> Outcome {
-    let route = match fault {
+    let found = match fault {
         Some(fault) => Err(Refusal::Fault(fault)),
         None => find_route(s),
     };
-    let route = match route {
-        Ok(route) => route,
-        Err(refusal) => {
-            let (reply, close) = compose(s, refusal);
-            return answer::send(s, None, &reply, close).await;
-        }
+    let staged = match found {
+        Ok(route) => match follow(s, &route).await {
+            Ok(outcome) => return outcome,
+            Err(staged) => staged,
+        },
+        Err(refusal) => refuse(s, None, refusal),
     };
+    answer::send(s, staged).await
+}
+
+/// Takes a request the way of its route: through the policies, and to the service. Fails with the answer where it is
+/// the gateway that answers.
+async fn follow(s: &mut Serving<'_>, route: &Rc<LiveRoute>) -> Result<Outcome, Staged> {
     // A request stays with the route it began with, whatever is reloaded meanwhile.
     let encrypted = s.is_encrypted();
-    let way = affinity::choose_way(&route, s.request, encrypted, &mut s.worker.rng.borrow_mut());
-    s.request.begin(&route, way);
+    let way = affinity::choose_way(route, s.request, encrypted, &mut s.worker.rng.borrow_mut());
+    s.request.begin(route, way);
+    let Some(chain) = route.route.action.chain(way) else { return Ok(Outcome::Gone) };
     if s.worker.sheds(route.route.importance) {
-        let (reply, close) = compose(s, Refusal::Fault(Fault::Shed));
-        return answer::send(s, route.route.action.chain(way), &reply, close).await;
+        return Err(refuse(s, Some(chain), Refusal::Fault(Fault::Shed)));
     }
-    let Some(chain) = route.route.action.chain(way) else { return Outcome::Gone };
     let next = permit(s, &route.route, chain).await;
     if let Some(note) = s.request.state.note.take() {
         say(s, note.0, note.1);
     }
-    let way = affinity::settle_way(&route, s.request, way, &mut s.worker.rng.borrow_mut());
+    let way = affinity::settle_way(route, s.request, way, &mut s.worker.rng.borrow_mut());
     if let Some(delay) = s.request.state.delay.take() {
         forward::wait(s, s.timer.now().after(delay)).await;
     }
-    let (reply, close) = match next {
-        Ok(Onward::Reply(reply)) => (reply, false),
-        Ok(Onward::Forward(permitted)) => match route.service(way) {
-            Some(service) => {
-                let copy = mirror::copy(s, route.mirror(), &permitted);
-                let outcome = forward::forward(s, permitted, service, chain, route.route.timeout).await;
-                copy.into_iter().for_each(|copy| mirror::send(s, copy));
-                match outcome {
-                    Ok(outcome) => return outcome,
-                    Err(fault) => compose(s, Refusal::Fault(fault)),
-                }
-            }
-            None => compose(s, Refusal::Fault(Fault::Internal)),
-        },
-        Err(Refusal::Fault(Fault::ClientGone)) => return forward::gone(s),
-        Err(refusal) => compose(s, refusal),
+    let permitted = match next {
+        Ok(Onward::Forward(permitted)) => permitted,
+        Ok(Onward::Reply(reply)) => return Err(answer::stage(s, Some(chain), &reply, false)),
+        Err(Refusal::Fault(Fault::ClientGone)) => return Ok(forward::gone(s)),
+        Err(refusal) => return Err(refuse(s, Some(chain), refusal)),
     };
-    answer::send(s, Some(chain), &reply, close).await
+    let Some(service) = route.service(way) else {
+        return Err(refuse(s, Some(chain), Refusal::Fault(Fault::Internal)));
+    };
+    let copy = mirror::copy(s, route.mirror(), &permitted);
+    let outcome = forward::forward(s, permitted, service, chain, route.route.timeout).await;
+    copy.into_iter().for_each(|copy| mirror::send(s, *copy));
+    outcome.map_err(|fault| refuse(s, Some(chain), Refusal::Fault(fault)))
 }
 
 /// Runs the policies; waits where one of them has to ask somebody.
@@ -127,14 +126,17 @@ fn say(s: &mut Serving<'_>, kind: &'static str, why: String) {
 
 fn find_route(s: &mut Serving<'_>) -> Result<Rc<LiveRoute>, Refusal> {
     let current = s.worker.current();
-    let index = decide::find(s.request, s.info, s.listener, &current.snapshot)?;
+    let index = decide::find(s.request, s.info, &s.listener, &current.snapshot)?;
     current.route(index).ok_or(Refusal::Fault(Fault::Internal))
 }
 
-/// What is answered, and whether the connection must end with it.
-fn compose(s: &mut Serving<'_>, refusal: Refusal) -> (Cow<'static, Reply>, bool) {
+/// Answers a request that does not reach a service.
+fn refuse(s: &mut Serving<'_>, chain: Option<&Chain>, refusal: Refusal) -> Staged {
     match refusal {
-        Refusal::Reply(reply) => (Cow::Owned(reply), false),
-        Refusal::Fault(fault) => answer::fault(s, fault),
+        Refusal::Reply(reply) => answer::stage(s, chain, &reply, false),
+        Refusal::Fault(fault) => {
+            let (reply, close) = answer::fault(s, fault);
+            answer::stage(s, chain, &reply, close)
+        }
     }
 }

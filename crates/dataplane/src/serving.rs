@@ -17,7 +17,8 @@ use crate::worker::Worker;
 pub(crate) struct Serving<'a> {
     pub(crate) worker: &'a Rc<Worker>,
     pub(crate) live: &'a Rc<LiveListener>,
-    pub(crate) listener: &'a Listener,
+    /// What the listener was told when the request came.
+    pub(crate) listener: Rc<Listener>,
     pub(crate) info: &'a ForwardingInfo,
     pub(crate) timer: &'a Timer,
     pub(crate) down: &'a mut Connection,

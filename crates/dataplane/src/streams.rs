@@ -10,7 +10,8 @@ use http::request::Parts;
 use message::{Fault, ForwardingInfo, Version};
 use telemetry::Record;
 
-use crate::client::{Meeting, head_limits, serve_one};
+use crate::client::head_limits;
+use crate::handler::Meeting;
 use crate::connection::Connection;
 use crate::listener::OpenConnection;
 use crate::stream::Stream;
@@ -109,8 +110,7 @@ impl ActiveRequest {
         drop(parts);
         let mut down = Connection::new(Transport::Stream(Box::new(stream)), &worker.buffers);
         let mut info = self.streams.info.clone();
-        let meets = Meeting { worker, live, timer };
-        serve_one(&meets, &mut info, &mut down, &mut request, fault).await;
+        Meeting { worker, live, timer }.serve(&mut info, &mut down, &mut request, fault).await;
         // Whether it went away while it was waiting or while it was sending.
         self.given_up = matches!(request.record.fault, Some(Fault::ClientGone | Fault::BodyCut));
         worker.give_back(request);

@@ -12,16 +12,12 @@ use crate::connection::Connection;
 use crate::member::InFlight;
 use crate::open::Lease;
 use crate::pump::{Pump, PumpError};
-use crate::serving::{Outcome, Serving};
+use crate::request::Request;
+use crate::serving::Outcome;
+use crate::timer::Timer;
 
 /// How long one direction may stay silent after the other has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// One direction, and whether its end was passed on.
-struct Direction {
-    pump: Pump,
-    ended: bool,
-}
 
 /// What a connection to a service has become; counted for as long as it lives.
 pub(crate) struct Upgraded {
@@ -53,54 +49,58 @@ impl Drop for Upgraded {
 
 /// Passes bytes until both sides have ended, one of them breaks, or nothing passes for as long as may be. When one
 /// side has ended, the other has a moment for what is still on its way.
-pub(crate) async fn run(s: &mut Serving<'_>, mut upgraded: Box<Upgraded>) -> Outcome {
+pub(crate) async fn run(
+    timer: &Timer,
+    down: &mut Connection,
+    request: &mut Request,
+    mut upgraded: Box<Upgraded>,
+) -> Outcome {
     let Upgraded { up, idle, .. } = &mut *upgraded;
-    let idle = *idle;
-    let direction = || Direction { pump: Pump::new(BodyLength::UntilClose, false, None), ended: false };
-    let (mut there, mut back) = (direction(), direction());
-    let (mut deadline, mut passed, mut ending) = (s.timer.now().after(idle), 0, false);
+    let body = || Pump::new(BodyLength::UntilClose, false, None);
+    request.upload = body();
+    let (there, mut back) = (&mut request.upload, body());
+    let mut ended = (false, false);
+    let mut deadline = timer.now().after(*idle);
+    let (mut passed, mut ending) = (0, false);
     let outcome = poll_fn(|cx| {
-        let first = there.poll(cx, s, up, true);
-        let second = back.poll(cx, s, up, false);
+        let first = pass(cx, there, &mut ended.0, down, up);
+        let second = pass(cx, &mut back, &mut ended.1, up, down);
         match (first, second) {
             (Err(()), _) | (_, Err(())) => return Poll::Ready(Outcome::Reset),
             (Ok(true), Ok(true)) => return Poll::Ready(Outcome::Gone),
             (Ok(_), Ok(_)) => {}
         }
         let one_ended = first == Ok(true) || second == Ok(true);
-        if there.pump.passed + back.pump.passed != passed || one_ended != ending {
-            (passed, ending) = (there.pump.passed + back.pump.passed, one_ended);
-            deadline = s.timer.now().after(if ending { LAST_WORDS.min(idle) } else { idle });
+        if there.passed + back.passed != passed || one_ended != ending {
+            (passed, ending) = (there.passed + back.passed, one_ended);
+            deadline = timer.now().after(if ending { LAST_WORDS.min(*idle) } else { *idle });
         }
-        s.timer.arm(deadline);
-        s.timer.poll_expired(cx).map(|()| Outcome::Gone)
+        timer.arm(deadline);
+        timer.poll_expired(cx).map(|()| Outcome::Gone)
     })
     .await;
-    s.request.record.received += there.pump.taken;
+    request.record.received += request.upload.taken;
     outcome
 }
 
-impl Direction {
-    /// `Ok(true)` when everything, and the end, has passed.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        s: &mut Serving<'_>,
-        up: &mut Connection,
-        there: bool,
-    ) -> Result<bool, ()> {
-        let (from, to) = if there { (&mut *s.down, up) } else { (up, &mut *s.down) };
-        if !self.pump.done {
-            match self.pump.poll(cx, from, to) {
-                Poll::Pending => return Ok(false),
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(PumpError::Sender(_) | PumpError::Receiver)) => return Err(()),
-            }
+/// Passes on what has come from one side. `Ok(true)` when everything, and the end, has passed.
+fn pass(
+    cx: &mut Context<'_>,
+    pump: &mut Pump,
+    ended: &mut bool,
+    from: &mut Connection,
+    to: &mut Connection,
+) -> Result<bool, ()> {
+    if !pump.done {
+        match pump.poll(cx, from, to) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(PumpError::Sender(_) | PumpError::Receiver)) => return Err(()),
         }
-        if !self.ended {
-            // Half-close: the other direction may go on.
-            self.ended = to.transport.poll_shutdown(cx).is_ready();
-        }
-        Ok(self.ended)
     }
+    if !*ended {
+        // Half-close: the other direction may go on.
+        *ended = to.transport.poll_shutdown(cx).is_ready();
+    }
+    Ok(*ended)
 }

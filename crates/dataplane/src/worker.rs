@@ -23,6 +23,7 @@ use crate::buffers::Buffers;
 use crate::counting::{Counting, Listening, StoreStates};
 use crate::dial::Dial;
 use crate::fuse::Fuse;
+use crate::handler::Handler;
 use crate::listener::LiveListener;
 use crate::live::LiveService;
 use crate::outbox::Outbox;
@@ -128,6 +129,7 @@ pub(crate) struct Worker {
     pub(crate) rng: RefCell<fastrand::Rng>,
     #[allow(clippy::vec_box, reason = "the boxes go to and fro; a request is too large to be moved")]
     requests: RefCell<Vec<Box<Request>>>,
+    handlers: RefCell<Vec<Handler>>,
     #[allow(clippy::vec_box, reason = "as above")]
     responses: RefCell<Vec<Box<ResponseHead>>>,
     current: RefCell<Rc<Current>>,
@@ -172,6 +174,7 @@ impl Worker {
             wheel: Rc::default(),
             rng: RefCell::new(fastrand::Rng::new()),
             requests: RefCell::default(),
+            handlers: RefCell::default(),
             responses: RefCell::default(),
             current: RefCell::new(Rc::new(nothing)),
             date: Cell::new(date_now()),
@@ -225,6 +228,19 @@ impl Worker {
         let mut requests = self.requests.borrow_mut();
         if keep && requests.len() < KEEP_REQUESTS {
             requests.push(request);
+        }
+    }
+
+    /// Something that serves a request, reused where possible.
+    pub(crate) fn take_handler(&self) -> Handler {
+        self.handlers.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes back what has served a request.
+    pub(crate) fn give_back_handler(&self, handler: Handler) {
+        let mut handlers = self.handlers.borrow_mut();
+        if handlers.len() < KEEP_REQUESTS {
+            handlers.push(handler);
         }
     }
 

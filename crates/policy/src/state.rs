@@ -21,18 +21,9 @@ use crate::{Answer, Caller, Errands, HeldBody, KeyLabel};
 /// The longest request id that is taken over from outside, in bytes.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The id of a request, kept inline so that it costs no allocation.
-#[derive(Clone)]
-pub struct RequestId {
-    bytes: [u8; MAX_REQUEST_ID],
-    len: u8,
-}
-
-impl Default for RequestId {
-    fn default() -> Self {
-        RequestId { bytes: [0; MAX_REQUEST_ID], len: 0 }
-    }
-}
+/// The id of a request. The room for it is kept for the next one.
+#[derive(Clone, Default)]
+pub struct RequestId(Vec<u8>);
 
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,17 +39,17 @@ impl RequestId {
 
     /// The same as bytes, of which none has to be escaped anywhere.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len as usize]
+        &self.0
     }
 
     /// Whether there is none yet.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.0.is_empty()
     }
 
     /// Forgets the id.
     pub fn clear(&mut self) {
-        self.len = 0;
+        self.0.clear();
     }
 
     /// Takes over an id from outside, if it is 1 to 128 characters of letters, digits and `-_.:+/=@`:
@@ -71,8 +62,8 @@ impl RequestId {
         if !fits || !text.iter().all(is_plain) {
             return false;
         }
-        self.bytes[..text.len()].copy_from_slice(text);
-        self.len = text.len() as u8;
+        self.0.clear();
+        self.0.extend_from_slice(text);
         true
     }
 
@@ -80,11 +71,13 @@ impl RequestId {
     pub fn generate(&mut self, rng: &mut fastrand::Rng) {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let bits = rng.u128(..).to_be_bytes();
-        for (pair, b) in self.bytes.chunks_exact_mut(2).zip(bits) {
+        let mut text = [0; 32];
+        for (pair, b) in text.chunks_exact_mut(2).zip(bits) {
             pair[0] = HEX[usize::from(b >> 4)];
             pair[1] = HEX[usize::from(b & 15)];
         }
-        self.len = 32;
+        self.0.clear();
+        self.0.extend_from_slice(&text);
     }
 }
 
@@ -99,7 +92,7 @@ pub struct RequestState {
     pub body_limit: Option<u64>,
     /// The digest that the body must have. Whoever passes the body on checks it, and does not pass on the end of one that
     /// has another.
-    pub digest: Option<signatures::ExpectedDigest>,
+    pub digest: Option<Box<signatures::ExpectedDigest>>,
     /// How long it is to wait before it is forwarded, or before a policy's reply to it is sent. A policy asks for
     /// it and never waits itself.
     pub delay: Option<Duration>,

@@ -12,10 +12,13 @@ pub const MAX_CAPTURES: usize = 16;
 /// Made once and reused for every request; it never allocates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captures {
-    len: usize,
-    /// `None`: an optional group of a regex that took no part.
-    ranges: [Option<(usize, usize)>; MAX_CAPTURES],
+    len: u8,
+    /// Begin and end. [`NO_PART`]: an optional group of a regex that took no part.
+    ranges: [(u32, u32); MAX_CAPTURES],
 }
+
+/// No range of a path: those of 4 GiB are refused long before they are routed.
+const NO_PART: (u32, u32) = (u32::MAX, 0);
 
 impl Captures {
     /// Without any capture.
@@ -28,16 +31,14 @@ impl Captures {
     /// or if it is an optional group of a regex that took no part in the match.
     #[must_use]
     pub fn get(&self, position: usize) -> Option<Range<usize>> {
-        if position >= self.len {
-            return None;
-        }
-        self.ranges.get(position).copied().flatten().map(|(start, end)| start..end)
+        let range = *self.ranges.get(..self.len())?.get(position)?;
+        (range != NO_PART).then_some(range.0 as usize..range.1 as usize)
     }
 
     /// How many captures the pattern has, whether or not each took part.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        usize::from(self.len)
     }
 
     /// Whether the pattern has no captures.
@@ -51,9 +52,11 @@ impl Captures {
     }
 
     pub(crate) fn push(&mut self, range: Option<(usize, usize)>) {
-        debug_assert!(self.len < MAX_CAPTURES, "patterns are refused at parse time when they capture more");
-        if let Some(slot) = self.ranges.get_mut(self.len) {
-            *slot = range;
+        debug_assert!(self.len() < MAX_CAPTURES, "patterns are refused at parse time when they capture more");
+        let short = |at: usize| u32::try_from(at).ok();
+        let range = range.and_then(|(start, end)| Some((short(start)?, short(end)?)));
+        if let Some(slot) = self.ranges.get_mut(usize::from(self.len)) {
+            *slot = range.unwrap_or(NO_PART);
             self.len += 1;
         }
     }

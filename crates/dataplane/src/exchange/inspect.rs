@@ -24,7 +24,7 @@ impl Exchange<'_> {
         let Some(check) = self.request.state.response_check.take() else { return Ok(()) };
         let is_empty = matches!(meta.body, BodyLength::Empty | BodyLength::Exact(0))
             || self.request.head.method == Method::Head;
-        let most = self.request.progress.response.as_ref().filter(|_| !is_empty);
+        let most = self.progress.response.as_ref().filter(|_| !is_empty);
         if let Some(most) = most.and_then(|head| check.most(head.status, &head.headers)) {
             self.hold_response(meta, most, !check.enforces()).await?;
         }
@@ -46,8 +46,8 @@ impl Exchange<'_> {
     }
 
     fn judge(&self, check: &ResponseCheck, is_empty: bool) -> Option<String> {
-        let head = self.request.progress.response.as_ref()?;
-        let body = match self.request.download.held() {
+        let head = self.progress.response.as_ref()?;
+        let body = match self.progress.download.held() {
             Some(held) if held.is_whole => ResponseBody::Whole(&held.bytes),
             Some(_) => ResponseBody::TooLarge,
             None if is_empty => ResponseBody::Absent,
@@ -57,7 +57,7 @@ impl Exchange<'_> {
     }
 
     async fn hold_response(&mut self, meta: &ResponseMeta, most: usize, lenient: bool) -> Result<(), Fault> {
-        self.request.download = Pump::new(as_it_comes(meta.body, self.up.is_stream()), false, None);
+        self.progress.download = Pump::new(as_it_comes(meta.body, self.up.is_stream()), false, None);
         self.begin_body();
         let length = match meta.body {
             BodyLength::Exact(length) => Some(length),
@@ -69,14 +69,14 @@ impl Exchange<'_> {
         } else {
             poll_fn(|cx| self.poll_hold(cx, &mut filling)).await?
         };
-        self.request.download.hold(filling.finish(is_whole));
+        self.progress.download.hold(filling.finish(is_whole));
         Ok(())
     }
 
     fn poll_hold(&mut self, cx: &mut Context<'_>, filling: &mut Filling) -> Poll<Result<bool, Fault>> {
         let uploaded = self.poll_upload(cx);
         let before = filling.taken;
-        match self.request.download.poll_fill(cx, self.up, filling) {
+        match self.progress.download.poll_fill(cx, self.up, filling) {
             Poll::Ready(Err(Fault::Shed)) => return Poll::Ready(Err(Fault::Shed)),
             Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::UpstreamCut)),
             Poll::Ready(Ok(is_whole)) => return Poll::Ready(Ok(is_whole)),
@@ -84,8 +84,8 @@ impl Exchange<'_> {
         }
         uploaded?;
         let now = self.timer.now();
-        if before != filling.taken || self.request.progress.service_deadline == Tick::NEVER {
-            self.request.progress.service_deadline = now.after(self.timeouts.stream);
+        if before != filling.taken || self.progress.service_deadline == Tick::NEVER {
+            self.progress.service_deadline = now.after(self.timeouts.stream);
         }
         if let Poll::Ready(Err(_)) = self.down.poll_flush(cx) {
             return Poll::Ready(Err(Fault::ClientGone));

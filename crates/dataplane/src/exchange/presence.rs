@@ -33,10 +33,10 @@ impl Exchange<'_> {
             // It costs nothing to look, and what is sent on a stream is the body and nothing else.
             return if stream.poll_gone(cx).is_ready() { Err(Fault::ClientGone) } else { Ok(()) };
         }
-        if !self.request.upload.is_received() && !self.request.progress.upload_failed {
+        if !self.request.upload.is_received() && !self.progress.upload_failed {
             return Ok(()); // what comes now is the body, and the upload reads it
         }
-        if self.timer.now() < self.request.progress.watch_client {
+        if self.timer.now() < self.progress.watch_client {
             return Ok(());
         }
         while !self.down.ended {
@@ -46,9 +46,9 @@ impl Exchange<'_> {
                 Poll::Ready(Err(_)) => return Err(Fault::ClientGone),
             }
         }
-        if self.down.ended && self.request.progress.client_end == ClientEnd::Open {
+        if self.down.ended && self.progress.client_end == ClientEnd::Open {
             let now = self.timer.now();
-            self.request.progress.client_end =
+            self.progress.client_end =
                 if begun { ClientEnd::Leaving { since: now, passed } } else { ClientEnd::Closed(now) };
         }
         Ok(())
@@ -58,11 +58,11 @@ impl Exchange<'_> {
     /// `body` is how far the body of the response has come, and what it waits for; `None` before its head.
     pub(super) fn check_client_end(&mut self, body: Option<(u64, Waits)>) -> Result<(), Fault> {
         let now = self.timer.now();
-        match (self.request.progress.client_end, body) {
+        match (self.progress.client_end, body) {
             (ClientEnd::Open, _) => {}
             (ClientEnd::Closed(since), None) if now < since.after(ASK_AFTER) => {}
             (ClientEnd::Closed(_), asked) => {
-                self.request.progress.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + 1), pause: 1 };
+                self.progress.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + 1), pause: 1 };
                 if asked.is_none() && self.request.head.version == Version::Http11 {
                     // RFC 9110 §15.2: a client must be able to take an interim response it did not ask for.
                     self.down.head_mut().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -74,12 +74,12 @@ impl Exchange<'_> {
                     return Err(Fault::ClientGone);
                 }
                 let pause = (pause * 2).min(LONGEST_PAUSE);
-                self.request.progress.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + pause), pause };
+                self.progress.client_end = ClientEnd::HalfClosed { look: Tick(now.0 + pause), pause };
             }
             (ClientEnd::Leaving { since, passed: before }, body) => {
                 let (passed, waits) = body.unwrap_or((before, Waits::Nothing));
                 if passed != before || waits == Waits::Write {
-                    self.request.progress.client_end = ClientEnd::Leaving { since: now, passed };
+                    self.progress.client_end = ClientEnd::Leaving { since: now, passed };
                 } else if now >= since.after(LEAVING) {
                     return Err(Fault::ClientGone);
                 }
@@ -90,7 +90,7 @@ impl Exchange<'_> {
 
     /// When to look at the client again.
     pub(super) fn next_look(&self, now: Tick) -> Tick {
-        match self.request.progress.client_end {
+        match self.progress.client_end {
             ClientEnd::Open => Tick::NEVER,
             ClientEnd::Closed(since) => since.after(ASK_AFTER).max(Tick(now.0 + 1)),
             ClientEnd::HalfClosed { look, .. } => look,

@@ -1,20 +1,14 @@
-//! What `cors` remembers of a request until its answer, inline, so that it costs no allocation.
+//! What `cors` remembers of a request until its answer. The room for it is kept for the next request.
 
 /// The longest origin that may read an answer, in bytes: a long scheme, a host name of 253 (RFC 1035 §2.3.4), a port.
 const MAX_ORIGIN: usize = 288;
 
 /// What `cors` remembers of a request.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct CorsMemory {
-    bytes: [u8; MAX_ORIGIN],
-    len: u16,
+    /// Empty for none.
+    origin: Vec<u8>,
     preflight: bool,
-}
-
-impl Default for CorsMemory {
-    fn default() -> Self {
-        CorsMemory { bytes: [0; MAX_ORIGIN], len: 0, preflight: false }
-    }
 }
 
 impl std::fmt::Debug for CorsMemory {
@@ -27,20 +21,20 @@ impl std::fmt::Debug for CorsMemory {
 impl CorsMemory {
     /// Back to the state before the first policy.
     pub fn clear(&mut self) {
-        self.len = 0;
+        self.origin.clear();
         self.preflight = false;
     }
 
     /// The origin that may read the answer, as the browser has sent it.
     pub(crate) fn origin(&self) -> Option<&[u8]> {
-        self.bytes.get(..usize::from(self.len)).filter(|origin| !origin.is_empty())
+        Some(self.origin.as_slice()).filter(|origin| !origin.is_empty())
     }
 
     /// This origin may read the answer. One that is too long to be an origin of a browser may not.
     pub(crate) fn grant(&mut self, origin: &[u8]) {
-        if let (Some(place), Ok(len)) = (self.bytes.get_mut(..origin.len()), u16::try_from(origin.len())) {
-            place.copy_from_slice(origin);
-            self.len = len;
+        if origin.len() <= MAX_ORIGIN {
+            self.origin.clear();
+            self.origin.extend_from_slice(origin);
         }
     }
 

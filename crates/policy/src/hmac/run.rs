@@ -58,7 +58,7 @@ impl Ready {
             // That it is new cannot be told. It is nobody's mistake, and will be over soon.
             Admit::Full => return Verdict::Fault(Fault::AuthorityUnavailable),
         }
-        cx.state.digest = accepted.digest.filter(|_| !is_empty);
+        cx.state.digest = accepted.digest.filter(|_| !is_empty).map(Box::new);
         Verdict::Known(Caller::Consumer(consumer, KIND))
     }
 
