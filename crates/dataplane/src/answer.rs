@@ -83,32 +83,38 @@ pub(crate) fn as_grpc(request: &Request, reply: &Reply) -> Option<Reply> {
 
 /// Puts the reply into what is sent to the client, after the response policies have changed it.
 fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool) {
-    let mut response = s.worker.take_response();
+    let mut response = s.worker.pools.take_response();
     let current = s.worker.current();
     s.request.put_cookies(&mut response.headers);
     fill_head(&mut response, reply, chain.unwrap_or(&current.snapshot.gateway), &s.request.state);
     s.live.announce_http3(s.request.head.version, &mut response);
     let head_only = s.request.head.method == Method::Head;
     let bodiless = matches!(reply.status, 100..=199 | 204 | 304);
+    if reply.problem.is_some() {
+        s.request_id();
+    }
+    let body = reply.body_for(s.request.state.id.as_bytes());
+    let length = body.iter().map(|piece| piece.len()).sum::<usize>();
     let framing = ResponseFraming {
-        body: if bodiless { ResponseBody::None } else { ResponseBody::Exact(reply.body.len() as u64) },
+        body: if bodiless { ResponseBody::None } else { ResponseBody::Exact(length as u64) },
         connection: connection_header(s.request, keep),
         date: &s.worker.date(),
     };
-    let has_body = !head_only && !bodiless && !reply.body.is_empty();
+    let has_body = !head_only && !bodiless && length > 0;
     s.down.send_response(&response, &framing, !has_body);
     if has_body {
-        s.down.head_mut().extend_from_slice(&reply.body);
+        let out = s.down.head_mut();
+        body.iter().for_each(|piece| out.extend_from_slice(piece));
         s.down.finish(None);
     }
-    s.worker.give_back_response(response);
+    s.worker.pools.give_response(response);
 }
 
 /// The fields of a reply, as the response policies leave them.
 pub(crate) fn fill_head(response: &mut ResponseHead, reply: &Reply, chain: &Chain, state: &RequestState) {
     response.status = reply.status;
     response.headers.push_known(Name::Server, b"gateward");
-    for (name, value) in &reply.headers {
+    for (name, value) in reply.fields() {
         response.headers.push(name.as_bytes(), value.as_bytes());
     }
     chain.run_response(&mut ResponseCx { status: reply.status, headers: &mut response.headers, state });

@@ -249,12 +249,12 @@ async fn connect_through(
     }
     let (up, lease) = dial(s, plan, member).await?;
     plan.note_response(s.worker, &mut in_flight, &mut s.request.record, true);
-    let mut response = s.worker.take_response();
+    let mut response = s.worker.pools.take_response();
     response.status = 200;
     let connection = if s.down.is_stream() { ConnectionHeader::Upgrade } else { ConnectionHeader::None };
     let framing = ResponseFraming { body: ResponseBody::None, connection, date: &[] };
     s.down.send_response(&response, &framing, false);
-    s.worker.give_back_response(response);
+    s.worker.pools.give_response(response);
     s.request.record.status = 200;
     let idle = plan.service.settings.timeouts.tunnel;
     s.upgraded = Some(Upgraded::new(up, idle, lease, in_flight));
@@ -378,8 +378,7 @@ fn settle_cost(exchange: &mut Exchange<'_>, chain: &Chain) {
 fn write_head(exchange: &mut Exchange<'_>, chain: &Chain, meta: &ResponseMeta, upgrade: bool) -> Written {
     let mut body = body_framing(exchange, meta);
     let mut translates = false;
-    if let (Some(form), Some(response)) = (exchange.request.grpc_web, &mut exchange.progress.response)
-    {
+    if let (Some(form), Some(response)) = (exchange.request.grpc_web, &mut exchange.progress.response) {
         translates = translate_response(&mut response.headers, form);
         if translates && matches!(body, ResponseBody::Exact(1..)) {
             body = ResponseBody::Chunked;
@@ -412,6 +411,6 @@ fn write_head(exchange: &mut Exchange<'_>, chain: &Chain, meta: &ResponseMeta, u
     let ends =
         matches!(body, ResponseBody::Omitted | ResponseBody::None | ResponseBody::Exact(0)) && !upgrade;
     exchange.down.send_response(&response, &framing, ends);
-    exchange.worker.give_back_response(response);
+    exchange.worker.pools.give_response(response);
     Written { keep, chunked, translates }
 }

@@ -81,19 +81,19 @@ async fn serve(mut client: Box<Client>) -> (Box<Client>, Outcome) {
             Next::Closed => return (client, Outcome::Close),
         };
         first = false;
-        let mut handler = client.open.worker.take_handler();
+        let mut handler = client.open.worker.pools.take_handler();
         handler.begin(Job { client, request, fault });
         let served = poll_fn(|cx| handler.poll(cx)).await;
         let upgraded;
         let mut outcome;
         Served { client, request, outcome, upgraded } = served;
-        client.open.worker.give_back_handler(handler);
+        client.open.worker.pools.give_handler(handler);
         let Client { open: OpenConnection { worker, listener }, info, timer, down } = &mut *client;
         let meets = Meeting { worker, live: listener, timer };
         if let Some(end) = meets.end(info, down, &mut request, upgraded).await {
             outcome = end;
         }
-        worker.give_back(request);
+        worker.pools.give_request(request);
         if outcome != Outcome::KeepAlive {
             return (client, outcome);
         }
@@ -150,7 +150,7 @@ async fn next_request(client: &mut Client, first: bool) -> Next {
                     }
                     return timer.poll_expired(cx).map(|()| match began {
                         Some(_) => {
-                            let mut request = worker.take_request();
+                            let mut request = worker.pools.take_request();
                             request.record.received = down.inbox.filled().len() as u64;
                             Next::Fault(Fault::HeaderTimeout, started(request, began))
                         }
@@ -230,12 +230,12 @@ fn take_head(
             return Ok(None);
         }
         Err(fault) => {
-            let mut request = worker.take_request();
+            let mut request = worker.pools.take_request();
             request.record.received = bytes.len() as u64;
             return Err((fault, request));
         }
     };
-    let mut request = worker.take_request();
+    let mut request = worker.pools.take_request();
     request.record.received = end as u64;
     match wire::parse_request(bytes.get(..end).unwrap_or_default(), &limits, &mut request.head) {
         Ok(meta) => request.meta = meta,

@@ -159,8 +159,7 @@ impl<'a> Exchange<'a> {
         let head_request = self.request.head.method == message::Method::Head;
         // Heads live for as long as one poll, so all connections of a worker use the same few, which stay in
         // its processor's cache.
-        let mut response =
-            self.progress.response.take().unwrap_or_else(|| self.worker.take_response());
+        let mut response = self.progress.response.take().unwrap_or_else(|| self.worker.pools.take_response());
         let bytes = bytes.get(..end).unwrap_or_default();
         let parsed = wire::parse_response(bytes, &RESPONSE_LIMITS, head_request, &mut response);
         self.progress.response = Some(response);
@@ -191,8 +190,7 @@ impl<'a> Exchange<'a> {
             Arrived::Head(parts, ends) => (parts, ends),
         };
         let head_request = self.request.head.method == message::Method::Head;
-        let mut response =
-            self.progress.response.take().unwrap_or_else(|| self.worker.take_response());
+        let mut response = self.progress.response.take().unwrap_or_else(|| self.worker.pools.take_response());
         let read =
             wire::read_response(&parts, ends, head_request, Version::Http2, &RESPONSE_LIMITS, &mut response);
         self.progress.response = Some(response);
@@ -251,7 +249,7 @@ impl<'a> Exchange<'a> {
             };
             self.down.send_interim(&response, &framing);
         }
-        self.worker.give_back_response(response);
+        self.worker.pools.give_response(response);
         Ok(())
     }
 

@@ -437,7 +437,12 @@ fn refuse(
     by: Decider,
 ) -> Answer {
     match refusal {
-        Refusal::Reply(reply) => compose(request, chain, &reply, by),
+        Refusal::Reply(reply) => {
+            if reply.problem.is_some() && request.state.id.is_empty() {
+                request.state.id.generate(rng);
+            }
+            compose(request, chain, &reply, by)
+        }
         Refusal::Fault(fault) => {
             if request.state.id.is_empty() {
                 request.state.id.generate(rng);
@@ -459,7 +464,7 @@ fn compose(request: &Request, chain: &Chain, reply: &Reply, by: Decider) -> Answ
         fault: None,
         status: reply.status,
         fields: fields(&head.headers),
-        body: reply.body.to_vec(),
+        body: reply.body_for(request.state.id.as_bytes()).concat(),
         generated: generated(request, &Fields::new()),
     }
 }

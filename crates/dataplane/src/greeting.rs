@@ -24,7 +24,11 @@ use crate::transport::Transport;
 
 /// Does what has to be done before requests are served, and says whether they come on many streams. `None` if it did
 /// not come to that.
-pub(crate) async fn greet(open: OpenConnection, tcp: TcpStream, peer: SocketAddr) -> Option<(Box<Client>, bool)> {
+pub(crate) async fn greet(
+    open: OpenConnection,
+    tcp: TcpStream,
+    peer: SocketAddr,
+) -> Option<(Box<Client>, bool)> {
     let worker = &open.worker;
     let settings = open.listener.settings();
     let mut tcp = tcp;

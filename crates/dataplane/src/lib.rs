@@ -43,6 +43,7 @@ mod patience;
 mod pipe;
 mod places;
 mod plan;
+mod pools;
 mod progress;
 mod promise;
 mod pump;

@@ -52,7 +52,7 @@ pub(crate) fn copy(
         service.count_copy(false);
         return None;
     }
-    let mut request = s.worker.take_request();
+    let mut request = s.worker.pools.take_request();
     request.head.clone_from(&s.request.head);
     // Its body is in hand, and no stream.
     request.head.version = message::Version::Http11;
@@ -74,7 +74,7 @@ pub(crate) fn send(s: &Serving<'_>, copy: Replica) {
     let body = if s.request.has_body() { s.request.upload.whole() } else { Some(&[][..]) };
     let Some(body) = body else {
         copy.service.count_copy(false);
-        s.worker.give_back(copy.request);
+        s.worker.pools.give_request(copy.request);
         return;
     };
     copy.service.count_copy(true);
@@ -120,5 +120,5 @@ async fn run(worker: &Rc<Worker>, live: &Rc<LiveListener>, copy: Replica, body: 
     };
     // Whatever becomes of it: the service's own numbers say so.
     let _ = forward::forward(&mut serving, permitted, &service, &Chain::default(), Some(LIMIT)).await;
-    worker.give_back(request);
+    worker.pools.give_request(request);
 }

@@ -11,8 +11,8 @@ use message::{Fault, ForwardingInfo, Version};
 use telemetry::Record;
 
 use crate::client::head_limits;
-use crate::handler::Meeting;
 use crate::connection::Connection;
+use crate::handler::Meeting;
 use crate::listener::OpenConnection;
 use crate::stream::Stream;
 use crate::timer::Timer;
@@ -100,7 +100,7 @@ impl ActiveRequest {
     pub(crate) async fn serve(&mut self, arrival: Arrival<'_>, stream: Stream, timer: &Timer) {
         let OpenConnection { worker, listener: live } = &self.streams.open;
         let Arrival { parts, version, ends, protocol, fault } = arrival;
-        let mut request = worker.take_request();
+        let mut request = worker.pools.take_request();
         let now = Instant::now();
         request.record = Record::begin(now);
         request.ready = now;
@@ -113,6 +113,6 @@ impl ActiveRequest {
         Meeting { worker, live, timer }.serve(&mut info, &mut down, &mut request, fault).await;
         // Whether it went away while it was waiting or while it was sending.
         self.given_up = matches!(request.record.fault, Some(Fault::ClientGone | Fault::BodyCut));
-        worker.give_back(request);
+        worker.pools.give_request(request);
     }
 }

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use balance::{Importance, Tally};
-use message::ResponseHead;
 use policy::{Errands, Verified};
 use router::RouteIndex;
 use snapshot::Snapshot;
@@ -23,25 +22,17 @@ use crate::buffers::Buffers;
 use crate::counting::{Counting, Listening, StoreStates};
 use crate::dial::Dial;
 use crate::fuse::Fuse;
-use crate::handler::Handler;
 use crate::listener::LiveListener;
 use crate::live::LiveService;
 use crate::outbox::Outbox;
 use crate::places::Places;
-use crate::request::Request;
+use crate::pools::Pools;
 use crate::route::LiveRoute;
 use crate::shedding::Shedding;
 use crate::stage::{ListenerId, Resolved, ServiceOutages, Stage};
 use crate::timer::{TICK, Wheel};
 use crate::trouble::Troubles;
 use crate::udp::StagedUdp;
-
-/// Requests kept for reuse, per worker.
-const KEEP_REQUESTS: usize = 1024;
-/// Response heads kept for reuse, per worker; more than one is in use at a time only inside one poll.
-const KEEP_RESPONSES: usize = 4;
-/// The largest response head that is kept, in bytes.
-const KEEP_RESPONSE_BYTES: usize = 32 * 1024;
 
 /// What all workers share. Touched when connections come and go, not by requests.
 #[derive(Debug)]
@@ -127,11 +118,7 @@ pub(crate) struct Worker {
     pub(crate) outbox: Rc<Outbox>,
     pub(crate) wheel: Rc<Wheel>,
     pub(crate) rng: RefCell<fastrand::Rng>,
-    #[allow(clippy::vec_box, reason = "the boxes go to and fro; a request is too large to be moved")]
-    requests: RefCell<Vec<Box<Request>>>,
-    handlers: RefCell<Vec<Handler>>,
-    #[allow(clippy::vec_box, reason = "as above")]
-    responses: RefCell<Vec<Box<ResponseHead>>>,
+    pub(crate) pools: Pools,
     current: RefCell<Rc<Current>>,
     date: Cell<[u8; 29]>,
     /// A point in time by both clocks, set anew every second.
@@ -173,9 +160,7 @@ impl Worker {
             buffers,
             wheel: Rc::default(),
             rng: RefCell::new(fastrand::Rng::new()),
-            requests: RefCell::default(),
-            handlers: RefCell::default(),
-            responses: RefCell::default(),
+            pools: Pools::default(),
             current: RefCell::new(Rc::new(nothing)),
             date: Cell::new(date_now()),
             clocks: Cell::new((Instant::now(), SystemTime::now())),
@@ -215,47 +200,6 @@ impl Worker {
     #[inline]
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
-    }
-
-    /// An empty request, reused where possible.
-    pub(crate) fn take_request(&self) -> Box<Request> {
-        self.requests.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Takes a request back after it was served.
-    pub(crate) fn give_back(&self, mut request: Box<Request>) {
-        let keep = request.reset();
-        let mut requests = self.requests.borrow_mut();
-        if keep && requests.len() < KEEP_REQUESTS {
-            requests.push(request);
-        }
-    }
-
-    /// Something that serves a request, reused where possible.
-    pub(crate) fn take_handler(&self) -> Handler {
-        self.handlers.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Takes back what has served a request.
-    pub(crate) fn give_back_handler(&self, handler: Handler) {
-        let mut handlers = self.handlers.borrow_mut();
-        if handlers.len() < KEEP_REQUESTS {
-            handlers.push(handler);
-        }
-    }
-
-    /// An empty response head, reused where possible.
-    pub(crate) fn take_response(&self) -> Box<ResponseHead> {
-        self.responses.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Takes a response head back after it was written.
-    pub(crate) fn give_back_response(&self, mut response: Box<ResponseHead>) {
-        response.clear();
-        let mut responses = self.responses.borrow_mut();
-        if responses.len() < KEEP_RESPONSES && response.headers.capacity() <= KEEP_RESPONSE_BYTES {
-            responses.push(response);
-        }
     }
 
     /// Switches to a snapshot. Services and listeners that stay keep their live state. Returns the listeners that

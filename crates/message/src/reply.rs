@@ -11,14 +11,16 @@ pub struct Reply {
     pub status: u16,
     /// Header fields besides framing, Date and Server. Names and values are valid.
     pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
-    /// The body.
+    /// The body; empty where it is `problem`.
     pub body: Cow<'static, [u8]>,
+    /// The body, but for whose problem it is, and the fields that go with it.
+    pub problem: Option<&'static Problem>,
 }
 
 impl Reply {
     /// A reply without headers and body.
     pub fn status(status: u16) -> Reply {
-        Reply { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }
+        Reply { status, headers: Vec::new(), body: Cow::Borrowed(&[]), problem: None }
     }
 
     /// Adds a header field.
@@ -79,14 +81,31 @@ impl Reply {
     }
 
     fn of_problem(status: u16, body: Vec<u8>) -> Reply {
-        let mut reply = Reply::status(status).header("content-type", "application/problem+json");
+        let mut reply = Reply::status(status).header("content-type", PROBLEM_JSON);
         reply.body = Cow::Owned(body);
         reply
     }
+
+    /// All header fields.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let of_problem = self.problem.iter().flat_map(|problem| problem.fields().iter().copied());
+        of_problem.chain(self.headers.iter().map(|(name, value)| (&**name, &**value)))
+    }
+
+    /// The body in up to three pieces, for the request with this id. It is one of the gateway's, in which nothing has to
+    /// be escaped.
+    pub fn body_for<'a>(&'a self, request_id: &'a [u8]) -> [&'a [u8]; 3] {
+        match self.problem {
+            Some(problem) => [problem.begin.as_bytes(), request_id, problem.end.as_bytes()],
+            None => [&self.body, &[], &[]],
+        }
+    }
 }
 
+const PROBLEM_JSON: &str = "application/problem+json";
+
 /// Problem details (RFC 9457) but for whose they are: made once for what is answered often.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     status: u16,
     /// What stands before the id of the request.
@@ -109,13 +128,26 @@ impl Problem {
         Problem { status, begin, end: end_of_problem(retryable) }
     }
 
-    /// The reply to a request. Its id is one of the gateway's, in which nothing has to be escaped.
-    pub fn reply(&self, request_id: &[u8]) -> Reply {
-        let mut body = Vec::with_capacity(self.begin.len() + request_id.len() + self.end.len());
-        body.extend_from_slice(self.begin.as_bytes());
-        body.extend_from_slice(request_id);
-        body.extend_from_slice(self.end.as_bytes());
-        Reply::of_problem(self.status, body)
+    /// The reply to a request, whose id is put in when it is sent. No cache keeps it.
+    pub fn reply(&'static self) -> Reply {
+        Reply { problem: Some(self), ..Reply::status(self.status) }
+    }
+
+    pub(crate) fn fields(&self) -> &'static [(&'static str, &'static str)] {
+        &[("content-type", PROBLEM_JSON), ("cache-control", "no-store")]
+    }
+}
+
+/// A number in decimal, without allocating for one below 100.
+pub fn decimal(number: u64) -> Cow<'static, str> {
+    const DIGITS: &str = "\
+        0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+        5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+    let at = usize::try_from(number).ok().filter(|number| *number < 100).map(|number| 2 * number);
+    let begin = at.map(|at| at + usize::from(number < 10));
+    match at.zip(begin).and_then(|(at, begin)| DIGITS.get(begin..at + 2)) {
+        Some(digits) => Cow::Borrowed(digits),
+        None => Cow::Owned(number.to_string()),
     }
 }
 
@@ -235,7 +267,19 @@ mod tests {
         assert!(more.body.ends_with(b"\"retryable\":true,\"errors\":[1]}\n"));
         assert!(body.contains(r#""request_id":"id-\"1\"\u000a""#) && body.ends_with("\"retryable\":true}\n"));
         let (detail, id) = ("It is \"so\".", "a-b");
-        let made = Problem::new(429, "rate-limited", detail, "client", false).reply(id.as_bytes());
-        assert_eq!(made, Reply::problem(429, "rate-limited", detail, "client", false, id));
+        let problem = Box::leak(Box::new(Problem::new(429, "rate-limited", detail, "client", false)));
+        let made = problem.reply();
+        let same = Reply::problem(429, "rate-limited", detail, "client", false, id);
+        assert_eq!((made.status, made.body_for(id.as_bytes()).concat()), (same.status, same.body.to_vec()));
+        let same = same.header("cache-control", "no-store");
+        assert!(made.fields().eq(same.fields()), "{made:?}");
+    }
+
+    #[test]
+    fn short_numbers_are_known() {
+        for number in (0..200).chain([u64::MAX]) {
+            assert_eq!(decimal(number), number.to_string());
+        }
+        assert!(matches!((decimal(99), decimal(100)), (Cow::Borrowed("99"), Cow::Owned(_))));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use message::{Encryption, Fault, Headers, Reply, RequestHead};
 
 use crate::authenticate::Refused;
-use crate::{Answer, Caller, Consumers, Identity, Question, RequestId, RequestState, Verified};
+use crate::{Answer, Caller, Consumers, Identity, Question, RequestState, Verified};
 
 /// When a policy runs. The order is fixed, because a wrong order is a security hole.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -110,15 +110,10 @@ pub struct RequestCx<'a> {
 impl RequestCx<'_> {
     /// The id of the request; made now if nobody has needed one before.
     pub fn request_id(&mut self) -> &str {
-        self.identified().as_str()
-    }
-
-    /// The same, as it is kept.
-    pub(crate) fn identified(&mut self) -> &RequestId {
         if self.state.id.is_empty() {
             self.state.id.generate(self.rng);
         }
-        &self.state.id
+        self.state.id.as_str()
     }
 
     /// Whether the client came by HTTPS, to the gateway or to a proxy that is believed.

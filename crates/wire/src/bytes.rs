@@ -44,16 +44,10 @@ pub(crate) fn text_len(bytes: &[u8]) -> usize {
 
 /// How many bytes at the beginning are no control characters (tab included) and no DEL.
 ///
-/// Whole blocks are judged at once, as far as there are that many bytes, then words.
+/// Eight are judged at once, as far as there are that many.
 #[inline]
 fn plain_len(bytes: &[u8]) -> usize {
     let mut len = 0;
-    while let Some(block) = bytes[len..].first_chunk::<16>() {
-        match first_control(block) {
-            Some(place) => return len + place,
-            None => len += 16,
-        }
-    }
     while let Some(word) = bytes[len..].first_chunk::<8>() {
         let controls = controls(*word);
         if controls != 0 {
@@ -71,25 +65,6 @@ fn plain_len(bytes: &[u8]) -> usize {
 #[inline]
 pub(crate) fn graphic_len(bytes: &[u8]) -> usize {
     bytes.iter().position(|&b| b <= 0x20 || b == 0x7f).unwrap_or(bytes.len())
-}
-
-/// Where the first control character or DEL of a block stands.
-#[inline]
-fn first_control(block: &[u8; 16]) -> Option<usize> {
-    let [low, high] = halves(block).map(|half| controls(*half));
-    match (low, high) {
-        (0, 0) => None,
-        (0, high) => Some(8 + high.trailing_zeros() as usize / 8),
-        (low, _) => Some(low.trailing_zeros() as usize / 8),
-    }
-}
-
-#[inline]
-fn halves(block: &[u8; 16]) -> [&[u8; 8]; 2] {
-    match block.split_first_chunk::<8>() {
-        Some((low, high)) => [low, high.first_chunk().unwrap_or(low)],
-        None => [&[0; 8]; 2],
-    }
 }
 
 /// Looks at eight bytes at once: the lowest bit set is the top bit of the first control character or DEL.

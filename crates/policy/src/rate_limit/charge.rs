@@ -355,8 +355,7 @@ fn refuse(
 ) -> Reply {
     cx.state.stopped_by = Some((kind, "limited"));
     cx.state.refuse_by_limit(rule.headers.then(|| counted.level(judged, rule.cost(cx))));
-    let reply = LIMITED.reply(cx.identified().as_bytes());
     // Whatever can never fit is not worth trying again soon.
     let seconds = judged.retry.clamp(1, 366 * 86_400);
-    reply.header("retry-after", seconds.to_string()).header("cache-control", "no-store")
+    LIMITED.reply().header("retry-after", message::decimal(seconds))
 }
