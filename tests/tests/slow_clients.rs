@@ -139,7 +139,7 @@ fn an_idle_connection_costs_little() {
     canary(&gateway);
     let before = gateway.peak_memory();
     // Plain streams: this is about the gateway's memory, and threads of ours are not free either.
-    let idle: Vec<TcpStream> = (0..400)
+    let idle: Vec<TcpStream> = (0..1000)
         .map(|_| {
             let mut stream = TcpStream::connect(gateway.address()).unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\nHost: gw.test\r\n\r\n").unwrap();
@@ -148,7 +148,8 @@ fn an_idle_connection_costs_little() {
         })
         .collect();
     let each = (gateway.peak_memory() - before) / idle.len() as u64;
-    assert!(each <= 8 * 1024, "{each} bytes for each idle connection");
+    // 1.3 KiB, and what a thousandth of the rest of the process has grown by.
+    assert!(each <= 2560, "{each} bytes for each idle connection");
     drop(idle);
     gateway.stop();
 }

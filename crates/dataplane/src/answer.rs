@@ -83,6 +83,9 @@ pub(crate) fn as_grpc(request: &Request, reply: &Reply) -> Option<Reply> {
 
 /// Puts the reply into what is sent to the client, after the response policies have changed it.
 fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool) {
+    if reply.problem.is_some() {
+        s.request_id();
+    }
     let mut response = s.worker.pools.take_response();
     let current = s.worker.current();
     s.request.put_cookies(&mut response.headers);
@@ -90,9 +93,6 @@ fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool
     s.live.announce_http3(s.request.head.version, &mut response);
     let head_only = s.request.head.method == Method::Head;
     let bodiless = matches!(reply.status, 100..=199 | 204 | 304);
-    if reply.problem.is_some() {
-        s.request_id();
-    }
     let body = reply.body_for(s.request.state.id.as_bytes());
     let length = body.iter().map(|piece| piece.len()).sum::<usize>();
     let framing = ResponseFraming {

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use message::{Fault, ForwardingInfo};
-use snapshot::{Listener, ListenerLimits};
+use snapshot::{Listener, ListenerLimits, ListenerTimeouts};
 use telemetry::Record;
 use wire::{HeadLimits, HeadScan, Kind};
 
@@ -103,8 +103,8 @@ async fn serve(mut client: Box<Client>) -> (Box<Client>, Outcome) {
 /// Waits for the next request head. An idle connection waits here, and owns nothing but itself.
 async fn next_request(client: &mut Client, first: bool) -> Next {
     let Client { open: OpenConnection { worker, listener: live }, timer, down, .. } = client;
-    let waits = &live.settings().timeouts;
-    let mut deadline = timer.now().after(if first { waits.header } else { waits.idle });
+    let patience = |waits: &ListenerTimeouts| if first { waits.header } else { waits.idle };
+    let mut deadline = timer.now().after(patience(&live.settings().timeouts));
     let mut scan = HeadScan::default();
     let mut began = None;
     poll_fn(|cx| {

@@ -87,7 +87,7 @@ async fn enter(s: &mut Serving<'_>, gate: &Gate, limit: Option<Duration>) -> Res
     Box::pin(wait_for_turn(s, &waiting)).await
 }
 
-/// Boxed like all that is rare: every client's task would have to have room for it.
+/// Boxed like all that is rare: every handler would have to have room for it.
 async fn wait_for_turn(s: &mut Serving<'_>, waiting: &Waiting) -> Result<Slot, Fault> {
     let watches_client = !s.request.has_body();
     poll_fn(|cx| {

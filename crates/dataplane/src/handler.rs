@@ -149,9 +149,11 @@ impl<'a> Meeting<'a> {
         request: &mut Request,
         fault: Option<Fault>,
     ) {
-        let mut serving = self.begin(info, down, request, fault);
-        serve(&mut serving, fault).await;
-        let upgraded = serving.upgraded.take();
+        let upgraded = {
+            let mut serving = self.begin(info, down, request, fault);
+            serve(&mut serving, fault).await;
+            serving.upgraded.take()
+        };
         self.end(info, down, request, upgraded).await;
     }
 }

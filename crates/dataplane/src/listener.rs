@@ -269,7 +269,7 @@ impl Drop for OpenConnection {
 fn refuse(stream: &TcpStream) {
     let reply = message::Reply::fault(message::Fault::Overloaded, "");
     let mut head = ResponseHead { status: reply.status, ..ResponseHead::default() };
-    for (name, value) in &reply.headers {
+    for (name, value) in reply.fields() {
         head.headers.push(name.as_bytes(), value.as_bytes());
     }
     let framing = wire::ResponseFraming {

@@ -46,7 +46,7 @@ pub(crate) async fn open(
     }
     s.timer.arm(s.timer.now().after(settings.timeouts.connect).min(plan.total));
     if settings.protocol == Protocol::Http1 {
-        // Boxed like what follows: it is rare, and every client's task would have to have room for it.
+        // Boxed like what follows: it is rare, and every handler would have to have room for it.
         return Box::pin(dial(s, plan, member)).await;
     }
     let buffers = &s.worker.buffers;

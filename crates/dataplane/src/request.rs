@@ -54,7 +54,7 @@ pub(crate) struct Request {
     pub(crate) came_whole: bool,
     /// The begin of its body is kept, whatever retries need.
     pub(crate) keeps_body: bool,
-    /// Its body, on the way to the service.
+    /// Its body, on the way to the service; in a tunnel, whatever the client sends.
     pub(crate) upload: Pump,
 }
 
@@ -107,6 +107,7 @@ impl Request {
 
     /// It goes on for long, and only what will be said of it at its end is needed.
     pub(crate) fn shrink(&mut self) {
+        self.upload = Pump::default();
         self.scratch = Vec::new();
         self.head.headers.forget_fields();
     }

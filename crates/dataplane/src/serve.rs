@@ -99,7 +99,7 @@ async fn permit<'r>(s: &mut Serving<'_>, route: &'r Route, chain: &Chain) -> Res
                 }
                 return Err(refusal);
             }
-            // Boxed like all that is rare: every client's task would have to have room for it.
+            // Boxed like all that is rare: every handler would have to have room for it.
             Halt::Ask(kind, question) => {
                 if let Question::Body { most, needed } = &*question {
                     Box::pin(hold::request(s, *most, *needed)).await.map_err(Refusal::Fault)?;

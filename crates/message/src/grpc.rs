@@ -262,6 +262,7 @@ impl Reply {
         let of_problem = self.problem.iter().flat_map(|problem| problem.fields());
         let of_problem = of_problem.map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value)));
         reply.headers.extend(of_problem.chain(self.headers).filter(|(name, _)| !is_content(name)));
+        reply.retry_after = self.retry_after;
         reply
     }
 }

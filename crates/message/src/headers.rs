@@ -154,7 +154,11 @@ impl Headers {
     /// Removes every field of a name (compared without case).
     pub fn remove(&mut self, name: &[u8]) {
         let text = &self.text;
-        self.fields.retain(|field| !field.name.of(text).eq_ignore_ascii_case(name));
+        let is_other = |field: &Field| !field.name.of(text).eq_ignore_ascii_case(name);
+        // Most often there is none, and looking is cheaper than moving.
+        if !self.fields.iter().all(is_other) {
+            self.fields.retain(is_other);
+        }
     }
 
     /// Removes the fields for which `keep` says no.

@@ -36,5 +36,5 @@ pub use identity_field::{CONSUMER_FIELD, is_identity_field, reads_like};
 pub use lax::lax_readings;
 pub use method::Method;
 pub use name::Name;
-pub use reply::{Problem, Reply, decimal, reason_phrase};
+pub use reply::{Problem, Reply, reason_phrase};
 pub use uri::{UriError, canonical_path, canonicalize_path};

@@ -9,8 +9,10 @@ use crate::Fault;
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// Header fields besides framing, Date and Server. Names and values are valid.
+    /// Header fields besides framing, Date, Server, and those of what follows. Names and values are valid.
     pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// After how many seconds it makes sense to try again.
+    pub retry_after: Option<Cow<'static, str>>,
     /// The body; empty where it is `problem`.
     pub body: Cow<'static, [u8]>,
     /// The body, but for whose problem it is, and the fields that go with it.
@@ -20,7 +22,8 @@ pub struct Reply {
 impl Reply {
     /// A reply without headers and body.
     pub fn status(status: u16) -> Reply {
-        Reply { status, headers: Vec::new(), body: Cow::Borrowed(&[]), problem: None }
+        let body = Cow::Borrowed(&[][..]);
+        Reply { status, headers: Vec::new(), retry_after: None, body, problem: None }
     }
 
     /// Adds a header field.
@@ -34,9 +37,16 @@ impl Reply {
         self
     }
 
+    /// Says after how many seconds it makes sense to try again (RFC 9110 §10.2.3).
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Reply {
+        Reply { retry_after: Some(decimal(seconds)), ..self }
+    }
+
     /// Adds a member to problem details. `json` is its value.
     #[must_use]
     pub fn with_member(mut self, name: &'static str, json: &str) -> Reply {
+        debug_assert!(self.problem.is_none(), "its text was written before");
         let mut body = self.body.into_owned();
         if body.ends_with(b"}\n") {
             body.truncate(body.len() - 2);
@@ -58,7 +68,7 @@ impl Reply {
             request_id,
         );
         if fault.status() == 503 {
-            reply = reply.header("retry-after", "1");
+            reply = reply.retry_after(1);
         }
         reply
     }
@@ -89,7 +99,8 @@ impl Reply {
     /// All header fields.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         let of_problem = self.problem.iter().flat_map(|problem| problem.fields().iter().copied());
-        of_problem.chain(self.headers.iter().map(|(name, value)| (&**name, &**value)))
+        let retry_after = self.retry_after.iter().map(|seconds| ("retry-after", &**seconds));
+        of_problem.chain(retry_after).chain(self.headers.iter().map(|(name, value)| (&**name, &**value)))
     }
 
     /// The body in up to three pieces, for the request with this id. It is one of the gateway's, in which nothing has to
@@ -139,7 +150,7 @@ impl Problem {
 }
 
 /// A number in decimal, without allocating for one below 100.
-pub fn decimal(number: u64) -> Cow<'static, str> {
+fn decimal(number: u64) -> Cow<'static, str> {
     const DIGITS: &str = "\
         0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
         5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";

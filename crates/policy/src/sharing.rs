@@ -154,5 +154,5 @@ pub(crate) fn unavailable(kind: &'static str, cx: &mut RequestCx<'_>) -> Reply {
     cx.state.stopped_by = Some((kind, "store_unavailable"));
     let detail = "How often you have asked cannot be found out at the moment. Try again in a moment.";
     let reply = Reply::problem(503, "store-unavailable", detail, "gateway", true, cx.request_id());
-    reply.header("retry-after", "1").header("cache-control", "no-store")
+    reply.retry_after(1).header("cache-control", "no-store")
 }

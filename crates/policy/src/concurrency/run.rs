@@ -109,6 +109,6 @@ impl Rule {
                 "As many of your requests as may be are under way. Wait until one of them has its answer.";
             Reply::problem(429, "too-many-at-once", detail, "client", true, id)
         };
-        reply.header("retry-after", "1".to_owned()).header("cache-control", "no-store")
+        reply.retry_after(1).header("cache-control", "no-store")
     }
 }

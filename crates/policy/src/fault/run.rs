@@ -81,5 +81,5 @@ fn answer(status: u16, request_id: &str) -> Reply {
     let reply = Reply::problem(status, CODE, DETAIL, "gateway", is_retryable, request_id)
         .header("cache-control", "no-store")
         .header("proxy-status", PROXY_STATUS);
-    if status == 503 { reply.header("retry-after", "1") } else { reply }
+    if status == 503 { reply.retry_after(1) } else { reply }
 }

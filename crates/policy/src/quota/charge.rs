@@ -426,5 +426,5 @@ fn refuse(kind: &'static str, counted: &Counted, wait: u64, cx: &mut RequestCx<'
         "All that may be used in this {period} is used up. The next one begins after as many seconds as Retry-After says."
     );
     let reply = Reply::problem(429, "quota-exceeded", &detail, "client", true, cx.request_id());
-    reply.header("retry-after", wait.max(1).to_string()).header("cache-control", "no-store")
+    reply.retry_after(wait.max(1)).header("cache-control", "no-store")
 }

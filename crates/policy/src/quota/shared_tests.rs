@@ -89,8 +89,7 @@ impl Gateway {
             match outcome {
                 Ok(_) => break 200,
                 Err(Halt::Refused(Refusal::Reply(reply))) => {
-                    let wait = reply.headers.iter().find(|(name, _)| *name == "retry-after");
-                    assert!(wait.is_some());
+                    assert!(reply.retry_after.is_some());
                     break reply.status;
                 }
                 Err(Halt::Ask("quota" | "plan", question)) => {

@@ -357,5 +357,5 @@ fn refuse(
     cx.state.refuse_by_limit(rule.headers.then(|| counted.level(judged, rule.cost(cx))));
     // Whatever can never fit is not worth trying again soon.
     let seconds = judged.retry.clamp(1, 366 * 86_400);
-    LIMITED.reply().header("retry-after", message::decimal(seconds))
+    LIMITED.reply().retry_after(seconds)
 }
