@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use message::{Blame, Fault, GrpcContentType, Method, Name, Reply, ResponseHead};
+use message::{Blame, Fault, GrpcContentType, Method, Reply, ResponseHead};
 use policy::{Chain, RequestState, ResponseCx};
 use wire::{BodyDecoder, ConnectionHeader, ResponseBody, ResponseFraming};
 
@@ -113,10 +113,7 @@ fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool
 /// The fields of a reply, as the response policies leave them.
 pub(crate) fn fill_head(response: &mut ResponseHead, reply: &Reply, chain: &Chain, state: &RequestState) {
     response.status = reply.status;
-    response.headers.push_known(Name::Server, b"gateward");
-    for (name, value) in reply.fields() {
-        response.headers.push(name.as_bytes(), value.as_bytes());
-    }
+    reply.write_fields(&mut response.headers);
     chain.run_response(&mut ResponseCx { status: reply.status, headers: &mut response.headers, state });
 }
 

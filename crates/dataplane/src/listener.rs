@@ -269,9 +269,7 @@ impl Drop for OpenConnection {
 fn refuse(stream: &TcpStream) {
     let reply = message::Reply::fault(message::Fault::Overloaded, "");
     let mut head = ResponseHead { status: reply.status, ..ResponseHead::default() };
-    for (name, value) in reply.fields() {
-        head.headers.push(name.as_bytes(), value.as_bytes());
-    }
+    reply.write_fields(&mut head.headers);
     let framing = wire::ResponseFraming {
         body: wire::ResponseBody::Exact(reply.body.len() as u64),
         connection: wire::ConnectionHeader::Close,

@@ -259,9 +259,10 @@ impl Reply {
             Reply::grpc(GrpcStatus::of_http(self.status), reason_phrase(self.status), content_type);
         let is_content =
             |name: &str| name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
-        let of_problem = self.problem.iter().flat_map(|problem| problem.fields());
-        let of_problem = of_problem.map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value)));
-        reply.headers.extend(of_problem.chain(self.headers).filter(|(name, _)| !is_content(name)));
+        reply.headers.extend(self.headers.into_iter().filter(|(name, _)| !is_content(name)));
+        if self.problem.is_some() {
+            reply = reply.header("cache-control", "no-store");
+        }
         reply.retry_after = self.retry_after;
         reply
     }

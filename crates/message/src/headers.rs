@@ -106,6 +106,18 @@ impl Headers {
         self.fields.push(Field { known, name, value });
     }
 
+    /// Adds all fields of another list at the end, together.
+    pub fn append(&mut self, other: &Headers) {
+        let by = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        let moved = |span: Span| Span { start: span.start.saturating_add(by), ..span };
+        self.text.extend_from_slice(&other.text);
+        self.fields.extend(other.fields.iter().map(|field| Field {
+            name: moved(field.name),
+            value: moved(field.value),
+            ..*field
+        }));
+    }
+
     /// Number of fields.
     pub fn len(&self) -> usize {
         self.fields.len()

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::Fault;
+use crate::{Fault, Headers, Name};
 
 /// An answer of the gateway: from a `respond` or `redirect` route, a policy, or a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,11 +96,16 @@ impl Reply {
         reply
     }
 
-    /// All header fields.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        let of_problem = self.problem.iter().flat_map(|problem| problem.fields().iter().copied());
-        let retry_after = self.retry_after.iter().map(|seconds| ("retry-after", &**seconds));
-        of_problem.chain(retry_after).chain(self.headers.iter().map(|(name, value)| (&**name, &**value)))
+    /// Puts its fields into the head of a response, Server included.
+    pub fn write_fields(&self, headers: &mut Headers) {
+        match self.problem {
+            Some(problem) => headers.append(&problem.headers),
+            None => headers.push_known(Name::Server, SERVER),
+        }
+        self.headers.iter().for_each(|(name, value)| headers.push(name.as_bytes(), value.as_bytes()));
+        if let Some(seconds) = &self.retry_after {
+            headers.push(b"retry-after", seconds.as_bytes());
+        }
     }
 
     /// The body in up to three pieces, for the request with this id. It is one of the gateway's, in which nothing has to
@@ -113,12 +118,17 @@ impl Reply {
     }
 }
 
+/// What the gateway calls itself.
+const SERVER: &[u8] = b"gateward";
+
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Problem details (RFC 9457) but for whose they are: made once for what is answered often.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Problem {
     status: u16,
+    /// The fields that go with it.
+    headers: Headers,
     /// What stands before the id of the request.
     begin: String,
     /// What stands behind it.
@@ -136,18 +146,26 @@ impl Problem {
     ) -> Problem {
         let mut begin = String::new();
         push_begin(&mut begin, status, code, detail, layer);
-        Problem { status, begin, end: end_of_problem(retryable) }
+        let mut headers = Headers::default();
+        headers.push_known(Name::Server, SERVER);
+        headers.push(b"content-type", PROBLEM_JSON.as_bytes());
+        headers.push(b"cache-control", b"no-store");
+        Problem { status, headers, begin, end: end_of_problem(retryable) }
     }
 
     /// The reply to a request, whose id is put in when it is sent. No cache keeps it.
     pub fn reply(&'static self) -> Reply {
         Reply { problem: Some(self), ..Reply::status(self.status) }
     }
+}
 
-    pub(crate) fn fields(&self) -> &'static [(&'static str, &'static str)] {
-        &[("content-type", PROBLEM_JSON), ("cache-control", "no-store")]
+impl PartialEq for Problem {
+    fn eq(&self, other: &Problem) -> bool {
+        (self.status, &self.begin, self.end) == (other.status, &other.begin, other.end)
     }
 }
+
+impl Eq for Problem {}
 
 /// A number in decimal, without allocating for one below 100.
 fn decimal(number: u64) -> Cow<'static, str> {
@@ -282,8 +300,27 @@ mod tests {
         let made = problem.reply();
         let same = Reply::problem(429, "rate-limited", detail, "client", false, id);
         assert_eq!((made.status, made.body_for(id.as_bytes()).concat()), (same.status, same.body.to_vec()));
-        let same = same.header("cache-control", "no-store");
-        assert!(made.fields().eq(same.fields()), "{made:?}");
+        let same = same.header("cache-control", "no-store").retry_after(7);
+        let fields = |reply: &Reply| {
+            let mut headers = Headers::default();
+            headers.push(b"x", b"y");
+            reply.write_fields(&mut headers);
+            String::from_utf8(headers.text().to_vec()).unwrap()
+        };
+        let all = "x: y\r\nserver: gateward\r\ncontent-type: application/problem+json\r\n\
+                   cache-control: no-store\r\nretry-after: 7\r\n";
+        let made = made.retry_after(7);
+        assert_eq!((fields(&same).as_str(), fields(&made).as_str()), (all, all));
+        let mut headers = Headers::default();
+        headers.push(b"x", b"y");
+        made.write_fields(&mut headers);
+        let last: Vec<_> = headers.iter().skip(2).collect();
+        let want: [(&[u8], &[u8]); 3] = [
+            (b"content-type", b"application/problem+json"),
+            (b"cache-control", b"no-store"),
+            (b"retry-after", b"7"),
+        ];
+        assert_eq!(last, want);
     }
 
     #[test]

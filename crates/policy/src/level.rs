@@ -2,7 +2,7 @@
 //!
 //! Entry point: [`Level`].
 
-use message::Headers;
+use message::{Headers, Name, Span};
 
 /// How a limit stands after a request: of several the one that is closest to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,38 +28,58 @@ impl Level {
 
     /// Writes the fields. Those that a service has set are replaced: it knows less.
     pub(crate) fn tell(&self, headers: &mut Headers) {
+        if headers.fields().iter().any(|field| is_ours(field.name.of(headers.text()))) {
+            headers.retain(|field, text| !is_ours(field.name.of(text)));
+        }
+        // Both in one text, as they will stand in the head.
         let mut text = Text::default();
-        text.push("\"default\";q=");
-        text.push_number(self.limit);
-        text.push(";w=");
-        text.push_number(self.period);
-        headers.set(b"ratelimit-policy", text.bytes());
-        text.len = 0;
-        text.push("\"default\";r=");
-        text.push_number(self.left);
-        text.push(";t=");
-        text.push_number(self.full_after);
-        headers.set(b"ratelimit", text.bytes());
+        let policy = text.field(POLICY, |text| {
+            text.push("\"default\";q=");
+            text.push_number(self.limit);
+            text.push(";w=");
+            text.push_number(self.period);
+        });
+        let level = text.field(LEVEL, |text| {
+            text.push("\"default\";r=");
+            text.push_number(self.left);
+            text.push(";t=");
+            text.push_number(self.full_after);
+        });
+        let at = headers.append_text(text.bytes()).start;
+        for (name, value) in [policy, level] {
+            let moved = |span: Span| Span { start: span.start + at, ..span };
+            headers.push_spans(Name::Other, moved(name), moved(value));
+        }
     }
 }
 
-/// A short text on the stack: each response has two of them.
+const POLICY: &str = "ratelimit-policy";
+const LEVEL: &str = "ratelimit";
+
+fn is_ours(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(LEVEL.as_bytes()) || name.eq_ignore_ascii_case(POLICY.as_bytes())
+}
+
+/// A short text on the stack: each response has two of them. There is room for names, words and numbers of twenty
+/// digits.
 struct Text {
-    bytes: [u8; 80],
-    len: usize,
+    bytes: [u8; 192],
+    len: u8,
 }
 
 impl Default for Text {
     fn default() -> Self {
-        Text { bytes: [0; 80], len: 0 }
+        Text { bytes: [0; 192], len: 0 }
     }
 }
 
 impl Text {
+    #[inline]
     fn push(&mut self, text: &str) {
-        if let Some(room) = self.bytes.get_mut(self.len..self.len + text.len()) {
+        let end = usize::from(self.len) + text.len();
+        if let (Some(room), Ok(len)) = (self.bytes.get_mut(usize::from(self.len)..end), u8::try_from(end)) {
             room.copy_from_slice(text.as_bytes());
-            self.len += text.len();
+            self.len = len;
         }
     }
 
@@ -67,7 +87,47 @@ impl Text {
         self.push(itoa::Buffer::new().format(number));
     }
 
+    /// A field as it stands in a head, and where its name and its value do.
+    fn field(&mut self, name: &str, value: impl FnOnce(&mut Text)) -> (Span, Span) {
+        let begin = self.len;
+        self.push(name);
+        let name = Span { start: begin.into(), len: u32::from(self.len - begin) };
+        self.push(": ");
+        let begin = self.len;
+        value(self);
+        let value = Span { start: begin.into(), len: u32::from(self.len - begin) };
+        self.push("\r\n");
+        (name, value)
+    }
+
     fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_fields_fit_and_what_others_say_is_replaced() {
+        let mut headers = Headers::default();
+        for (name, value) in [("RateLimit", "forged"), ("x", "y"), ("ratelimit-policy", "forged")] {
+            headers.push(name.as_bytes(), value.as_bytes());
+        }
+        let most = u64::MAX;
+        let level = Level { limit: most, period: most, left: most, cost: 1, full_after: most };
+        level.tell(&mut headers);
+        let told: Vec<String> = headers
+            .iter()
+            .map(|(name, value)| [name, b": ", value].concat())
+            .map(|line| String::from_utf8(line).unwrap())
+            .collect();
+        let want = [
+            "x: y".to_owned(),
+            format!("ratelimit-policy: \"default\";q={most};w={most}"),
+            format!("ratelimit: \"default\";r={most};t={most}"),
+        ];
+        assert_eq!(told, want);
     }
 }

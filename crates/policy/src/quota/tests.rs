@@ -28,7 +28,7 @@ fn ask(
         Flow::Continue => (200, message::Headers::default()),
         Flow::Reply(reply) => (reply.status, {
             let mut headers = message::Headers::default();
-            reply.fields().for_each(|(name, value)| headers.push(name.as_bytes(), value.as_bytes()));
+            reply.write_fields(&mut headers);
             headers
         }),
         other => panic!("{other:?}"),

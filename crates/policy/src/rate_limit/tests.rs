@@ -162,8 +162,7 @@ fn clients_are_told_how_their_limit_stands() {
         refused.extend(scene.run(&client.chain, || -> Answer { panic!("nobody is asked") }));
     }
     let [reply] = &refused[..] else { panic!("{refused:?}") };
-    let retry = reply.fields().find(|(name, _)| *name == "retry-after").unwrap();
-    let seconds: u64 = retry.1.parse().unwrap();
+    let seconds: u64 = reply.retry_after.as_ref().unwrap().parse().unwrap();
     assert!((60..=68).contains(&seconds), "{seconds}");
     assert!(String::from_utf8_lossy(&reply.body_for(b"id").concat()).contains("\"code\":\"rate-limited\""));
     let quiet = Client::new("{ limit: 5/min, headers: false }");
