@@ -32,7 +32,7 @@ pub(crate) enum Transport {
 impl Transport {
     /// Begins to open a connection; see [`Transport::poll_connected`].
     pub(crate) fn begin_connect(address: SocketAddr, outbox: &Rc<Outbox>) -> io::Result<Transport> {
-        // By hand, because the runtime's own connect waits in a future of its own, for which every client's task
+        // By hand, because the runtime's own connect waits in a future of its own, for which every handler
         // would have to have room.
         let socket = socket2::Socket::new(
             Domain::for_address(address),
