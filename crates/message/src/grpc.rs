@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::reply::NO_STORE;
 use crate::{Fault, Reply, is_token_byte, reason_phrase};
 
 /// Which of the three forms a body of gRPC has.
@@ -261,7 +262,7 @@ impl Reply {
             |name: &str| name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
         reply.headers.extend(self.headers.into_iter().filter(|(name, _)| !is_content(name)));
         if self.problem.is_some() {
-            reply = reply.header("cache-control", "no-store");
+            reply = reply.header(NO_STORE.0, NO_STORE.1);
         }
         reply.retry_after = self.retry_after;
         reply
@@ -272,6 +273,17 @@ impl Reply {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_refusal_keeps_what_is_not_about_its_body() {
+        let problem = Box::leak(Box::new(crate::Problem::new(429, "rate-limited", "Wait.", "client", true)));
+        let reply = problem.reply().retry_after(3).into_grpc("application/grpc");
+        let mut headers = crate::Headers::default();
+        reply.write_fields(&mut headers);
+        let told = String::from_utf8_lossy(headers.text()).into_owned();
+        assert!(told.contains("cache-control: no-store\r\nretry-after: 3\r\n"), "{told}");
+        assert_eq!((told.matches("content-type").count(), reply.body_for(b"id").concat().len()), (1, 0));
+    }
 
     #[test]
     fn content_types() {

@@ -121,6 +121,9 @@ impl Reply {
 /// What the gateway calls itself.
 const SERVER: &[u8] = b"gateward";
 
+/// What the answer to one client says to caches.
+pub(crate) const NO_STORE: (&str, &str) = ("cache-control", "no-store");
+
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Problem details (RFC 9457) but for whose they are: made once for what is answered often.
@@ -149,7 +152,7 @@ impl Problem {
         let mut headers = Headers::default();
         headers.push_known(Name::Server, SERVER);
         headers.push(b"content-type", PROBLEM_JSON.as_bytes());
-        headers.push(b"cache-control", b"no-store");
+        headers.push(NO_STORE.0.as_bytes(), NO_STORE.1.as_bytes());
         Problem { status, headers, begin, end: end_of_problem(retryable) }
     }
 
