@@ -91,7 +91,7 @@ fn write_and_read(
     };
     let connection = if meta.upgrade { ConnectionHeader::Upgrade } else { ConnectionHeader::None };
     let mut out = Vec::new();
-    write_response(&mut out, head, &ResponseFraming { body, connection, date: b"" });
+    write_response(&mut out, head, &ResponseFraming { body, connection, date: None });
     let end = HeadScan::default().find_end(&out, &WRITTEN, Kind::Response);
     assert_eq!(end, Ok(Some(out.len())), "what was written is not one head: {}", out.escape_ascii());
     let mut again = ResponseHead::default();

@@ -133,7 +133,7 @@ fn check_response(parts: &request::Parts, ends: bool) {
         BodyLength::Empty => ResponseBody::None,
         _ => ResponseBody::Chunked,
     };
-    let framing = ResponseFraming { body, connection: ConnectionHeader::None, date: b"" };
+    let framing = ResponseFraming { body, connection: ConnectionHeader::None, date: None };
     let (parts, ()) = response_message(&head, &framing).unwrap().into_parts();
     let again = read_response(&parts, ends, false, Version::Http2, &WRITTEN, &mut ResponseHead::default());
     assert_eq!(again, Ok(meta));

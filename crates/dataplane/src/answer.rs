@@ -98,7 +98,7 @@ fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool
     let framing = ResponseFraming {
         body: if bodiless { ResponseBody::None } else { ResponseBody::Exact(length as u64) },
         connection: connection_header(s.request, keep),
-        date: &s.worker.date(),
+        date: Some(&s.worker.clock.date()),
     };
     let has_body = !head_only && !bodiless && length > 0;
     s.down.send_response(&response, &framing, !has_body);

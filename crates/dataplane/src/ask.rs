@@ -106,7 +106,7 @@ pub(crate) async fn answer(s: &mut Serving<'_>, question: Question) -> Answer {
             tokio::time::sleep(time).await;
             Answer::Later
         }
-        Question::Keys(issuer) => fetch(&issuer, worker.unix_seconds(Instant::now())).await,
+        Question::Keys(issuer) => fetch(&issuer, worker.clock.seconds(Instant::now())).await,
         Question::Store(asks) => {
             Answer::Store(Box::new(worker.counting.decide(&asks, &worker.shared.metrics, worker.index).await))
         }

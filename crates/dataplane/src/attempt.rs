@@ -252,7 +252,7 @@ async fn connect_through(
     let mut response = s.worker.pools.take_response();
     response.status = 200;
     let connection = if s.down.is_stream() { ConnectionHeader::Upgrade } else { ConnectionHeader::None };
-    let framing = ResponseFraming { body: ResponseBody::None, connection, date: &[] };
+    let framing = ResponseFraming { body: ResponseBody::None, connection, date: None };
     s.down.send_response(&response, &framing, false);
     s.worker.pools.give_response(response);
     s.request.record.status = 200;
@@ -407,7 +407,7 @@ fn write_head(exchange: &mut Exchange<'_>, chain: &Chain, meta: &ResponseMeta, u
     exchange.live.announce_http3(exchange.request.head.version, &mut response);
     let connection =
         if upgrade { ConnectionHeader::Upgrade } else { connection_header(exchange.request, keep) };
-    let framing = ResponseFraming { body, connection, date: &exchange.worker.date() };
+    let framing = ResponseFraming { body, connection, date: Some(&exchange.worker.clock.date()) };
     let ends =
         matches!(body, ResponseBody::Omitted | ResponseBody::None | ResponseBody::Exact(0)) && !upgrade;
     exchange.down.send_response(&response, &framing, ends);

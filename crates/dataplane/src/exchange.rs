@@ -245,7 +245,7 @@ impl<'a> Exchange<'a> {
             let framing = wire::ResponseFraming {
                 body: wire::ResponseBody::None,
                 connection: wire::ConnectionHeader::None,
-                date: &[],
+                date: None,
             };
             self.down.send_interim(&response, &framing);
         }

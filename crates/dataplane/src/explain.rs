@@ -439,23 +439,15 @@ fn refuse(
     match refusal {
         Refusal::Reply(reply) => {
             if reply.problem.is_some() {
-                identify(request, rng);
+                request.state.id.or_generate(rng);
             }
             compose(request, chain, &reply, by)
         }
         Refusal::Fault(fault) => {
-            identify(request, rng);
             request.record.fault = Some(fault);
-            let reply = Reply::fault(fault, request.state.id.as_str());
+            let reply = Reply::fault(fault, request.state.id.or_generate(rng));
             Answer { fault: Some(fault), ..compose(request, chain, &reply, by) }
         }
-    }
-}
-
-/// Gives the request an id, if it has none: its answer names it.
-fn identify(request: &mut Request, rng: &mut fastrand::Rng) {
-    if request.state.id.is_empty() {
-        request.state.id.generate(rng);
     }
 }
 

@@ -40,9 +40,7 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
     }
     let mut log = worker.log.borrow_mut();
     let Some(log) = &mut *log else { return };
-    if request.state.id.is_empty() {
-        request.state.id.generate(&mut worker.rng.borrow_mut());
-    }
+    request.state.id.or_generate(&mut worker.rng.borrow_mut());
     // Most clients are the peer, whose text was made with the connection.
     let other_client;
     let client = if request.client == info.peer {
@@ -79,7 +77,7 @@ pub(crate) fn finish(worker: &Worker, info: &ForwardingInfo, request: &mut Reque
         answered_by: request.state.stopped_by.or(request.state.tried).unwrap_or_default(),
         record: &request.record,
     };
-    log.add(worker.time_of_day(request.record.started), &line);
+    log.add(worker.clock.time_of_day(request.record.started), &line);
 }
 
 /// Who was calling, if that is known.

@@ -177,7 +177,8 @@ fn permit(s: &mut Serving<'_>) {
         return;
     }
     let head = ResponseHead { status: 100, ..ResponseHead::default() };
-    let framing = ResponseFraming { body: ResponseBody::None, connection: ConnectionHeader::None, date: &[] };
+    let framing =
+        ResponseFraming { body: ResponseBody::None, connection: ConnectionHeader::None, date: None };
     s.down.send_interim(&head, &framing);
 }
 

@@ -11,6 +11,7 @@ mod attempt;
 mod buffers;
 mod carrier;
 mod client;
+mod clock;
 mod connection;
 mod counting;
 mod decide;

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::client::{self, Client};
+use crate::clock::date_now;
 use crate::endpoint::QuicSide;
 use crate::greeting;
 use crate::outbox::Socket;
@@ -24,7 +25,7 @@ use crate::stage::ListenerId;
 use crate::thread::Order;
 use crate::transport::Transport;
 use crate::udp::StagedUdp;
-use crate::worker::{Worker, date_now};
+use crate::worker::Worker;
 
 /// How long to wait before accepting again when the system is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -273,7 +274,7 @@ fn refuse(stream: &TcpStream) {
     let framing = wire::ResponseFraming {
         body: wire::ResponseBody::Exact(reply.body.len() as u64),
         connection: wire::ConnectionHeader::Close,
-        date: &date_now(),
+        date: Some(&date_now()),
     };
     let mut text = Vec::new();
     wire::write_response(&mut text, &head, &framing);

@@ -78,7 +78,7 @@ async fn permit<'r>(s: &mut Serving<'_>, route: &'r Route, chain: &Chain) -> Res
             let local = Local {
                 rng: &mut s.worker.rng.borrow_mut(),
                 verified: &mut s.worker.verified.borrow_mut(),
-                now: s.worker.seconds_of(s.request.record.started),
+                now: s.worker.clock.seconds_of(s.request.record.started),
                 answer: answer.take(),
             };
             let permitted = decide::permit(s.request, s.info, route, chain, local, |_, _, _| {});

@@ -42,11 +42,7 @@ impl Serving<'_> {
 
     /// The id of the request; made now if nobody has needed one before.
     pub(crate) fn request_id(&mut self) -> &str {
-        let id = &mut self.request.state.id;
-        if id.is_empty() {
-            id.generate(&mut self.worker.rng.borrow_mut());
-        }
-        id.as_str()
+        self.request.state.id.or_generate(&mut self.worker.rng.borrow_mut())
     }
 
     /// Tells the operator that a service failed.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use balance::{Importance, Tally};
 use policy::{Errands, Verified};
@@ -19,6 +19,7 @@ use telemetry::{ConsumerSeries, LogBuffer, Metrics, RouteSeries, WorkerSeries};
 
 use crate::ask::Asking;
 use crate::buffers::Buffers;
+use crate::clock::Clock;
 use crate::counting::{Counting, Listening, StoreStates};
 use crate::dial::Dial;
 use crate::fuse::Fuse;
@@ -120,9 +121,8 @@ pub(crate) struct Worker {
     pub(crate) rng: RefCell<fastrand::Rng>,
     pub(crate) pools: Pools,
     current: RefCell<Rc<Current>>,
-    date: Cell<[u8; 29]>,
-    /// A point in time by both clocks, set anew every second.
-    clocks: Cell<(Instant, SystemTime)>,
+    /// The time of day.
+    pub(crate) clock: Clock,
     draining: Cell<bool>,
     connections: Cell<usize>,
     /// Copies of requests that are under way.
@@ -162,8 +162,7 @@ impl Worker {
             rng: RefCell::new(fastrand::Rng::new()),
             pools: Pools::default(),
             current: RefCell::new(Rc::new(nothing)),
-            date: Cell::new(date_now()),
-            clocks: Cell::new((Instant::now(), SystemTime::now())),
+            clock: Clock::new(),
             draining: Cell::new(false),
             connections: Cell::new(0),
             copies: Cell::new(0),
@@ -183,12 +182,6 @@ impl Worker {
     #[inline]
     pub(crate) fn current(&self) -> Rc<Current> {
         Rc::clone(&self.current.borrow())
-    }
-
-    /// The text of the Date field.
-    #[inline]
-    pub(crate) fn date(&self) -> [u8; 29] {
-        self.date.get()
     }
 
     /// Milliseconds since the start, as coarse as the timers.
@@ -314,31 +307,6 @@ impl Worker {
         self.shared.metrics.worker(self.index)
     }
 
-    /// The time of day at an instant, as far as the clock was not set since.
-    pub(crate) fn time_of_day(&self, at: Instant) -> SystemTime {
-        let (instant, time) = self.clocks.get();
-        let shifted = match at.checked_duration_since(instant) {
-            Some(later) => time.checked_add(later),
-            None => time.checked_sub(instant.saturating_duration_since(at)),
-        };
-        shifted.unwrap_or(time)
-    }
-
-    /// The same, in seconds since 1970.
-    #[inline]
-    pub(crate) fn unix_seconds(&self, at: Instant) -> u64 {
-        self.time_of_day(at).duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-    }
-
-    /// The time of day in seconds since 1970 for a request that has begun at an instant: that, or a later one where it has
-    /// taken its time since. No clock is read; that of a second ago will do.
-    #[inline]
-    pub(crate) fn seconds_of(&self, began: Instant) -> u64 {
-        let (instant, lately) = self.clocks.get();
-        let time = lately.checked_add(began.saturating_duration_since(instant)).unwrap_or(lately);
-        time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-    }
-
     /// Takes note of what a name of endpoints stands for now.
     pub(crate) fn resolve(&self, resolved: &Resolved) {
         for service in &self.current().services {
@@ -398,8 +366,7 @@ impl Worker {
 
     /// What is done once a second: the date, and unused connections to services.
     pub(crate) fn every_second(&self) {
-        self.date.set(date_now());
-        self.clocks.set((Instant::now(), SystemTime::now()));
+        self.clock.set();
         for service in &self.current().services {
             service.sweep(self.wheel.now(), self.now_millis());
         }
@@ -440,13 +407,4 @@ impl Worker {
         let knows_the_listener = generations.get(lightest).map(load_of) == own;
         (lightest != self.index && load < self.connections.get() && knows_the_listener).then_some(lightest)
     }
-}
-
-/// The text of a Date field for now.
-pub(crate) fn date_now() -> [u8; 29] {
-    use std::io::Write;
-    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    // It is exactly as long; a year beyond 9999 is not our trouble.
-    let _ = write!(&mut text[..], "{}", httpdate::HttpDate::from(SystemTime::now()));
-    text
 }

@@ -1,4 +1,4 @@
-//! A proxied keep-alive request allocates nothing in the steady state.
+//! A proxied keep-alive request allocates nothing in the steady state, nor does one that a limit refuses.
 //!
 //! Every allocation of the process is counted: a worker on its own thread, a service and a client that allocate
 //! nothing themselves.
@@ -39,6 +39,9 @@ const RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nServer: test\r\nContent-Length: 5\r\n\r\nhello";
 const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n\
                          5\r\nhello\r\n0\r\n\r\n";
+
+/// A limit that has no room for a second request.
+const ONCE: (&str, &str) = ("rate_limit", "1/h");
 
 /// A service that answers every read, as its requests come one at a time.
 fn service(response: &'static [u8]) -> SocketAddr {
@@ -195,7 +198,7 @@ fn gateway(
 }
 
 /// Sends a request so many times over each connection, one after another.
-fn ask(connections: &mut [TcpStream], request: &[u8], times: usize, end: &[u8]) {
+fn ask(connections: &mut [TcpStream], request: &[u8], times: usize, (begin, end): (&[u8], &[u8])) {
     let mut buffer = [0; 4096];
     for _ in 0..times {
         for stream in &mut *connections {
@@ -206,7 +209,7 @@ fn ask(connections: &mut [TcpStream], request: &[u8], times: usize, end: &[u8]) 
                 assert!(count > 0, "the gateway closed the connection");
                 length += count;
             }
-            assert!(buffer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+            assert!(buffer.starts_with(begin));
         }
     }
 }
@@ -221,10 +224,15 @@ fn allocations(
     let (address, queue, thread) = gateway(service(response), log, policies);
     let mut connections: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(address).unwrap()).collect();
     connections.iter().for_each(|stream| stream.set_nodelay(true).unwrap());
-    let end = if response == CHUNKED { &b"0\r\n\r\n"[..] } else { b"hello" };
-    ask(&mut connections, request, 250, end);
+    let passed: (&[u8], &[u8]) =
+        (b"HTTP/1.1 200 OK\r\n", if response == CHUNKED { b"0\r\n\r\n" } else { b"hello" });
+    // Where it is only the first that passes.
+    let refused: (&[u8], &[u8]) = (b"HTTP/1.1 429 Too Many Requests\r\n", b"\"retryable\":true}\n");
+    ask(&mut connections[..1], request, 1, passed);
+    let answer = if policies.contains(&ONCE) { refused } else { passed };
+    ask(&mut connections, request, 250, answer);
     let region = Region::new(COUNTED);
-    ask(&mut connections, request, 1000, end);
+    ask(&mut connections, request, 1000, answer);
     let change = region.change();
     drop(connections);
     queue.blocking_send(Order::Drain(Duration::from_secs(5))).unwrap();
@@ -253,6 +261,8 @@ fn a_proxied_request_allocates_nothing() {
     ];
     let count = allocations(REQUEST, RESPONSE, None, &limits);
     assert_eq!(count, 0, "allocations in 8,000 requests with {limits:?}");
+    let count = allocations(KEY, RESPONSE, None, &[("api_key", "{}"), ONCE]);
+    assert_eq!(count, 0, "allocations in 8,000 requests that are refused");
     // With an access log, a buffer more may be made now and then, as many as there may be; requests make none.
     let (trouble, _told) = tokio::sync::mpsc::channel(1);
     let target = telemetry::Target::File("/dev/null".into());

@@ -45,8 +45,8 @@ impl<S: Default> Table<S> {
     }
 
     fn part(&self, key: u64) -> MutexGuard<'_, Part<S>> {
-        // The upper bits; the index uses others.
-        let position = (key >> 40) as usize % self.parts.len();
+        // The upper bits; the index uses others. The number of parts is a power of two.
+        let position = (key >> 40) as usize & (self.parts.len() - 1);
         self.parts[position].lock().unwrap_or_else(PoisonError::into_inner)
     }
 

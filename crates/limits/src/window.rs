@@ -45,8 +45,17 @@ impl Counts {
         self.newest = self.newest.max(to);
     }
 
-    fn used(&self) -> u32 {
-        self.counts.iter().fold(0, |sum: u32, count| sum.saturating_add(*count))
+    /// Of all parts.
+    fn used(&self) -> u64 {
+        self.counts.iter().map(|count| u64::from(*count)).sum()
+    }
+
+    /// Each part with its number, the oldest first.
+    fn parts(&self) -> impl Iterator<Item = (u64, u32)> {
+        let first = self.newest.saturating_sub(PARTS);
+        // The remainder is a position for certain.
+        let (later, earlier) = self.counts.split_at((first % COUNTS as u64) as usize);
+        (first..).zip(earlier.iter().chain(later).copied())
     }
 }
 
@@ -61,21 +70,26 @@ impl Window {
         self.limit
     }
 
-    /// How long until `room` requests fit, in nanoseconds; `u64::MAX` if they never do.
-    fn until(&self, counts: &Counts, room: u32, now: u64) -> u64 {
-        let mut counts = *counts;
-        let mut used = counts.used();
-        let first = counts.newest.saturating_sub(PARTS);
-        for part in first..=counts.newest {
-            if used.saturating_add(room) <= self.limit {
-                break;
-            }
-            used = used.saturating_sub(std::mem::take(counts.count(part)));
-            if used.saturating_add(room) <= self.limit {
+    /// How long until `room` requests fit where so many are used, in nanoseconds; `u64::MAX` if they never do.
+    fn until(&self, counts: &Counts, used: u64, room: u32, now: u64) -> u64 {
+        let mut over = (used + u64::from(room)).saturating_sub(self.limit.into());
+        if over == 0 {
+            return 0;
+        }
+        for (part, count) in counts.parts() {
+            over = over.saturating_sub(count.into());
+            if over == 0 {
                 return (part + COUNTS as u64).saturating_mul(self.part).saturating_sub(now);
             }
         }
-        if used.saturating_add(room) <= self.limit { 0 } else { u64::MAX }
+        u64::MAX
+    }
+
+    /// What is left where so many are used, at the time of the newest part.
+    fn left(&self, counts: &Counts, used: u64, now: u64) -> Level {
+        let left = u64::from(self.limit).saturating_sub(used);
+        let full_after = self.until(counts, used, self.limit, now);
+        Level { left: u32::try_from(left).unwrap_or(u32::MAX), full_after: wait(full_after) }
     }
 }
 
@@ -84,13 +98,14 @@ impl Method for Window {
 
     fn take(&self, state: &mut Counts, cost: u32, now: u64) -> Judged {
         state.advance(now / self.part);
-        let allowed = state.used().checked_add(cost).is_some_and(|used| used <= self.limit);
-        let retry = if allowed { 0 } else { self.until(state, cost, now) };
-        if allowed {
-            let newest = state.newest;
-            *state.count(newest) += cost;
+        let (before, after) = (state.used(), state.used() + u64::from(cost));
+        if after > self.limit.into() {
+            let retry = wait(self.until(state, before, cost, now));
+            return Judged { level: self.left(state, before, now), allowed: false, retry };
         }
-        Judged { level: self.level(state, now), allowed, retry: wait(retry) }
+        let newest = state.newest;
+        *state.count(newest) += cost;
+        Judged { level: self.left(state, after, now), allowed: true, retry: 0 }
     }
 
     fn charge(&self, state: &mut Counts, cost: u32, now: u64) {
@@ -116,14 +131,12 @@ impl Method for Window {
     fn level(&self, state: &Counts, now: u64) -> Level {
         let mut state = *state;
         state.advance(now / self.part);
-        let left = self.limit.saturating_sub(state.used());
-        let full_after = self.until(&state, self.limit, now);
-        Level { left, full_after: wait(full_after) }
+        self.left(&state, state.used(), now)
     }
 
     fn loss(&self, state: &Counts, now: u64) -> u64 {
         let mut state = *state;
         state.advance(now / self.part);
-        state.used().into()
+        state.used()
     }
 }

@@ -4,7 +4,7 @@
 //! and what policies add is appended to it. Nothing is allocated in the steady state, because a
 //! `Headers` is cleared and reused. Order and spelling of the sender are kept.
 
-use crate::Name;
+use crate::{Name, Names, is_same_name};
 
 /// A range of bytes in the text of a [`Headers`].
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -40,6 +40,10 @@ pub struct Field {
 pub struct Headers {
     text: Vec<u8>,
     fields: Vec<Field>,
+    /// The names that are or were there: what is not among them need not be looked for.
+    names: Names,
+    /// The text is not just that of all fields, as they are to be written: it came from elsewhere, or some were removed.
+    is_mixed: bool,
 }
 
 impl Headers {
@@ -47,12 +51,16 @@ impl Headers {
     pub fn clear(&mut self) {
         self.text.clear();
         self.fields.clear();
+        self.names = Names::default();
+        self.is_mixed = false;
     }
 
     /// Forgets all fields and keeps the text, in no more memory than it needs: what refers to it remains valid.
     pub fn forget_fields(&mut self) {
         self.text.shrink_to_fit();
         self.fields = Vec::new();
+        self.names = Names::default();
+        self.is_mixed = true;
     }
 
     /// Bytes that the buffers of this list hold, for pools that bound what they keep.
@@ -66,8 +74,27 @@ impl Headers {
         &self.text
     }
 
+    /// All fields as they are to be written, one after another with the ends of their lines, where they stand in the text
+    /// like that.
+    #[inline]
+    pub fn as_written(&self) -> Option<&[u8]> {
+        (!self.is_mixed).then_some(&*self.text)
+    }
+
+    /// Names that are there, and maybe some that were removed.
+    #[inline]
+    pub fn names(&self) -> Names {
+        self.names
+    }
+
     /// Appends bytes to the text and returns where they stand.
     pub fn append_text(&mut self, bytes: &[u8]) -> Span {
+        self.is_mixed = true;
+        self.put_text(bytes)
+    }
+
+    #[inline]
+    fn put_text(&mut self, bytes: &[u8]) -> Span {
         // A head is limited to far less than 4 GiB; saturating keeps even a broken caller in bounds.
         let start = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
         self.text.extend_from_slice(bytes);
@@ -83,6 +110,7 @@ impl Headers {
     /// Registers a field whose name and value already stand in the text.
     #[inline]
     pub fn push_spans(&mut self, known: Name, name: Span, value: Span) {
+        self.names.add(known);
         self.fields.push(Field { known, name, value });
     }
 
@@ -96,14 +124,32 @@ impl Headers {
         self.push_as(known, known.as_str().as_bytes(), value);
     }
 
+    /// Adds a field with a number at the end. The caller vouches for a valid name.
+    pub fn push_number(&mut self, name: &[u8], value: u64) {
+        self.push(name, itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// Adds fields at the end that stand in `text` as they are to be written, with the ends of their lines: each by where
+    /// its name and its value stand there. None is a [`Name`]. The caller vouches for valid bytes.
+    pub fn push_written(&mut self, text: &[u8], fields: &[(Span, Span)]) {
+        let at = self.put_text(text).start;
+        let moved = |span: Span| Span { start: span.start.saturating_add(at), ..span };
+        self.names.add(Name::Other);
+        self.fields.extend(fields.iter().map(|(name, value)| Field {
+            known: Name::Other,
+            name: moved(*name),
+            value: moved(*value),
+        }));
+    }
+
     /// In the text a field stands as it will be written, so that the codec can copy it with its neighbours.
     fn push_as(&mut self, known: Name, name: &[u8], value: &[u8]) {
         self.text.reserve(name.len() + value.len() + 4);
-        let name = self.append_text(name);
+        let name = self.put_text(name);
         self.text.extend_from_slice(b": ");
-        let value = self.append_text(value);
+        let value = self.put_text(value);
         self.text.extend_from_slice(b"\r\n");
-        self.fields.push(Field { known, name, value });
+        self.push_spans(known, name, value);
     }
 
     /// Adds all fields of another list at the end, together.
@@ -111,6 +157,8 @@ impl Headers {
         let by = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
         let moved = |span: Span| Span { start: span.start.saturating_add(by), ..span };
         self.text.extend_from_slice(&other.text);
+        self.names = self.names.with(other.names);
+        self.is_mixed |= other.is_mixed;
         self.fields.extend(other.fields.iter().map(|field| Field {
             name: moved(field.name),
             value: moved(field.value),
@@ -143,7 +191,8 @@ impl Headers {
     /// The values of a known name, in order.
     #[inline]
     pub fn all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
-        self.fields.iter().filter(move |field| field.known == name).map(|field| field.value.of(&self.text))
+        let fields = if self.names.has(name) { &self.fields[..] } else { &[] };
+        fields.iter().filter(move |field| field.known == name).map(|field| field.value.of(&self.text))
     }
 
     /// The first value of a known name.
@@ -155,28 +204,32 @@ impl Headers {
     /// Whether a known name is there.
     #[inline]
     pub fn has(&self, name: Name) -> bool {
-        self.fields.iter().any(|field| field.known == name)
+        self.names.has(name) && self.fields.iter().any(|field| field.known == name)
     }
 
     /// The values of any name (compared without case), in order.
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.iter().filter(move |(n, _)| is_same_name(n, name)).map(|(_, value)| value)
     }
 
     /// Removes every field of a name (compared without case).
     pub fn remove(&mut self, name: &[u8]) {
         let text = &self.text;
-        let is_other = |field: &Field| !field.name.of(text).eq_ignore_ascii_case(name);
-        // Most often there is none, and looking is cheaper than moving.
-        if !self.fields.iter().all(is_other) {
-            self.fields.retain(is_other);
+        let is_meant = |field: &Field| is_same_name(field.name.of(text), name);
+        // Most often there is none or one, and looking is cheaper than moving.
+        let Some(first) = self.fields.iter().position(is_meant) else { return };
+        self.fields.remove(first);
+        self.is_mixed = true;
+        if self.fields.iter().skip(first).any(is_meant) {
+            self.fields.retain(|field| !is_meant(field));
         }
     }
 
     /// Removes the fields for which `keep` says no.
     pub fn retain(&mut self, mut keep: impl FnMut(&Field, &[u8]) -> bool) {
-        let text = &self.text;
+        let (text, before) = (&self.text, self.fields.len());
         self.fields.retain(|field| keep(field, text));
+        self.is_mixed |= self.fields.len() < before;
     }
 
     /// Replaces every field of a name by one.

@@ -18,6 +18,7 @@ mod lax;
 mod method;
 mod name;
 mod reply;
+mod status;
 mod uri;
 
 pub use certificate::{ClientCertificate, is_certificate_field};
@@ -35,6 +36,7 @@ pub use host::{HostError, parse_authority};
 pub use identity_field::{CONSUMER_FIELD, is_identity_field, reads_like};
 pub use lax::lax_readings;
 pub use method::Method;
-pub use name::Name;
-pub use reply::{Problem, Reply, reason_phrase};
+pub use name::{Name, Names, is_same_name};
+pub use reply::{Problem, Reply};
+pub use status::{reason_phrase, status_line};
 pub use uri::{UriError, canonical_path, canonicalize_path};

@@ -62,7 +62,106 @@ impl Name {
         // Length, first and last letter leave one candidate, so one comparison decides.
         let [first, .., last] = text else { return Name::Other };
         let candidate = CANDIDATES[slot(text.len(), *first, *last)];
-        if text.eq_ignore_ascii_case(candidate.as_str().as_bytes()) { candidate } else { Name::Other }
+        if is_same_name(text, candidate.as_str().as_bytes()) { candidate } else { Name::Other }
+    }
+}
+
+/// Whether two names are the same, ignoring case (RFC 9110 §5.1): eight letters at a time.
+#[inline]
+pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (Some(end), Some(other_end)) = (one.last_chunk(), other.last_chunk()) else {
+        return is_same_word(short_word(one), short_word(other));
+    };
+    // The last eight have what is no whole word; some letters are looked at twice.
+    let words = one.as_chunks().0.iter().zip(other.as_chunks().0);
+    is_same_word(u64::from_le_bytes(*end), u64::from_le_bytes(*other_end))
+        && words.into_iter().all(|(a, b)| is_same_word(u64::from_le_bytes(*a), u64::from_le_bytes(*b)))
+}
+
+/// A name of at most seven letters.
+#[inline]
+fn short_word(name: &[u8]) -> u64 {
+    match (name.first_chunk(), name.last_chunk()) {
+        (Some(begin), Some(end)) => {
+            u64::from(u32::from_le_bytes(*begin)) | u64::from(u32::from_le_bytes(*end)) << 32
+        }
+        _ => name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+/// Whether eight bytes are the same, but for the case of letters.
+#[inline]
+fn is_same_word(one: u64, other: u64) -> bool {
+    const EACH: u64 = u64::MAX / 255;
+    const CASE: u64 = EACH * 0x20;
+    let differs = one ^ other;
+    if differs == 0 {
+        return true;
+    }
+    // They may differ in the one bit that is the case, where they are letters: from `a` on the first sum carries into the
+    // top bit of a byte, behind `z` the second one does. No byte carries into the next one.
+    let lower = one | CASE;
+    let seven = lower & (EACH * 0x7f);
+    let from_a = seven + EACH * (0x80 - u64::from(b'a'));
+    let behind_z = seven + EACH * (0x7f - u64::from(b'z'));
+    let letters = from_a & !behind_z & !lower & (EACH * 0x80);
+    differs & !CASE == 0 && (differs << 2) & !letters == 0
+}
+
+/// A set of the names that the gateway knows.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Names(u64);
+
+const _: () = assert!((Name::Other as u32) < u64::BITS, "the set has one bit per name");
+
+impl Names {
+    /// Of these.
+    pub const fn of(names: &[Name]) -> Names {
+        let (mut set, mut i) = (0, 0);
+        while i < names.len() {
+            set |= 1 << names[i] as u32;
+            i += 1;
+        }
+        Names(set)
+    }
+
+    /// Those for which [`Name::is_per_connection`] says so.
+    pub const PER_CONNECTION: Names = Names::of(&[
+        Name::Connection,
+        Name::TransferEncoding,
+        Name::Te,
+        Name::Upgrade,
+        Name::KeepAlive,
+        Name::ProxyConnection,
+        Name::Http2Settings,
+    ]);
+
+    /// Whether it has this name.
+    #[inline]
+    pub const fn has(self, name: Name) -> bool {
+        self.has_any(Names::of(&[name]))
+    }
+
+    /// Whether it has one of these names.
+    #[inline]
+    pub const fn has_any(self, names: Names) -> bool {
+        self.0 & names.0 != 0
+    }
+
+    /// And those.
+    #[must_use]
+    #[inline]
+    pub const fn with(self, names: Names) -> Names {
+        Names(self.0 | names.0)
+    }
+
+    /// Adds a name.
+    #[inline]
+    pub fn add(&mut self, name: Name) {
+        *self = self.with(Names::of(&[name]));
     }
 }
 
@@ -94,22 +193,29 @@ impl Name {
     /// written anew for the next (RFC 9110 §7.6.1).
     #[inline]
     pub const fn is_per_connection(self) -> bool {
-        matches!(
-            self,
-            Name::Connection
-                | Name::TransferEncoding
-                | Name::Te
-                | Name::Upgrade
-                | Name::KeepAlive
-                | Name::ProxyConnection
-                | Name::Http2Settings
-        )
+        Names::PER_CONNECTION.has(self)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_the_same_but_for_the_case_of_letters() {
+        for len in 0..=19 {
+            let name: Vec<u8> = (0..len).map(|at| b"x-Rate_Limit"[at % 12]).collect();
+            assert!(is_same_name(&name, &name.to_ascii_uppercase()) && !is_same_name(&name, b"x-Other-Name"));
+            assert!(!is_same_name(&name, &[&name[..], b"x"].concat()));
+            for (at, b) in (0..len).flat_map(|at| (0..=255).map(move |b| (at, b))) {
+                for was in [b'k', b'Z', b'@', b'[', b'`', b'{', b'-', 0xe1] {
+                    let (mut one, mut other) = (name.clone(), name.clone());
+                    (one[at], other[at]) = (was, b);
+                    assert_eq!(is_same_name(&one, &other), was.eq_ignore_ascii_case(&b), "{was:#x} {b:#x}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_name_is_recognised_in_any_case() {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Fault, Headers, Name};
+use crate::{Fault, Headers, Name, reason_phrase};
 
 /// An answer of the gateway: from a `respond` or `redirect` route, a policy, or a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Reply {
     /// Header fields besides framing, Date, Server, and those of what follows. Names and values are valid.
     pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     /// After how many seconds it makes sense to try again.
-    pub retry_after: Option<Cow<'static, str>>,
+    pub retry_after: Option<u64>,
     /// The body; empty where it is `problem`.
     pub body: Cow<'static, [u8]>,
     /// The body, but for whose problem it is, and the fields that go with it.
@@ -40,7 +40,7 @@ impl Reply {
     /// Says after how many seconds it makes sense to try again (RFC 9110 §10.2.3).
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Reply {
-        Reply { retry_after: Some(decimal(seconds)), ..self }
+        Reply { retry_after: Some(seconds), ..self }
     }
 
     /// Adds a member to problem details. `json` is its value.
@@ -103,8 +103,8 @@ impl Reply {
             None => headers.push_known(Name::Server, SERVER),
         }
         self.headers.iter().for_each(|(name, value)| headers.push(name.as_bytes(), value.as_bytes()));
-        if let Some(seconds) = &self.retry_after {
-            headers.push(b"retry-after", seconds.as_bytes());
+        if let Some(seconds) = self.retry_after {
+            headers.push_number(b"retry-after", seconds);
         }
     }
 
@@ -170,19 +170,6 @@ impl PartialEq for Problem {
 
 impl Eq for Problem {}
 
-/// A number in decimal, without allocating for one below 100.
-fn decimal(number: u64) -> Cow<'static, str> {
-    const DIGITS: &str = "\
-        0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
-        5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
-    let at = usize::try_from(number).ok().filter(|number| *number < 100).map(|number| 2 * number);
-    let begin = at.map(|at| at + usize::from(number < 10));
-    match at.zip(begin).and_then(|(at, begin)| DIGITS.get(begin..at + 2)) {
-        Some(digits) => Cow::Borrowed(digits),
-        None => Cow::Owned(number.to_string()),
-    }
-}
-
 /// The begin of problem details, up to the id of the request.
 fn push_begin(out: &mut String, status: u16, code: &'static str, detail: &str, layer: &'static str) {
     // Code, title and layer are words of the gateway's own, in which nothing has to be escaped.
@@ -226,65 +213,6 @@ fn push_json(out: &mut String, text: &str) {
     }
 }
 
-/// The reason phrase of a status code (RFC 9110 §15); empty for codes without a registered one.
-pub const fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        101 => "Switching Protocols",
-        103 => "Early Hints",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        203 => "Non-Authoritative Information",
-        204 => "No Content",
-        205 => "Reset Content",
-        206 => "Partial Content",
-        300 => "Multiple Choices",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        416 => "Range Not Satisfiable",
-        417 => "Expectation Failed",
-        421 => "Misdirected Request",
-        422 => "Unprocessable Content",
-        425 => "Too Early",
-        426 => "Upgrade Required",
-        428 => "Precondition Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        451 => "Unavailable For Legal Reasons",
-        499 => "Client Closed Request",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        507 => "Insufficient Storage",
-        508 => "Loop Detected",
-        511 => "Network Authentication Required",
-        _ => "",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,13 +252,5 @@ mod tests {
             (b"retry-after", b"7"),
         ];
         assert_eq!(last, want);
-    }
-
-    #[test]
-    fn short_numbers_are_known() {
-        for number in (0..200).chain([u64::MAX]) {
-            assert_eq!(decimal(number), number.to_string());
-        }
-        assert!(matches!((decimal(99), decimal(100)), (Cow::Borrowed("99"), Cow::Owned(_))));
     }
 }

@@ -110,10 +110,7 @@ pub struct RequestCx<'a> {
 impl RequestCx<'_> {
     /// The id of the request; made now if nobody has needed one before.
     pub fn request_id(&mut self) -> &str {
-        if self.state.id.is_empty() {
-            self.state.id.generate(self.rng);
-        }
-        self.state.id.as_str()
+        self.state.id.or_generate(self.rng)
     }
 
     /// Whether the client came by HTTPS, to the gateway or to a proxy that is believed.

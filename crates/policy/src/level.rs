@@ -2,7 +2,7 @@
 //!
 //! Entry point: [`Level`].
 
-use message::{Headers, Name, Span};
+use message::{Headers, Span, is_same_name};
 
 /// How a limit stands after a request: of several the one that is closest to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +45,7 @@ impl Level {
             text.push(";t=");
             text.push_number(self.full_after);
         });
-        let at = headers.append_text(text.bytes()).start;
-        for (name, value) in [policy, level] {
-            let moved = |span: Span| Span { start: span.start + at, ..span };
-            headers.push_spans(Name::Other, moved(name), moved(value));
-        }
+        headers.push_written(text.bytes(), &[policy, level]);
     }
 }
 
@@ -57,7 +53,7 @@ const POLICY: &str = "ratelimit-policy";
 const LEVEL: &str = "ratelimit";
 
 fn is_ours(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(LEVEL.as_bytes()) || name.eq_ignore_ascii_case(POLICY.as_bytes())
+    is_same_name(name, LEVEL.as_bytes()) || is_same_name(name, POLICY.as_bytes())
 }
 
 /// A short text on the stack: each response has two of them. There is room for names, words and numbers of twenty

@@ -67,12 +67,19 @@ impl RequestId {
         true
     }
 
+    /// The id; made now if nobody has needed one before.
+    pub fn or_generate(&mut self, rng: &mut fastrand::Rng) -> &str {
+        if self.is_empty() {
+            self.generate(rng);
+        }
+        self.as_str()
+    }
+
     /// Makes a new id: 128 random bits as 32 hexadecimal digits.
     pub fn generate(&mut self, rng: &mut fastrand::Rng) {
         self.0.clear();
-        for _ in 0..4 {
-            self.0.extend_from_slice(&hex(rng.u32(..)));
-        }
+        let halves = [rng.u64(..), rng.u64(..)].map(|bits| [hex((bits >> 32) as u32), hex(bits as u32)]);
+        self.0.extend_from_slice(halves.as_flattened().as_flattened());
     }
 }
 

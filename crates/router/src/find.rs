@@ -94,7 +94,8 @@ impl Router {
                 best
             });
         };
-        if let Some(host) = subject.host() {
+        let by_host = !self.exact.is_empty() || !self.wildcards.is_empty();
+        if let Some(host) = by_host.then(|| subject.host()).flatten() {
             if let Some(table) = self.exact.get(host) {
                 search(table);
             }

@@ -1,12 +1,10 @@
 //! What Connection and Upgrade say about the connection after a message (RFC 9112 §9, RFC 9110 §7.8).
 
-use message::{ConnectionOptions, Headers, Name, Version};
-
-use crate::fields::Seen;
+use message::{ConnectionOptions, Headers, Name, Names, Version};
 
 /// The options of Connection; none where the field is not there.
 #[inline]
-pub(crate) fn connection_options(headers: &Headers, seen: Seen) -> ConnectionOptions {
+pub(crate) fn connection_options(headers: &Headers, seen: Names) -> ConnectionOptions {
     if seen.has(Name::Connection) { ConnectionOptions::of(headers) } else { ConnectionOptions::default() }
 }
 

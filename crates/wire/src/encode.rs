@@ -3,7 +3,7 @@
 //! Framing and connection fields are never copied from a head but written from what was decided about
 //! the message, so that a field that slipped through can never frame it.
 
-use message::{Field, Headers, Method, Name, RequestHead, ResponseHead, reason_phrase};
+use message::{Field, Headers, Method, Name, Names, RequestHead, ResponseHead, status_line};
 
 use crate::framing::BodyLength;
 
@@ -55,8 +55,8 @@ pub struct ResponseFraming<'a> {
     pub body: ResponseBody,
     /// What Connection says.
     pub connection: ConnectionHeader,
-    /// The value for Date, if the head has none; nothing is written if it is empty.
-    pub date: &'a [u8],
+    /// The value for Date, if the head has none.
+    pub date: Option<&'a [u8; 29]>,
 }
 
 /// Writes the head of a request to a service: `METHOD path[?query] HTTP/1.1`, `host` first, then the fields
@@ -111,15 +111,21 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, default_host: &[u8],
 /// Fields that are about this connection or about framing are left out: those come from `framing`.
 pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, framing: &ResponseFraming<'_>) {
     out.reserve(head.headers.text().len() + 256);
-    let reason = match head.headers.slice(head.reason) {
-        [] => reason_phrase(head.status).as_bytes(),
-        reason => reason,
-    };
-    push_status_line(out, head.status, reason);
-    let keeps_length = framing.body == ResponseBody::Omitted;
-    push_fields(out, &head.headers, |name| {
-        name.is_per_connection() || (name == Name::ContentLength && !keeps_length)
-    });
+    match (head.headers.slice(head.reason), status_line(head.status)) {
+        ([], Some(line)) => out.extend_from_slice(line.as_bytes()),
+        (reason, _) => push_status_line(out, head.status, reason),
+    }
+    // What the gateway answers itself is there as it is to be written.
+    const FRAMING: Names = Names::PER_CONNECTION.with(Names::of(&[Name::ContentLength]));
+    match head.headers.as_written().filter(|_| !head.headers.names().has_any(FRAMING)) {
+        Some(fields) => out.extend_from_slice(fields),
+        None => {
+            let keeps_length = framing.body == ResponseBody::Omitted;
+            push_fields(out, &head.headers, |name| {
+                name.is_per_connection() || (name == Name::ContentLength && !keeps_length)
+            });
+        }
+    }
     push_response_framing(out, head.headers.has(Name::Date), framing);
 }
 
@@ -137,8 +143,8 @@ fn push_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
 
 /// Date, framing, Connection and the empty line.
 fn push_response_framing(out: &mut Vec<u8>, has_date: bool, framing: &ResponseFraming<'_>) {
-    if !has_date && !framing.date.is_empty() {
-        push_field(out, b"date", framing.date);
+    if let (Some(date), false) = (framing.date, has_date) {
+        push_field(out, b"date", date);
     }
     match framing.body {
         ResponseBody::Exact(length) => push_content_length(out, length),
@@ -201,7 +207,7 @@ fn push_run(out: &mut Vec<u8>, text: &[u8], run: &mut std::ops::Range<usize>) {
 }
 
 /// Writes one field line.
-#[inline]
+#[inline(always)] // so that pieces whose lengths are known are copied as such
 pub(crate) fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
@@ -211,21 +217,5 @@ pub(crate) fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 fn push_content_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"content-length: ");
-    push_decimal(out, length);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [b'0'; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
+    push_field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
 }

@@ -2,34 +2,9 @@
 //!
 //! Checks their syntax and recognises their names; what they mean is read elsewhere.
 
-use message::{Fault, Headers, Name, Span};
+use message::{Fault, Headers, Name, Names, Span};
 
 use crate::bytes::{text_len, token_len, trim_end, trim_start};
-
-/// The set of known names among the fields of a message.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Seen(u64);
-
-const _: () = assert!((Name::Other as u32) < u64::BITS, "the set has one bit per name");
-
-impl Seen {
-    /// Whether a field of this name is there.
-    #[inline]
-    pub(crate) fn has(self, name: Name) -> bool {
-        self.0 & (1 << name as u32) != 0
-    }
-
-    /// Whether none of these names is there.
-    #[inline]
-    pub(crate) fn has_none(self, names: &[Name]) -> bool {
-        names.iter().all(|&name| !self.has(name))
-    }
-
-    #[inline]
-    pub(crate) fn add(&mut self, name: Name) {
-        self.0 |= 1 << name as u32;
-    }
-}
 
 /// Makes a span of offsets; the caller has checked that the text is shorter than 4 GiB.
 #[inline]
@@ -54,8 +29,8 @@ pub(crate) fn parse_fields(
     mut at: usize,
     most: usize,
     headers: &mut Headers,
-) -> Result<Seen, Fault> {
-    let mut seen = Seen::default();
+) -> Result<Names, Fault> {
+    let mut seen = Names::default();
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
         if let [b'\r', b'\n', after @ ..] = rest {

@@ -3,10 +3,9 @@
 //! The one place where these two fields are read. In doubt the message is refused: two recipients that
 //! disagree about the end of a body is what request smuggling is made of.
 
-use message::{Fault, Headers, Name, Version};
+use message::{Fault, Headers, Name, Names, Version};
 
 use crate::bytes::{token_len, trim};
-use crate::fields::Seen;
 
 /// How a body is delimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +34,7 @@ impl BodyLength {
 /// Errors: [`Fault::BadFraming`], [`Fault::UnknownTransferCoding`].
 pub(crate) fn declared_length(
     headers: &Headers,
-    seen: Seen,
+    seen: Names,
     version: Version,
 ) -> Result<Option<BodyLength>, Fault> {
     match (seen.has(Name::ContentLength), seen.has(Name::TransferEncoding)) {

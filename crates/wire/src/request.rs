@@ -3,11 +3,11 @@
 //! The target is only measured here and checked for controls, and Host is not looked at:
 //! `message::RequestHead::normalize` does both. Entry point: [`parse_request`].
 
-use message::{ConnectionOptions, Fault, Headers, Method, Name, RequestHead, Version};
+use message::{ConnectionOptions, Fault, Headers, Method, Name, Names, RequestHead, Version};
 
 use crate::bytes::{graphic_len, token_len, trim};
 use crate::connection::{connection_options, names_websocket, persists};
-use crate::fields::{Seen, first_line, parse_fields, span};
+use crate::fields::{first_line, parse_fields, span};
 use crate::framing::{BodyLength, declared_length};
 use crate::limits::{HeadLimits, METHOD_BYTES};
 
@@ -89,10 +89,11 @@ fn parse_version(text: &[u8]) -> Result<Version, Fault> {
 }
 
 /// Reads the fields that the codec itself must understand.
-fn read_meta(head: &RequestHead, seen: Seen) -> Result<RequestMeta, Fault> {
+fn read_meta(head: &RequestHead, seen: Names) -> Result<RequestMeta, Fault> {
     let is_http11 = head.version == Version::Http11;
-    if seen.has_none(&[Name::ContentLength, Name::TransferEncoding, Name::Connection, Name::Expect, Name::Te])
-    {
+    const TOLD: Names =
+        Names::of(&[Name::ContentLength, Name::TransferEncoding, Name::Connection, Name::Expect, Name::Te]);
+    if !seen.has_any(TOLD) {
         return Ok(RequestMeta { keep_alive: is_http11, ..RequestMeta::default() });
     }
     let headers = &head.headers;

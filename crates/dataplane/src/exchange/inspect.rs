@@ -37,10 +37,7 @@ impl Exchange<'_> {
             return Err(Fault::InvalidResponse);
         }
         request.state.tried = Some(check.reason());
-        if request.state.id.is_empty() {
-            request.state.id.generate(&mut worker.rng.borrow_mut());
-        }
-        let id = request.state.id.as_str().to_owned();
+        let id = request.state.id.or_generate(&mut worker.rng.borrow_mut()).to_owned();
         worker.troubles.say_unanswered(self.timer.now(), check.reason().0, words, id);
         Ok(())
     }

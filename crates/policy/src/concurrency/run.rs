@@ -1,9 +1,9 @@
 //! Counts requests that are under way, and refuses those over a limit.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use limits::{Key, Slot, Slots};
-use message::Reply;
+use message::{Problem, Reply};
 
 use crate::subject::Whose;
 use crate::trial::{DRY_RUN, tried};
@@ -100,15 +100,18 @@ impl Rule {
     /// Where all share the limit, nobody of them has done too much.
     fn refuse(&self, kind: &'static str, cx: &mut RequestCx<'_>) -> Reply {
         cx.state.stopped_by = Some((kind, "too_many_at_once"));
-        let id = cx.request_id();
-        let reply = if self.whose.is_route() {
-            let detail = "As many requests as may be are under way here. Try again in a moment.";
-            Reply::problem(503, "too-many-at-once", detail, "gateway", true, id)
-        } else {
-            let detail =
-                "As many of your requests as may be are under way. Wait until one of them has its answer.";
-            Reply::problem(429, "too-many-at-once", detail, "client", true, id)
-        };
-        reply.retry_after(1).header("cache-control", "no-store")
+        if self.whose.is_route() { CROWDED.reply() } else { TOO_MANY.reply() }.retry_after(1)
     }
 }
+
+/// What is answered where all share the limit.
+static CROWDED: LazyLock<Problem> = LazyLock::new(|| {
+    let detail = "As many requests as may be are under way here. Try again in a moment.";
+    Problem::new(503, "too-many-at-once", detail, "gateway", true)
+});
+
+/// What is answered to those who have the limit for themselves.
+static TOO_MANY: LazyLock<Problem> = LazyLock::new(|| {
+    let detail = "As many of your requests as may be are under way. Wait until one of them has its answer.";
+    Problem::new(429, "too-many-at-once", detail, "client", true)
+});

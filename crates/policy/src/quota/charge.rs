@@ -5,11 +5,11 @@
 //! the store comes first; then the store is asked about all the rest at once, and the request waits. Entry point:
 //! [`charge`].
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use message::Reply;
-use quota::{Bounds, Counter, Counters, MAX_COUNT};
+use message::{Problem, Reply};
+use quota::{Bounds, Counter, Counters, MAX_COUNT, Period};
 use smallvec::SmallVec;
 use store::{Decision, Drawn, Flight, Landed, LeaseKey, Leases, OwnAsk};
 
@@ -421,10 +421,22 @@ impl One {
 
 fn refuse(kind: &'static str, counted: &Counted, wait: u64, cx: &mut RequestCx<'_>) -> Reply {
     cx.state.stopped_by = Some((kind, "used_up"));
-    let period = counted.allowance.period.as_str();
-    let detail = format!(
-        "All that may be used in this {period} is used up. The next one begins after as many seconds as Retry-After says."
-    );
-    let reply = Reply::problem(429, "quota-exceeded", &detail, "client", true, cx.request_id());
-    reply.retry_after(wait.max(1)).header("cache-control", "no-store")
+    let [day, week, month] = LazyLock::force(&USED_UP);
+    let problem = match counted.allowance.period {
+        Period::Day => day,
+        Period::Week => week,
+        Period::Month => month,
+    };
+    problem.reply().retry_after(wait.max(1))
 }
+
+/// What is answered when a day, a week or a month is used up: often, to some.
+static USED_UP: LazyLock<[Problem; 3]> = LazyLock::new(|| {
+    [Period::Day, Period::Week, Period::Month].map(|period| {
+        let period = period.as_str();
+        let detail = format!(
+            "All that may be used in this {period} is used up. The next one begins after as many seconds as Retry-After says."
+        );
+        Problem::new(429, "quota-exceeded", &detail, "client", true)
+    })
+});

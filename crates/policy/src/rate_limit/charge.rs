@@ -20,7 +20,7 @@ use crate::{Answer, Decided, Errand, Flow, Question, RequestCx};
 
 /// What is answered while a limit is used up: often, to some.
 static LIMITED: LazyLock<Problem> = LazyLock::new(|| {
-    let detail = "Too many requests. Wait for as long as Retry-After says, in seconds.";
+    let detail = "Wait for as many seconds as Retry-After says.";
     Problem::new(429, "rate-limited", detail, "client", true)
 });
 
@@ -31,6 +31,12 @@ pub(crate) struct Charged {
     here: u16,
     lease: u16,
     store: u16,
+}
+
+impl Charged {
+    fn is_nothing(self) -> bool {
+        self.here | self.lease | self.store == 0
+    }
 }
 
 /// What was charged before the store was asked about the rest. Whoever drops it has not asked.
@@ -82,17 +88,18 @@ struct Place<'r> {
 }
 
 fn places<'r>(all: &[&'r Ready]) -> impl Iterator<Item = Place<'r>> {
-    let counted = all.iter().flat_map(|&ready| {
-        (0..).zip(&ready.rules).flat_map(move |(rule_at, rule)| {
-            (0..).zip(&rule.counted).map(move |(at, counted)| (ready, rule, counted, (rule_at, at)))
+    let short = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+    let counted = all.iter().flat_map(move |&ready| {
+        ready.rules.iter().enumerate().flat_map(move |(rule_at, rule)| {
+            let counted = rule.counted.iter().enumerate();
+            counted.map(move |(at, counted)| (ready, rule, counted, (short(rule_at), short(at))))
         })
     });
-    (0..).zip(counted).map(|(position, (ready, rule, counted, at))| Place {
-        position,
-        ready,
-        rule,
-        counted,
-        at,
+    let mut next = 0;
+    counted.map(move |(ready, rule, counted, at)| {
+        let position = next;
+        next += 1;
+        Place { position, ready, rule, counted, at }
     })
 }
 
@@ -121,6 +128,9 @@ pub(crate) fn charge(kind: &'static str, all: &[&Ready], cx: &mut RequestCx<'_>)
 /// Takes back what was charged, because something else has refused.
 pub(crate) fn give_back(all: &[&Ready], charged: Charged, cx: &mut RequestCx<'_>) {
     cx.state.owed.clear();
+    if charged.is_nothing() {
+        return;
+    }
     for place in places(all) {
         let has = |bits: u16| bits >> place.position & 1 == 1;
         let to = if has(charged.here) {
@@ -143,19 +153,14 @@ type Stopped = (Charged, Flow);
 fn begin(kind: &'static str, all: &[&Ready], cx: &mut RequestCx<'_>) -> Result<Charged, Stopped> {
     let mut charged = Charged::default();
     let (mut asks, mut asked) = (Vec::new(), Vec::new());
-    for place in places(all) {
-        match &place.counted.shared {
-            None => place.count_here(kind, &mut charged, cx)?,
-            Some(shared) => {
-                let (flight, ask) = match place.draw(kind, shared, &mut charged, cx)? {
-                    Drawing::Done => continue,
-                    Drawing::Ask(flight, ask) => (flight, ask),
-                };
-                asks.push(ask);
-                asked.push(Asked { position: place.position, flight });
-            }
+    places(all).try_for_each(|place| {
+        let Some(shared) = &place.counted.shared else { return place.count_here(kind, &mut charged, cx) };
+        if let Drawing::Ask(flight, ask) = place.draw(kind, shared, &mut charged, cx)? {
+            asks.push(ask);
+            asked.push(Asked { position: place.position, flight });
         }
-    }
+        Ok(())
+    })?;
     if asks.is_empty() {
         return Ok(charged);
     }

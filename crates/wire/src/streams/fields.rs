@@ -3,10 +3,9 @@
 //! The rules of RFC 9113 §8.2 for names and values, and the limits; what the fields mean is read elsewhere.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use message::{Fault, Headers, Name};
+use message::{Fault, Headers, Name, Names};
 
 use crate::bytes::{text_len, trim};
-use crate::fields::Seen;
 use crate::limits::HeadLimits;
 
 /// What a field costs besides its name and value, of all limits of a field section (RFC 9113 §6.5.2).
@@ -51,12 +50,12 @@ pub(super) fn read_fields(
     budget: &mut Budget,
     skip: impl Fn(Name, &HeaderName) -> bool,
     headers: &mut Headers,
-) -> Result<Seen, Fault> {
+) -> Result<Names, Fault> {
     // What a fragment of the head would cost is known before any of it is copied.
     for (name, value) in map {
         budget.charge(name, value)?;
     }
-    let mut seen = Seen::default();
+    let mut seen = Names::default();
     let mut has_cookie = false;
     for (name, value) in map {
         let text = name.as_str().as_bytes();

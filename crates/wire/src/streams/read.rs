@@ -2,11 +2,10 @@
 
 use http::header::HeaderName;
 use http::{request, response};
-use message::{Fault, Method, Name, RequestHead, ResponseHead, Version};
+use message::{Fault, Method, Name, Names, RequestHead, ResponseHead, Version};
 
 use super::fields::{Budget, read_fields};
 use crate::bytes::token_len;
-use crate::fields::Seen;
 use crate::framing::{BodyLength, declared_length};
 use crate::limits::{HeadLimits, METHOD_BYTES};
 use crate::request::{RequestMeta, expects_continue};
@@ -141,7 +140,7 @@ fn read_host(parts: &request::Parts, budget: &mut Budget, head: &mut RequestHead
 /// What the fields say about the body and what the client waits for.
 fn read_request_meta(
     head: &RequestHead,
-    seen: Seen,
+    seen: Names,
     ends: bool,
     wants_websocket: bool,
 ) -> Result<RequestMeta, Fault> {

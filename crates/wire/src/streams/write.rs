@@ -118,8 +118,8 @@ pub fn response_message(head: &ResponseHead, framing: &ResponseFraming<'_>) -> O
             || (field.known == Name::ContentLength && !keeps_length)
             || (accepts && name.eq_ignore_ascii_case(WEBSOCKET_ACCEPT))
     })?;
-    if !framing.date.is_empty() && !head.headers.has(Name::Date) {
-        map.try_append(header::DATE, HeaderValue::from_bytes(framing.date).ok()?).ok()?;
+    if let Some(date) = framing.date.filter(|_| !head.headers.has(Name::Date)) {
+        map.try_append(header::DATE, HeaderValue::from_bytes(date).ok()?).ok()?;
     }
     if let ResponseBody::Exact(length) = framing.body {
         push_content_length(&mut map, length)?;

@@ -1,6 +1,6 @@
 //! What is written: heads and chunks.
 
-use message::{Headers, RequestHead, ResponseHead};
+use message::{Headers, Name, RequestHead, ResponseHead};
 
 use super::{LIMITS, read_request, read_response};
 use crate::{
@@ -82,9 +82,11 @@ fn framing_of_requests() {
     assert_eq!(written(&nameless, &plain), "GET / HTTP/1.1\r\nhost: default.test\r\n\r\n");
 }
 
+const DATE: &[u8; 29] = b"Thu, 01 Jan 1970 00:00:00 GMT";
+
 fn response(head: &ResponseHead, body: ResponseBody, connection: ConnectionHeader) -> String {
     let mut out = Vec::new();
-    write_response(&mut out, head, &ResponseFraming { body, connection, date: b"today" });
+    write_response(&mut out, head, &ResponseFraming { body, connection, date: Some(DATE) });
     String::from_utf8(out).unwrap()
 }
 
@@ -93,6 +95,7 @@ fn framing_of_responses() {
     let text =
         b"HTTP/1.0 200 Fine\r\nContent-Length: 7\r\nA: b\r\nConnection: x\r\nTransfer_Encoding: y\r\n\r\n";
     let (_, head) = read_response(text, false).unwrap();
+    let date = format!("date: {}", std::str::from_utf8(DATE).unwrap());
     for (body, connection, want) in [
         (ResponseBody::Exact(7), ConnectionHeader::None, "content-length: 7\r\n"),
         (
@@ -105,15 +108,53 @@ fn framing_of_responses() {
         (ResponseBody::None, ConnectionHeader::Upgrade, "connection: upgrade\r\nupgrade: websocket\r\n"),
     ] {
         let got = response(&head, body, connection);
-        assert_eq!(
-            got,
-            format!("HTTP/1.1 200 Fine\r\nA: b\r\nTransfer_Encoding: y\r\ndate: today\r\n{want}\r\n")
-        );
+        assert_eq!(got, format!("HTTP/1.1 200 Fine\r\nA: b\r\nTransfer_Encoding: y\r\n{date}\r\n{want}\r\n"));
     }
     assert_eq!(
         response(&head, ResponseBody::Omitted, ConnectionHeader::None),
-        "HTTP/1.1 200 Fine\r\nContent-Length: 7\r\nA: b\r\nTransfer_Encoding: y\r\ndate: today\r\n\r\n"
+        format!("HTTP/1.1 200 Fine\r\nContent-Length: 7\r\nA: b\r\nTransfer_Encoding: y\r\n{date}\r\n\r\n")
     );
+}
+
+#[test]
+fn what_the_gateway_answers_is_written_as_it_was_made() {
+    let made = |change: fn(&mut Headers)| {
+        let mut head = ResponseHead { status: 429, ..ResponseHead::default() };
+        head.headers.push(b"server", b"gateward");
+        head.headers.push_number(b"retry-after", 3600);
+        change(&mut head.headers);
+        let text = response(&head, ResponseBody::Exact(5), ConnectionHeader::None);
+        let text = text.strip_prefix("HTTP/1.1 429 Too Many Requests\r\n").unwrap();
+        let date = format!("date: {}\r\n", std::str::from_utf8(DATE).unwrap());
+        text.replace(&date, "").strip_suffix("content-length: 5\r\n\r\n").unwrap().to_owned()
+    };
+    assert_eq!(made(|_| {}), "server: gateward\r\nretry-after: 3600\r\n");
+    assert_eq!(made(|headers| headers.remove(b"Server")), "retry-after: 3600\r\n");
+    assert_eq!(made(|headers| headers.set(b"server", b"x")), "retry-after: 3600\r\nserver: x\r\n");
+    assert_eq!(
+        made(|headers| headers.retain(|field, _| field.known != Name::Server)),
+        "retry-after: 3600\r\n"
+    );
+    // What frames or belongs to the connection is not for policies to say.
+    for name in ["Content-Length", "connection", "Transfer-Encoding", "keep-alive", "upgrade"] {
+        let mut head = ResponseHead { status: 200, ..ResponseHead::default() };
+        head.headers.push(b"a", b"b");
+        head.headers.push(name.as_bytes(), b"7");
+        let text = response(&head, ResponseBody::Exact(5), ConnectionHeader::None);
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\na: b\r\ndate: ") && !text.contains(": 7"), "{text}");
+    }
+    assert_eq!(
+        made(|headers| _ = headers.append_text(b"garbage")),
+        "server: gateward\r\nretry-after: 3600\r\n"
+    );
+    let append = |headers: &mut Headers| {
+        let mut more = Headers::default();
+        more.push(b"a", b"1");
+        more.push(b"b", b"2");
+        more.remove(b"a");
+        headers.append(&more);
+    };
+    assert_eq!(made(append), "server: gateward\r\nretry-after: 3600\r\nb: 2\r\n");
 }
 
 #[test]
@@ -123,7 +164,8 @@ fn date_and_reason_are_added_where_they_are_missing() {
     assert_eq!(got, "HTTP/1.1 404 Not Found\r\nDate: then\r\n\r\n");
     let head = ResponseHead { status: 799, ..ResponseHead::default() };
     let mut out = Vec::new();
-    let framing = ResponseFraming { body: ResponseBody::None, connection: ConnectionHeader::None, date: b"" };
+    let framing =
+        ResponseFraming { body: ResponseBody::None, connection: ConnectionHeader::None, date: None };
     write_response(&mut out, &head, &framing);
     assert_eq!(out, b"HTTP/1.1 799 \r\n\r\n");
 }

@@ -106,7 +106,7 @@ proptest! {
             head.headers.push(name.to_uppercase().as_bytes(), value.as_bytes());
         }
         let body = if ends { ResponseBody::None } else { length.map_or(ResponseBody::Chunked, ResponseBody::Exact) };
-        let framing = ResponseFraming { body, connection: ConnectionHeader::Close, date: b"" };
+        let framing = ResponseFraming { body, connection: ConnectionHeader::Close, date: None };
         let (parts, ()) = response_message(&head, &framing).unwrap().into_parts();
         let mut again = ResponseHead::default();
         let meta = crate::read_response(&parts, ends, false, Version::Http3, &LIMITS, &mut again).unwrap();

@@ -94,7 +94,7 @@ fn what_no_stream_can_carry_is_not_sent_in_part() {
         let mut head = response("HTTP/1.1 200 OK\r\n\r\n");
         head.headers.push(name, value);
         let framing =
-            ResponseFraming { body: ResponseBody::None, connection: ConnectionHeader::None, date: b"" };
+            ResponseFraming { body: ResponseBody::None, connection: ConnectionHeader::None, date: None };
         assert!(response_message(&head, &framing).is_none(), "{name:?}");
     }
     let mut head = request("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -107,7 +107,11 @@ fn framing_of_responses() {
     const HEAD: &str = "HTTP/1.1 200 Fine\r\nContent-Length: 5\r\nConnection: keep-alive\r\nKeep-Alive: 1\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nSec-WebSocket-Accept: x\r\n\r\n";
     let head = response(HEAD);
     let dated = response("HTTP/1.1 404 No\r\nDate: then\r\n\r\n");
-    let framing = |body| ResponseFraming { body, connection: ConnectionHeader::Close, date: b"now" };
+    let framing = |body| ResponseFraming {
+        body,
+        connection: ConnectionHeader::Close,
+        date: Some(b"Thu, 01 Jan 1970 00:00:00 GMT"),
+    };
     let rest = ["set-cookie: a", "set-cookie: b", "sec-websocket-accept: x"];
     for (body, before, after) in [
         (ResponseBody::Exact(7), None, Some("content-length: 7")),
@@ -118,7 +122,12 @@ fn framing_of_responses() {
     ] {
         let message = response_message(&head, &framing(body)).unwrap();
         assert_eq!(message.status(), 200);
-        let want = before.into_iter().chain(rest).chain(["date: now"]).chain(after).collect::<Vec<_>>();
+        let want = before
+            .into_iter()
+            .chain(rest)
+            .chain(["date: Thu, 01 Jan 1970 00:00:00 GMT"])
+            .chain(after)
+            .collect::<Vec<_>>();
         assert_eq!(lines(message.headers()), want, "{body:?}");
     }
     let message = response_message(&dated, &framing(ResponseBody::None)).unwrap();
@@ -131,7 +140,7 @@ fn a_websocket_is_accepted_with_200() {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: chat\r\n\r\n",
     );
     let framing =
-        ResponseFraming { body: ResponseBody::None, connection: ConnectionHeader::Upgrade, date: b"" };
+        ResponseFraming { body: ResponseBody::None, connection: ConnectionHeader::Upgrade, date: None };
     let message = response_message(&head, &framing).unwrap();
     assert_eq!(message.status(), 200);
     assert_eq!(lines(message.headers()), ["sec-websocket-protocol: chat"]);
