@@ -141,6 +141,9 @@ impl Request {
 
     /// Its answer brings the cookies that its client gets.
     pub(crate) fn put_cookies(&mut self, headers: &mut Headers) {
+        if self.cookies.is_empty() && self.state.cookies.is_empty() {
+            return;
+        }
         self.cookies.drain(..).for_each(|cookie| headers.push(b"set-cookie", &cookie));
         if !self.state.cookies.is_empty() {
             keep_private(headers);

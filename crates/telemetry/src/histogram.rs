@@ -25,7 +25,8 @@ impl Histogram {
     #[inline]
     pub fn observe(&self, duration: Duration) {
         let micros = micros(duration);
-        let bucket = BOUNDS.partition_point(|bound| *bound < micros);
+        // What the gateway answers itself takes less than all bounds, and is known without a search.
+        let bucket = if micros <= BOUNDS[0] { 0 } else { BOUNDS.partition_point(|bound| *bound < micros) };
         if let Some(bucket) = self.buckets.get(bucket) {
             bucket.add(1);
         }

@@ -20,7 +20,7 @@ use crate::{Answer, Decided, Errand, Flow, Question, RequestCx};
 
 /// What is answered while a limit is used up: often, to some.
 static LIMITED: LazyLock<Problem> = LazyLock::new(|| {
-    let detail = "Wait for as many seconds as Retry-After says.";
+    let detail = "Wait as long as Retry-After says.";
     Problem::new(429, "rate-limited", detail, "client", true)
 });
 
@@ -106,23 +106,23 @@ fn places<'r>(all: &[&'r Ready]) -> impl Iterator<Item = Place<'r>> {
 /// Charges the request to all limits of these policies, at most two, or to none: then with what a policy of this kind
 /// says. It may be a question; asked again with the answer, it goes on from there.
 pub(crate) fn charge(kind: &'static str, all: &[&Ready], cx: &mut RequestCx<'_>) -> Result<Charged, Flow> {
-    let charged = match cx.state.pending.0.take() {
-        None => begin(kind, all, cx),
+    let mut charged = Charged::default();
+    let outcome = match cx.state.pending.0.take() {
+        None => begin(kind, all, &mut charged, cx),
         Some(pending) => {
             let decided = match cx.answer.take() {
                 Some(Answer::Store(decided)) => Some(*decided),
                 _ => None,
             };
-            settle(kind, all, *pending, decided.as_ref(), cx)
+            charged = pending.charged;
+            settle(kind, all, pending.asked, decided.as_ref(), &mut charged, cx)
         }
     };
-    charged.map_err(|(charged, flow)| {
-        // A question leaves what was charged to who asks again.
-        if !matches!(flow, Flow::Ask(_)) {
-            give_back(all, charged, cx);
-        }
-        flow
-    })
+    // A question leaves what was charged to who asks again.
+    if outcome.as_ref().is_err_and(|flow| !matches!(flow, Flow::Ask(_))) {
+        give_back(all, charged, cx);
+    }
+    outcome.map(|()| charged)
 }
 
 /// Takes back what was charged, because something else has refused.
@@ -147,36 +147,37 @@ pub(crate) fn give_back(all: &[&Ready], charged: Charged, cx: &mut RequestCx<'_>
     }
 }
 
-/// What was charged so far, and why it is not all.
-type Stopped = (Charged, Flow);
-
-fn begin(kind: &'static str, all: &[&Ready], cx: &mut RequestCx<'_>) -> Result<Charged, Stopped> {
-    let mut charged = Charged::default();
+fn begin(
+    kind: &'static str,
+    all: &[&Ready],
+    charged: &mut Charged,
+    cx: &mut RequestCx<'_>,
+) -> Result<(), Flow> {
     let (mut asks, mut asked) = (Vec::new(), Vec::new());
     places(all).try_for_each(|place| {
-        let Some(shared) = &place.counted.shared else { return place.count_here(kind, &mut charged, cx) };
-        if let Drawing::Ask(flight, ask) = place.draw(kind, shared, &mut charged, cx)? {
+        let Some(shared) = &place.counted.shared else { return place.count_here(kind, charged, cx) };
+        if let Drawing::Ask(flight, ask) = place.draw(kind, shared, charged, cx)? {
             asks.push(ask);
             asked.push(Asked { position: place.position, flight });
         }
         Ok(())
     })?;
     if asks.is_empty() {
-        return Ok(charged);
+        return Ok(());
     }
-    cx.state.pending = Waiting(Some(Box::new(Pending { charged, asked })));
-    Err((charged, Flow::Ask(Box::new(Question::Store(asks)))))
+    cx.state.pending = Waiting(Some(Box::new(Pending { charged: *charged, asked })));
+    Err(Flow::Ask(Box::new(Question::Store(asks))))
 }
 
 /// Goes on with what the store has decided, or without a decision.
 fn settle(
     kind: &'static str,
     all: &[&Ready],
-    pending: Pending,
+    asked: Vec<Asked>,
     decided: Option<&Decided>,
+    charged: &mut Charged,
     cx: &mut RequestCx<'_>,
-) -> Result<Charged, Stopped> {
-    let Pending { mut charged, asked } = pending;
+) -> Result<(), Flow> {
     let decision = decided.and_then(|decided| Some((decided.outcome.as_ref().ok()?, decided)));
     let mut asked: Vec<(usize, Asked)> = asked.into_iter().enumerate().collect();
     let mut stopped = None;
@@ -185,19 +186,16 @@ fn settle(
         let (index, Asked { flight, .. }) = asked.swap_remove(found);
         let outcome = match decision {
             Some((decision, decided)) => {
-                place.settled(kind, index, flight, decision, (decided.asked, decided.at), &mut charged, cx)
+                place.settled(kind, index, flight, decision, (decided.asked, decided.at), charged, cx)
             }
             // A flight that is dropped has not brought anything.
-            None if stopped.is_none() => place.undecided(kind, &mut charged, cx),
+            None if stopped.is_none() => place.undecided(kind, charged, cx),
             None => Ok(()),
         };
         // All flights have to land.
         stopped = stopped.or(outcome.err());
     }
-    match stopped {
-        Some((_, flow)) => Err((charged, flow)),
-        None => Ok(charged),
-    }
+    stopped.map_or(Ok(()), Err)
 }
 
 enum Drawing {
@@ -226,13 +224,13 @@ impl Place<'_> {
         kind: &'static str,
         charged: &mut Charged,
         cx: &mut RequestCx<'_>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Flow> {
         let (key, now) = (self.rule.key(self.counted, cx), self.ready.nanoseconds(cx.at));
         let judged = self.counted.used.take(&self.counted.limit, key, self.rule.cost(cx), now);
         if judged.allowed {
             charged.here |= self.bit();
         }
-        self.note(kind, judged, ChargedTo::Here(key, now), cx).map_err(|flow| (*charged, flow))
+        self.note(kind, judged, ChargedTo::Here(key, now), cx)
     }
 
     /// From units that are held; or it says what to ask.
@@ -242,7 +240,7 @@ impl Place<'_> {
         shared: &Shared,
         charged: &mut Charged,
         cx: &mut RequestCx<'_>,
-    ) -> Result<Drawing, Stopped> {
+    ) -> Result<Drawing, Flow> {
         let cost = self.rule.cost(cx);
         let mut flight = None;
         if let (Some(leases), Some(to @ ChargedTo::Lease(key, at))) = (&shared.leases, self.lease(cx)) {
@@ -259,7 +257,7 @@ impl Place<'_> {
                 }
             };
             if let Some(judged) = judged {
-                self.note(kind, judged, to, cx).map_err(|flow| (*charged, flow))?;
+                self.note(kind, judged, to, cx)?;
                 return Ok(Drawing::Done);
             }
         }
@@ -288,7 +286,7 @@ impl Place<'_> {
         (asked, at): (Instant, Instant),
         charged: &mut Charged,
         cx: &mut RequestCx<'_>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Flow> {
         let Some(standing) = decision.each.get(index) else { return Ok(()) };
         let landed = flight.map(|flight| flight.land(decision.allowed, standing, asked, at));
         let fits = if self.rule.dry_run { standing.ahead } else { standing.fits };
@@ -306,7 +304,7 @@ impl Place<'_> {
                 _ => charged.store |= self.bit(),
             }
         }
-        self.note(kind, judged(standing, fits), to, cx).map_err(|flow| (*charged, flow))
+        self.note(kind, judged(standing, fits), to, cx)
     }
 
     /// There is no decision.
@@ -315,12 +313,10 @@ impl Place<'_> {
         kind: &'static str,
         charged: &mut Charged,
         cx: &mut RequestCx<'_>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Flow> {
         match self.rule.on_store_failure {
             OnStoreFailure::Local => self.count_here(kind, charged, cx),
-            OnStoreFailure::Closed if !self.rule.dry_run => {
-                Err((*charged, Flow::Reply(unavailable(kind, cx))))
-            }
+            OnStoreFailure::Closed if !self.rule.dry_run => Err(Flow::Reply(unavailable(kind, cx))),
             OnStoreFailure::Open | OnStoreFailure::Closed => Ok(()),
         }
     }
