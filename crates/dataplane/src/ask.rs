@@ -107,9 +107,7 @@ pub(crate) async fn answer(s: &mut Serving<'_>, question: Question) -> Answer {
             Answer::Later
         }
         Question::Keys(issuer) => fetch(&issuer, worker.clock.seconds(Instant::now())).await,
-        Question::Store(asks) => {
-            Answer::Store(Box::new(worker.counting.decide(&asks, &worker.shared.metrics, worker.index).await))
-        }
+        Question::Store(asks) => Answer::Store(Box::new(worker.counting.decide(&asks).await)),
         #[cfg(feature = "ldap")]
         Question::Ldap(ask) => asking.directories.ask(*ask, s.request.client).await,
         // Configurations with this question are refused by a build that cannot put it.

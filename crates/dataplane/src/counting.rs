@@ -17,15 +17,23 @@ use crate::trouble::Troubles;
 
 /// How many limits are given back to with one call.
 const AT_A_TIME: usize = 16;
-/// Between two lines about the store that say another reason.
+/// Between two lines about the store that say another reason, or what it does not decide.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// What a worker has for it.
 #[derive(Default)]
 pub(crate) struct Counting {
-    store: RefCell<Option<(Settings, Rc<Store>)>>,
+    asked: RefCell<Option<Rc<Asked>>>,
     /// Of these, it gives back what nobody uses: each leases are one worker's.
     leases: RefCell<Vec<Arc<Leases>>>,
+}
+
+/// A store, and who is told of it.
+struct Asked {
+    settings: Settings,
+    address: String,
+    store: Store,
+    listening: Rc<Listening>,
 }
 
 /// How the store is for each worker, and what was said of that: one line for all of them.
@@ -37,6 +45,8 @@ struct Said {
     workers: Vec<Option<Status>>,
     /// That it is down, why, and when.
     down: Option<(Trouble, Instant)>,
+    /// When it was said last that it does not decide about something.
+    undecided: Option<Instant>,
 }
 
 impl StoreStates {
@@ -78,6 +88,22 @@ impl StoreStates {
     }
 }
 
+impl StoreStates {
+    /// Takes note of why it has not decided, and says what an operator should know: what is wrong with one key or one
+    /// clock does not end by itself, and all others do not show it.
+    fn undecided(&self, why: &Trouble, address: &str, now: Instant) -> Option<String> {
+        if !matches!(why, Trouble::Foreign(_) | Trouble::PeriodOver) {
+            return None;
+        }
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.undecided.is_some_and(|at| now.saturating_duration_since(at) < PAUSE) {
+            return None;
+        }
+        said.undecided = Some(now);
+        Some(format!("state {address}: {why}; until then `on_store_failure` holds for what is counted there"))
+    }
+}
+
 /// Who is told of the store.
 pub(crate) struct Listening {
     pub(crate) worker: usize,
@@ -99,6 +125,15 @@ impl Listening {
         let line = self.states.set(self.worker, status, address, Instant::now());
         line.into_iter().for_each(|line| self.troubles.say_store(line));
     }
+
+    /// Takes note of how something ended that it was asked, and of how long that took.
+    fn count<T>(&self, outcome: &Result<T, Trouble>, address: &str, took: Duration) {
+        if let Some(series) = self.metrics.worker(self.worker) {
+            series.store.asked(outcome.is_ok(), took);
+        }
+        let line = outcome.as_ref().err().and_then(|why| self.states.undecided(why, address, Instant::now()));
+        line.into_iter().for_each(|line| self.troubles.say_store(line));
+    }
 }
 
 impl Counting {
@@ -107,12 +142,12 @@ impl Counting {
         let own =
             |(at, leases): (usize, Arc<Leases>)| (at % workers.max(1) == listening.worker).then_some(leases);
         self.leases.replace(snapshot.providers.leases().into_iter().enumerate().filter_map(own).collect());
-        let same = self.store.borrow().as_ref().map(|(settings, _)| settings) == snapshot.state.as_ref();
+        let same = self.asked.borrow().as_ref().map(|asked| &asked.settings) == snapshot.state.as_ref();
         if same {
             return;
         }
         // The one before ends with what is still asked of it.
-        self.store.replace(None);
+        self.asked.replace(None);
         listening.hear(None, "");
         let Some(settings) = snapshot.state.clone() else { return };
         let address = settings.address.to_string();
@@ -123,39 +158,40 @@ impl Counting {
             move |status: &Status| listening.hear(Some(status.clone()), &address)
         };
         match Store::start(settings.clone(), fastrand::Rng::new(), told) {
-            Ok(store) => *self.store.borrow_mut() = Some((settings, Rc::new(store))),
+            Ok(store) => {
+                self.asked.replace(Some(Rc::new(Asked { settings, address, store, listening })));
+            }
             Err(why) => listening.hear(Some(Status::Down(why)), &address),
         }
     }
 
     /// What the store decides about all of this.
-    pub(crate) async fn decide(&self, asks: &[OwnAsk], metrics: &Metrics, worker: usize) -> Decided {
+    pub(crate) async fn decide(&self, asks: &[OwnAsk]) -> Decided {
         let asked = Instant::now();
-        let outcome = match self.current() {
-            Some(store) => store.decide(&put(asks)).await,
-            None => Err(Trouble::Down),
+        let Some(whom) = self.current() else {
+            return Decided { outcome: Err(Trouble::Down), asked, at: asked };
         };
+        let outcome = whom.store.decide(&put(asks)).await;
         let at = Instant::now();
-        count(metrics, worker, outcome.is_ok(), at.saturating_duration_since(asked));
+        whom.listening.count(&outcome, &whom.address, at.saturating_duration_since(asked));
         Decided { outcome, asked, at }
     }
 
     /// Runs an errand that nobody waits for. The store bounds how many are under way.
-    pub(crate) fn run(&self, errand: Errand, metrics: &Arc<Metrics>, worker: usize) {
-        let Some(store) = self.current() else { return };
-        let metrics = Arc::clone(metrics);
+    pub(crate) fn run(&self, errand: Errand) {
+        let Some(whom) = self.current() else { return };
         tokio::task::spawn_local(async move {
-            let asked = Instant::now();
-            let is_done = match errand {
+            let (asked, store) = (Instant::now(), &whom.store);
+            let outcome = match errand {
                 Errand::Fly(flight) => {
-                    let decision = store.decide(&[flight.ask()]).await.ok();
-                    flight.land_alone(decision.as_ref(), asked, Instant::now());
-                    decision.is_some()
+                    let decision = store.decide(&[flight.ask()]).await;
+                    flight.land_alone(decision.as_ref().ok(), asked, Instant::now());
+                    decision.map(drop)
                 }
-                Errand::Charge(ask) => store.charge(&[ask.ask()]).await.is_ok(),
-                Errand::GiveBack(ask) => store.give_back(&[ask.ask()]).await.is_ok(),
+                Errand::Charge(ask) => store.charge(&[ask.ask()]).await.map(drop),
+                Errand::GiveBack(ask) => store.give_back(&[ask.ask()]).await.map(drop),
             };
-            count(&metrics, worker, is_done, asked.elapsed());
+            whom.listening.count(&outcome, &whom.address, asked.elapsed());
         });
     }
 
@@ -165,26 +201,26 @@ impl Counting {
         for leases in &*self.leases.borrow() {
             back.extend(leases.overdue(now));
         }
-        if let Some(store) = self.current().filter(|_| !back.is_empty()) {
-            tokio::task::spawn_local(give_back(store, back));
+        if let Some(whom) = self.current().filter(|_| !back.is_empty()) {
+            tokio::task::spawn_local(async move { give_back(&whom.store, back).await });
         }
     }
 
     /// Gives back all units, at the end.
     pub(crate) async fn end(&self) {
         let back = self.leases.borrow().iter().flat_map(|leases| leases.everything()).collect();
-        if let Some(store) = self.current() {
-            give_back(store, back).await;
+        if let Some(whom) = self.current() {
+            give_back(&whom.store, back).await;
         }
     }
 
-    fn current(&self) -> Option<Rc<Store>> {
-        self.store.borrow().as_ref().map(|(_, store)| Rc::clone(store))
+    fn current(&self) -> Option<Rc<Asked>> {
+        self.asked.borrow().clone()
     }
 }
 
 /// Ends at the first call that fails: the others would too, and what is lost comes back with time.
-async fn give_back(store: Rc<Store>, back: Vec<OwnAsk>) {
+async fn give_back(store: &Store, back: Vec<OwnAsk>) {
     for some in back.chunks(AT_A_TIME) {
         if store.give_back(&put(some)).await.is_err() {
             return;
@@ -194,12 +230,6 @@ async fn give_back(store: Rc<Store>, back: Vec<OwnAsk>) {
 
 fn put(asks: &[OwnAsk]) -> Vec<Ask<'_>> {
     asks.iter().map(OwnAsk::ask).collect()
-}
-
-fn count(metrics: &Metrics, worker: usize, is_done: bool, took: Duration) {
-    if let Some(series) = metrics.worker(worker) {
-        series.store.asked(is_done, took);
-    }
 }
 
 #[cfg(test)]
@@ -224,6 +254,21 @@ mod tests {
         assert!(set(1, Status::Down(Trouble::Password), 60).unwrap().contains("`requirepass`"));
         assert_eq!(set(0, Status::Up, 61), None, "the other one cannot ask yet");
         assert_eq!(set(1, Status::Up, 61).as_deref(), Some("state redis://a:6379/0: it can be asked again"));
+        // What it does not decide is said once in a while.
+        let undecided = |why: Trouble, after| {
+            states.undecided(&why, "redis://a:6379/0", begin + Duration::from_secs(after))
+        };
+        let foreign = || Trouble::Foreign("gateward:x".into());
+        assert_eq!(
+            undecided(foreign(), 61).as_deref(),
+            Some(
+                "state redis://a:6379/0: the key `gateward:x` holds something that was not written here: delete it, \
+                 and keep other programs away from `gateward:*`; until then `on_store_failure` holds for what is \
+                 counted there"
+            )
+        );
+        assert_eq!((undecided(foreign(), 90), undecided(Trouble::Timeout, 91)), (None, None));
+        assert!(undecided(Trouble::PeriodOver, 91).is_some());
         // A store that is gone from the configuration is not spoken of.
         assert!(set(0, down(), 62).is_some());
         assert_eq!((states.set(0, None, "", begin), states.set(1, None, "", begin)), (None, None));

@@ -277,7 +277,7 @@ impl Worker {
     pub(crate) fn run_errands(&self, errands: &Errands) {
         if !errands.is_empty() {
             let all = errands.take().into_iter();
-            all.for_each(|errand| self.counting.run(errand, &self.shared.metrics, self.index));
+            all.for_each(|errand| self.counting.run(errand));
         }
     }
 
