@@ -32,7 +32,8 @@ pub(crate) struct Counting {
 struct Asked {
     settings: Settings,
     address: String,
-    store: Store,
+    /// There is none where it could not be started.
+    store: Option<Store>,
     listening: Rc<Listening>,
 }
 
@@ -80,7 +81,7 @@ impl StoreStates {
             }
             Some(Status::Connecting) | None => {
                 if said.workers.iter().all(Option::is_none) {
-                    said.down = None;
+                    (said.down, said.undecided) = (None, None);
                 }
                 None
             }
@@ -142,7 +143,11 @@ impl Counting {
         let own =
             |(at, leases): (usize, Arc<Leases>)| (at % workers.max(1) == listening.worker).then_some(leases);
         self.leases.replace(snapshot.providers.leases().into_iter().enumerate().filter_map(own).collect());
-        let same = self.asked.borrow().as_ref().map(|asked| &asked.settings) == snapshot.state.as_ref();
+        // One that could not be started is tried again: its files may be there now.
+        let same = match (&*self.asked.borrow(), &snapshot.state) {
+            (Some(asked), Some(state)) => asked.store.is_some() && asked.settings == *state,
+            (asked, state) => asked.is_none() && state.is_none(),
+        };
         if same {
             return;
         }
@@ -157,12 +162,14 @@ impl Counting {
             let (listening, address) = (Rc::clone(&listening), address.clone());
             move |status: &Status| listening.hear(Some(status.clone()), &address)
         };
-        match Store::start(settings.clone(), fastrand::Rng::new(), told) {
-            Ok(store) => {
-                self.asked.replace(Some(Rc::new(Asked { settings, address, store, listening })));
+        let store = match Store::start(settings.clone(), fastrand::Rng::new(), told) {
+            Ok(store) => Some(store),
+            Err(why) => {
+                listening.hear(Some(Status::Down(why)), &address);
+                None
             }
-            Err(why) => listening.hear(Some(Status::Down(why)), &address),
-        }
+        };
+        self.asked.replace(Some(Rc::new(Asked { settings, address, store, listening })));
     }
 
     /// What the store decides about all of this.
@@ -171,7 +178,10 @@ impl Counting {
         let Some(whom) = self.current() else {
             return Decided { outcome: Err(Trouble::Down), asked, at: asked };
         };
-        let outcome = whom.store.decide(&put(asks)).await;
+        let outcome = match &whom.store {
+            Some(store) => store.decide(&put(asks)).await,
+            None => Err(Trouble::Down),
+        };
         let at = Instant::now();
         whom.listening.count(&outcome, &whom.address, at.saturating_duration_since(asked));
         Decided { outcome, asked, at }
@@ -181,7 +191,8 @@ impl Counting {
     pub(crate) fn run(&self, errand: Errand) {
         let Some(whom) = self.current() else { return };
         tokio::task::spawn_local(async move {
-            let (asked, store) = (Instant::now(), &whom.store);
+            let Some(store) = &whom.store else { return };
+            let asked = Instant::now();
             let outcome = match errand {
                 Errand::Fly(flight) => {
                     let decision = store.decide(&[flight.ask()]).await;
@@ -202,7 +213,7 @@ impl Counting {
             back.extend(leases.overdue(now));
         }
         if let Some(whom) = self.current().filter(|_| !back.is_empty()) {
-            tokio::task::spawn_local(async move { give_back(&whom.store, back).await });
+            tokio::task::spawn_local(async move { give_back(whom.store.as_ref(), back).await });
         }
     }
 
@@ -210,7 +221,7 @@ impl Counting {
     pub(crate) async fn end(&self) {
         let back = self.leases.borrow().iter().flat_map(|leases| leases.everything()).collect();
         if let Some(whom) = self.current() {
-            give_back(&whom.store, back).await;
+            give_back(whom.store.as_ref(), back).await;
         }
     }
 
@@ -220,7 +231,8 @@ impl Counting {
 }
 
 /// Ends at the first call that fails: the others would too, and what is lost comes back with time.
-async fn give_back(store: &Store, back: Vec<OwnAsk>) {
+async fn give_back(store: Option<&Store>, back: Vec<OwnAsk>) {
+    let Some(store) = store else { return };
     for some in back.chunks(AT_A_TIME) {
         if store.give_back(&put(some)).await.is_err() {
             return;

@@ -110,6 +110,12 @@ impl Headers {
     /// Registers a field whose name and value already stand in the text.
     #[inline]
     pub fn push_spans(&mut self, known: Name, name: Span, value: Span) {
+        self.is_mixed = true;
+        self.put_field(known, name, value);
+    }
+
+    #[inline]
+    fn put_field(&mut self, known: Name, name: Span, value: Span) {
         self.names.add(known);
         self.fields.push(Field { known, name, value });
     }
@@ -132,6 +138,7 @@ impl Headers {
     /// Adds fields at the end that stand in `text` as they are to be written, with the ends of their lines: each by where
     /// its name and its value stand there. None is a [`Name`]. The caller vouches for valid bytes.
     pub fn push_written(&mut self, text: &[u8], fields: &[(Span, Span)]) {
+        debug_assert!(text.ends_with(b"\r\n"), "the next field begins behind it");
         let at = self.put_text(text).start;
         let moved = |span: Span| Span { start: span.start.saturating_add(at), ..span };
         self.names.add(Name::Other);
@@ -149,7 +156,7 @@ impl Headers {
         self.text.extend_from_slice(b": ");
         let value = self.put_text(value);
         self.text.extend_from_slice(b"\r\n");
-        self.push_spans(known, name, value);
+        self.put_field(known, name, value);
     }
 
     /// Adds all fields of another list at the end, together.

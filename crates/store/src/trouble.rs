@@ -56,7 +56,7 @@ pub enum Trouble {
     NoMaster,
     /// The key holds something that the gateway has not written.
     Foreign(Box<str>),
-    /// The period of a quota ended more than a minute ago, by the clock of the server.
+    /// The period of a quota ended more than two hours ago, by the clock of the server.
     PeriodOver,
     /// The server answers with another error; its code.
     Error(Box<str>),

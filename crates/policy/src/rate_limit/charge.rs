@@ -20,7 +20,7 @@ use crate::{Answer, Decided, Errand, Flow, Question, RequestCx};
 
 /// What is answered while a limit is used up: often, to some.
 static LIMITED: LazyLock<Problem> = LazyLock::new(|| {
-    let detail = "Wait as long as Retry-After says.";
+    let detail = "Wait for as many seconds as Retry-After says.";
     Problem::new(429, "rate-limited", detail, "client", true)
 });
 
