@@ -87,9 +87,7 @@ impl StoreStates {
             }
         }
     }
-}
 
-impl StoreStates {
     /// Takes note of why it has not decided, and says what an operator should know: what is wrong with one key or one
     /// clock does not end by itself, and all others do not show it.
     fn undecided(&self, why: &Trouble, address: &str, now: Instant) -> Option<String> {

@@ -40,8 +40,8 @@ const RESPONSE: &[u8] =
 const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n\
                          5\r\nhello\r\n0\r\n\r\n";
 
-/// A limit that has no room for a second request.
-const ONCE: (&str, &str) = ("rate_limit", "1/h");
+/// Limits that have no room for a second request.
+const ONCE: [(&str, &str); 2] = [("rate_limit", "1/h"), ("quota", "1/month")];
 
 /// A service that answers every read, as its requests come one at a time.
 fn service(response: &'static [u8]) -> SocketAddr {
@@ -229,7 +229,7 @@ fn allocations(
     // Where it is only the first that passes.
     let refused: (&[u8], &[u8]) = (b"HTTP/1.1 429 Too Many Requests\r\n", b"\"retryable\":true}\n");
     ask(&mut connections[..1], request, 1, passed);
-    let answer = if policies.contains(&ONCE) { refused } else { passed };
+    let answer = if policies.iter().any(|policy| ONCE.contains(policy)) { refused } else { passed };
     ask(&mut connections, request, 250, answer);
     let region = Region::new(COUNTED);
     ask(&mut connections, request, 1000, answer);
@@ -261,8 +261,10 @@ fn a_proxied_request_allocates_nothing() {
     ];
     let count = allocations(REQUEST, RESPONSE, None, &limits);
     assert_eq!(count, 0, "allocations in 8,000 requests with {limits:?}");
-    let count = allocations(KEY, RESPONSE, None, &[("api_key", "{}"), ONCE]);
-    assert_eq!(count, 0, "allocations in 8,000 requests that are refused");
+    for once in ONCE {
+        let count = allocations(KEY, RESPONSE, None, &[("api_key", "{}"), once]);
+        assert_eq!(count, 0, "allocations in 8,000 requests that {once:?} refuses");
+    }
     // With an access log, a buffer more may be made now and then, as many as there may be; requests make none.
     let (trouble, _told) = tokio::sync::mpsc::channel(1);
     let target = telemetry::Target::File("/dev/null".into());

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 
 /// Into how many parts a large table is divided.
 const PARTS: usize = 256;
+const _: () = assert!(PARTS.is_power_of_two(), "a key finds its part by a mask");
 /// What is smaller is not divided, so that it is full when it says so.
 const SMALL: usize = 4_096;
 /// How many keys are looked at to find one that gives way.
@@ -45,7 +46,7 @@ impl<S: Default> Table<S> {
     }
 
     fn part(&self, key: u64) -> MutexGuard<'_, Part<S>> {
-        // The upper bits; the index uses others. The number of parts is a power of two.
+        // The upper bits; the index uses others. There is one part, or as many as a power of two.
         let position = (key >> 40) as usize & (self.parts.len() - 1);
         self.parts[position].lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,8 @@
 //! The header names that the gateway itself must understand, as small integers.
 //!
 //! Recognising a name once, when the head is parsed, turns every later question ("is this
-//! hop-by-hop?") into a comparison of one byte. Names not in the list are [`Name::Other`].
+//! hop-by-hop?") into a comparison of one byte, or a look into a set of bits ([`Names`]). Names not in the list are
+//! [`Name::Other`]; they are compared with [`is_same_name`].
 
 macro_rules! names {
     ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
