@@ -68,7 +68,8 @@ pub(crate) async fn send(s: &mut Serving<'_>, Staged(outcome): Staged) -> Outcom
 
 /// What a client that speaks gRPC is told: its libraries look at the status of the call and at nothing else.
 pub(crate) fn as_grpc(request: &Request, reply: &Reply) -> Option<Reply> {
-    if reply.status < 400 {
+    // Calls are made by POST.
+    if reply.status < 400 || request.head.method != Method::Post {
         return None;
     }
     let content_type = request.head.headers.values(b"content-type").next()?;
@@ -84,12 +85,15 @@ pub(crate) fn as_grpc(request: &Request, reply: &Reply) -> Option<Reply> {
 /// Puts the reply into what is sent to the client, after the response policies have changed it.
 fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool) {
     if reply.problem.is_some() {
-        s.request_id();
+        s.request.state.id.or_generate(&mut s.worker.rng.borrow_mut());
     }
     let mut response = s.worker.pools.take_response();
-    let current = s.worker.current();
+    reply.write_head(&mut response);
     s.request.put_cookies(&mut response.headers);
-    fill_head(&mut response, reply, chain.unwrap_or(&current.snapshot.gateway), &s.request.state);
+    match chain {
+        Some(chain) => change(&mut response, chain, &s.request.state),
+        None => change(&mut response, &s.worker.current().snapshot.gateway, &s.request.state),
+    }
     s.live.announce_http3(s.request.head.version, &mut response);
     let head_only = s.request.head.method == Method::Head;
     let bodiless = matches!(reply.status, 100..=199 | 204 | 304);
@@ -101,20 +105,13 @@ fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool
         date: Some(&s.worker.clock.date()),
     };
     let has_body = !head_only && !bodiless && length > 0;
-    s.down.send_response(&response, &framing, !has_body);
-    if has_body {
-        let out = s.down.head_mut();
-        body.iter().for_each(|piece| out.extend_from_slice(piece));
-        s.down.finish(None);
-    }
+    s.down.send_reply(&mut response, &framing, has_body.then_some(&body));
     s.worker.pools.give_response(response);
 }
 
-/// The fields of a reply, as the response policies leave them.
-pub(crate) fn fill_head(response: &mut ResponseHead, reply: &Reply, chain: &Chain, state: &RequestState) {
-    response.status = reply.status;
-    reply.write_fields(&mut response.headers);
-    chain.run_response(&mut ResponseCx { status: reply.status, headers: &mut response.headers, state });
+/// Lets the response policies change the head of a reply.
+pub(crate) fn change(response: &mut ResponseHead, chain: &Chain, state: &RequestState) {
+    chain.run_response(&mut ResponseCx { status: response.status, headers: &mut response.headers, state });
 }
 
 /// What Connection says to the client.

@@ -445,7 +445,7 @@ fn refuse(
         }
         Refusal::Fault(fault) => {
             request.record.fault = Some(fault);
-            let reply = Reply::fault(fault, request.state.id.or_generate(rng));
+            let reply = Reply::fault(fault, request.state.id.or_generate(rng).as_str());
             Answer { fault: Some(fault), ..compose(request, chain, &reply, by) }
         }
     }
@@ -455,7 +455,8 @@ fn compose(request: &Request, chain: &Chain, reply: &Reply, by: Decider) -> Answ
     let in_grpc = answer::as_grpc(request, reply);
     let reply = in_grpc.as_ref().unwrap_or(reply);
     let mut head = ResponseHead::default();
-    answer::fill_head(&mut head, reply, chain, &request.state);
+    reply.write_head(&mut head);
+    answer::change(&mut head, chain, &request.state);
     Answer {
         by,
         fault: None,

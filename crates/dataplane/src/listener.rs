@@ -269,17 +269,16 @@ impl Drop for OpenConnection {
 /// Tells a client that there is no room, if that can be said without waiting.
 fn refuse(stream: &TcpStream) {
     let reply = message::Reply::fault(message::Fault::Overloaded, "");
-    let mut head = ResponseHead { status: reply.status, ..ResponseHead::default() };
-    reply.write_fields(&mut head.headers);
+    let mut head = ResponseHead::default();
+    reply.write_head(&mut head);
     let framing = wire::ResponseFraming {
         body: wire::ResponseBody::Exact(reply.body.len() as u64),
         connection: wire::ConnectionHeader::Close,
         date: Some(&date_now()),
     };
-    let mut text = Vec::new();
-    wire::write_response(&mut text, &head, &framing);
+    let Some(text) = wire::end_response(&mut head, &framing) else { return };
     text.extend_from_slice(&reply.body);
     // Straight to the socket: the runtime does not know yet whether it can be written to. If it cannot, the
     // client learns from the close.
-    let _ = socket2::SockRef::from(stream).send(&text);
+    let _ = socket2::SockRef::from(stream).send(text);
 }

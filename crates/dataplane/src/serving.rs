@@ -42,7 +42,7 @@ impl Serving<'_> {
 
     /// The id of the request; made now if nobody has needed one before.
     pub(crate) fn request_id(&mut self) -> &str {
-        self.request.state.id.or_generate(&mut self.worker.rng.borrow_mut())
+        self.request.state.id.or_generate(&mut self.worker.rng.borrow_mut()).as_str()
     }
 
     /// Tells the operator that a service failed.

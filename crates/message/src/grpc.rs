@@ -278,9 +278,9 @@ mod tests {
     fn a_refusal_keeps_what_is_not_about_its_body() {
         let problem = Box::leak(Box::new(crate::Problem::new(429, "rate-limited", "Wait.", "client", true)));
         let reply = problem.reply().retry_after(3).into_grpc("application/grpc");
-        let mut headers = crate::Headers::default();
-        reply.write_fields(&mut headers);
-        let told = String::from_utf8_lossy(headers.text()).into_owned();
+        let mut head = crate::ResponseHead::default();
+        reply.write_head(&mut head);
+        let told = String::from_utf8_lossy(head.headers.text()).into_owned();
         assert!(told.contains("cache-control: no-store\r\nretry-after: 3\r\n"), "{told}");
         assert_eq!((told.matches("content-type").count(), reply.body_for(b"id").concat().len()), (1, 0));
     }

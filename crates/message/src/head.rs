@@ -1,6 +1,6 @@
 //! The head of a request and of a response.
 
-use crate::{Fault, Headers, Method, Name, Span, canonical_path, parse_authority};
+use crate::{Fault, Headers, Method, Name, Span, canonical_path, parse_authority, push_status_line};
 
 /// The HTTP version of a message on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -329,7 +329,7 @@ fn split_absolute_form(target: &[u8], whole: Span) -> Option<(Span, Span)> {
 }
 
 /// The head of a response.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ResponseHead {
     /// The status code, 100–999.
     pub status: u16,
@@ -342,6 +342,12 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
+    /// Begins a head that is empty with its status line, as HTTP/1.1 has it: so it can be sent from where it stands.
+    pub fn begin(&mut self, status: u16) {
+        self.status = status;
+        self.headers.begin_with(|text| push_status_line(text, status, b""));
+    }
+
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
         self.headers.clear();

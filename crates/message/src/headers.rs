@@ -4,7 +4,7 @@
 //! and what policies add is appended to it. Nothing is allocated in the steady state, because a
 //! `Headers` is cleared and reused. Order and spelling of the sender are kept.
 
-use crate::{Name, Names, is_same_name};
+use crate::{Name, Names, is_same_name, push_number};
 
 /// A range of bytes in the text of a [`Headers`].
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -36,14 +36,29 @@ pub struct Field {
 }
 
 /// The fields of a message, in order.
-#[derive(Default, Debug, Clone)]
+#[derive(Default, Debug)]
 pub struct Headers {
     text: Vec<u8>,
     fields: Vec<Field>,
+    /// Where the text of fields begins: the line that begins a head may stand in front of it.
+    begin: u32,
     /// The names that are or were there: what is not among them need not be looked for.
     names: Names,
     /// The text is not just that of all fields, as they are to be written: it came from elsewhere, or some were removed.
     is_mixed: bool,
+}
+
+impl Clone for Headers {
+    fn clone(&self) -> Headers {
+        Headers { text: self.text.clone(), fields: self.fields.clone(), ..*self }
+    }
+
+    fn clone_from(&mut self, other: &Headers) {
+        let (mut text, mut fields) = (std::mem::take(&mut self.text), std::mem::take(&mut self.fields));
+        text.clone_from(&other.text);
+        fields.clone_from(&other.fields);
+        *self = Headers { text, fields, ..*other };
+    }
 }
 
 impl Headers {
@@ -51,6 +66,7 @@ impl Headers {
     pub fn clear(&mut self) {
         self.text.clear();
         self.fields.clear();
+        self.begin = 0;
         self.names = Names::default();
         self.is_mixed = false;
     }
@@ -74,11 +90,19 @@ impl Headers {
         &self.text
     }
 
-    /// All fields as they are to be written, one after another with the ends of their lines, where they stand in the text
-    /// like that.
+    /// Puts the line in front of all fields that begins a head, as `push` writes it: then the head can be sent from where
+    /// it stands. Only as long as there is nothing.
+    pub(crate) fn begin_with(&mut self, push: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert!(self.text.is_empty(), "nothing stands in front of it");
+        push(&mut self.text);
+        self.begin = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+    }
+
+    /// A whole head as it is to be written but for its end, if that is what stands in the text: the line that begins it,
+    /// and all fields with the ends of their lines. What is appended to it is no part of this list.
     #[inline]
-    pub fn as_written(&self) -> Option<&[u8]> {
-        (!self.is_mixed).then_some(&*self.text)
+    pub fn written_mut(&mut self) -> Option<&mut Vec<u8>> {
+        (self.begin > 0 && !self.is_mixed).then_some(&mut self.text)
     }
 
     /// Names that are there, and maybe some that were removed.
@@ -132,45 +156,30 @@ impl Headers {
 
     /// Adds a field with a number at the end. The caller vouches for a valid name.
     pub fn push_number(&mut self, name: &[u8], value: u64) {
-        self.push(name, itoa::Buffer::new().format(value).as_bytes());
+        self.push_with(name, |text| push_number(text, value));
     }
 
-    /// Adds fields at the end that stand in `text` as they are to be written, with the ends of their lines: each by where
-    /// its name and its value stand there. None is a [`Name`]. The caller vouches for valid bytes.
-    pub fn push_written(&mut self, text: &[u8], fields: &[(Span, Span)]) {
-        debug_assert!(text.ends_with(b"\r\n"), "the next field begins behind it");
-        let at = self.put_text(text).start;
-        let moved = |span: Span| Span { start: span.start.saturating_add(at), ..span };
-        self.names.add(Name::Other);
-        self.fields.extend(fields.iter().map(|(name, value)| Field {
-            known: Name::Other,
-            name: moved(*name),
-            value: moved(*value),
-        }));
+    /// Adds a field at the end whose value `write` appends to what it is given. The caller vouches for valid bytes.
+    #[inline]
+    pub fn push_with(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        self.push_as_with(Name::of(name), name, write);
+    }
+
+    fn push_as(&mut self, known: Name, name: &[u8], value: &[u8]) {
+        self.text.reserve(name.len() + value.len() + 4);
+        self.push_as_with(known, name, |text| text.extend_from_slice(value));
     }
 
     /// In the text a field stands as it will be written, so that the codec can copy it with its neighbours.
-    fn push_as(&mut self, known: Name, name: &[u8], value: &[u8]) {
-        self.text.reserve(name.len() + value.len() + 4);
+    #[inline]
+    fn push_as_with(&mut self, known: Name, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
         let name = self.put_text(name);
         self.text.extend_from_slice(b": ");
-        let value = self.put_text(value);
+        let before = self.put_text(b"").start;
+        write(&mut self.text);
+        let value = Span { start: before, len: self.put_text(b"").start.saturating_sub(before) };
         self.text.extend_from_slice(b"\r\n");
         self.put_field(known, name, value);
-    }
-
-    /// Adds all fields of another list at the end, together.
-    pub fn append(&mut self, other: &Headers) {
-        let by = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
-        let moved = |span: Span| Span { start: span.start.saturating_add(by), ..span };
-        self.text.extend_from_slice(&other.text);
-        self.names = self.names.with(other.names);
-        self.is_mixed |= other.is_mixed;
-        self.fields.extend(other.fields.iter().map(|field| Field {
-            name: moved(field.name),
-            value: moved(field.value),
-            ..*field
-        }));
     }
 
     /// Number of fields.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Fault, Headers, Name, reason_phrase};
+use crate::{Fault, Name, ResponseHead, reason_phrase};
 
 /// An answer of the gateway: from a `respond` or `redirect` route, a policy, or a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,15 +96,23 @@ impl Reply {
         reply
     }
 
-    /// Puts its fields into the head of a response, Server included.
-    pub fn write_fields(&self, headers: &mut Headers) {
+    /// Makes an empty head that of this reply, Server included.
+    pub fn write_head(&self, head: &mut ResponseHead) {
         match self.problem {
-            Some(problem) => headers.append(&problem.headers),
-            None => headers.push_known(Name::Server, SERVER),
+            Some(problem) => {
+                head.status = self.status;
+                head.headers.clone_from(&problem.head.headers);
+            }
+            None => {
+                head.begin(self.status);
+                head.headers.push_known(Name::Server, SERVER);
+            }
         }
-        self.headers.iter().for_each(|(name, value)| headers.push(name.as_bytes(), value.as_bytes()));
+        for (name, value) in &self.headers {
+            head.headers.push(name.as_bytes(), value.as_bytes());
+        }
         if let Some(seconds) = self.retry_after {
-            headers.push_number(b"retry-after", seconds);
+            head.headers.push_number(b"retry-after", seconds);
         }
     }
 
@@ -129,9 +137,8 @@ const PROBLEM_JSON: &str = "application/problem+json";
 /// Problem details (RFC 9457) but for whose they are: made once for what is answered often.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    status: u16,
-    /// The fields that go with it.
-    headers: Headers,
+    /// The head that goes with it.
+    head: ResponseHead,
     /// What stands before the id of the request.
     begin: String,
     /// What stands behind it.
@@ -149,22 +156,23 @@ impl Problem {
     ) -> Problem {
         let mut begin = String::new();
         push_begin(&mut begin, status, code, detail, layer);
-        let mut headers = Headers::default();
-        headers.push_known(Name::Server, SERVER);
-        headers.push(b"content-type", PROBLEM_JSON.as_bytes());
-        headers.push(NO_STORE.0.as_bytes(), NO_STORE.1.as_bytes());
-        Problem { status, headers, begin, end: end_of_problem(retryable) }
+        let mut head = ResponseHead::default();
+        Reply::status(status)
+            .header("content-type", PROBLEM_JSON)
+            .header(NO_STORE.0, NO_STORE.1)
+            .write_head(&mut head);
+        Problem { head, begin, end: end_of_problem(retryable) }
     }
 
     /// The reply to a request, whose id is put in when it is sent. No cache keeps it.
     pub fn reply(&'static self) -> Reply {
-        Reply { problem: Some(self), ..Reply::status(self.status) }
+        Reply { problem: Some(self), ..Reply::status(self.head.status) }
     }
 }
 
 impl PartialEq for Problem {
     fn eq(&self, other: &Problem) -> bool {
-        (self.status, &self.begin, self.end) == (other.status, &other.begin, other.end)
+        (self.head.status, &self.begin, self.end) == (other.head.status, &other.begin, other.end)
     }
 }
 
@@ -232,20 +240,18 @@ mod tests {
         let same = Reply::problem(429, "rate-limited", detail, "client", false, id);
         assert_eq!((made.status, made.body_for(id.as_bytes()).concat()), (same.status, same.body.to_vec()));
         let same = same.header("cache-control", "no-store").retry_after(7);
-        let fields = |reply: &Reply| {
-            let mut headers = Headers::default();
-            headers.push(b"x", b"y");
-            reply.write_fields(&mut headers);
-            String::from_utf8(headers.text().to_vec()).unwrap()
+        let head = |reply: &Reply| {
+            let mut head = ResponseHead::default();
+            reply.write_head(&mut head);
+            head
         };
-        let all = "x: y\r\nserver: gateward\r\ncontent-type: application/problem+json\r\n\
-                   cache-control: no-store\r\nretry-after: 7\r\n";
+        let written = |reply: &Reply| String::from_utf8(head(reply).headers.text().to_vec()).unwrap();
+        let all = "HTTP/1.1 429 Too Many Requests\r\nserver: gateward\r\n\
+                   content-type: application/problem+json\r\ncache-control: no-store\r\nretry-after: 7\r\n";
         let made = made.retry_after(7);
-        assert_eq!((fields(&same).as_str(), fields(&made).as_str()), (all, all));
-        let mut headers = Headers::default();
-        headers.push(b"x", b"y");
-        made.write_fields(&mut headers);
-        let last: Vec<_> = headers.iter().skip(2).collect();
+        assert_eq!((written(&same).as_str(), written(&made).as_str()), (all, all));
+        let made = head(&made);
+        let last: Vec<_> = made.headers.iter().skip(1).collect();
         let want: [(&[u8], &[u8]); 3] = [
             (b"content-type", b"application/problem+json"),
             (b"cache-control", b"no-store"),

@@ -10,15 +10,30 @@ macro_rules! reasons {
             }
         }
 
-        /// The first line of a response in HTTP/1.1 with its end (RFC 9112 §4); `None` for codes without a registered
-        /// reason.
-        pub const fn status_line(status: u16) -> Option<&'static str> {
+        /// The first line of a response in HTTP/1.1 with its end; `None` for codes without a registered reason.
+        const fn status_line(status: u16) -> Option<&'static str> {
             match status {
                 $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n")),)*
                 _ => None,
             }
         }
     };
+}
+
+/// Appends the first line of a response in HTTP/1.1 with its end (RFC 9112 §4). Without a reason it gets the registered
+/// one. `status` is a code of three digits.
+#[inline]
+pub fn push_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
+    if let (true, Some(line)) = (reason.is_empty(), status_line(status)) {
+        return out.extend_from_slice(line.as_bytes());
+    }
+    debug_assert!((100..1000).contains(&status));
+    let digit = |place: u16| b'0' + (status / place % 10) as u8;
+    let mut line = *b"HTTP/1.1 000 ";
+    [line[9], line[10], line[11]] = [digit(100), digit(10), digit(1)];
+    out.extend_from_slice(&line);
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
 }
 
 reasons! {

@@ -110,7 +110,7 @@ pub struct RequestCx<'a> {
 impl RequestCx<'_> {
     /// The id of the request; made now if nobody has needed one before.
     pub fn request_id(&mut self) -> &str {
-        self.state.id.or_generate(self.rng)
+        self.state.id.or_generate(self.rng).as_str()
     }
 
     /// Whether the client came by HTTPS, to the gateway or to a proxy that is believed.

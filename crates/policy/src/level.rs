@@ -2,7 +2,7 @@
 //!
 //! Entry point: [`Level`].
 
-use message::{Headers, Span, is_same_name};
+use message::{Headers, is_same_name, push_number};
 
 /// How a limit stands after a request: of several the one that is closest to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,74 +31,26 @@ impl Level {
         if headers.fields().iter().any(|field| is_ours(field.name.of(headers.text()))) {
             headers.retain(|field, text| !is_ours(field.name.of(text)));
         }
-        // Both in one text, as they will stand in the head.
-        let mut text = Text::default();
-        let policy = text.field(POLICY, |text| {
-            text.push("\"default\";q=");
-            text.push_number(self.limit);
-            text.push(";w=");
-            text.push_number(self.period);
+        headers.push_with(POLICY, |text| {
+            text.extend_from_slice(b"\"default\";q=");
+            push_number(text, self.limit);
+            text.extend_from_slice(b";w=");
+            push_number(text, self.period);
         });
-        let level = text.field(LEVEL, |text| {
-            text.push("\"default\";r=");
-            text.push_number(self.left);
-            text.push(";t=");
-            text.push_number(self.full_after);
+        headers.push_with(LEVEL, |text| {
+            text.extend_from_slice(b"\"default\";r=");
+            push_number(text, self.left);
+            text.extend_from_slice(b";t=");
+            push_number(text, self.full_after);
         });
-        headers.push_written(text.bytes(), &[policy, level]);
     }
 }
 
-const POLICY: &str = "ratelimit-policy";
-const LEVEL: &str = "ratelimit";
+const POLICY: &[u8] = b"ratelimit-policy";
+const LEVEL: &[u8] = b"ratelimit";
 
 fn is_ours(name: &[u8]) -> bool {
-    is_same_name(name, LEVEL.as_bytes()) || is_same_name(name, POLICY.as_bytes())
-}
-
-/// A short text on the stack: each response has two of them. There is room for names, words and numbers of twenty
-/// digits.
-struct Text {
-    bytes: [u8; 192],
-    len: u8,
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Text { bytes: [0; 192], len: 0 }
-    }
-}
-
-impl Text {
-    #[inline]
-    fn push(&mut self, text: &str) {
-        let end = usize::from(self.len) + text.len();
-        if let (Some(room), Ok(len)) = (self.bytes.get_mut(usize::from(self.len)..end), u8::try_from(end)) {
-            room.copy_from_slice(text.as_bytes());
-            self.len = len;
-        }
-    }
-
-    fn push_number(&mut self, number: u64) {
-        self.push(itoa::Buffer::new().format(number));
-    }
-
-    /// A field as it stands in a head, and where its name and its value do.
-    fn field(&mut self, name: &str, value: impl FnOnce(&mut Text)) -> (Span, Span) {
-        let begin = self.len;
-        self.push(name);
-        let name = Span { start: begin.into(), len: u32::from(self.len - begin) };
-        self.push(": ");
-        let begin = self.len;
-        value(self);
-        let value = Span { start: begin.into(), len: u32::from(self.len - begin) };
-        self.push("\r\n");
-        (name, value)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
+    is_same_name(name, LEVEL) || is_same_name(name, POLICY)
 }
 
 #[cfg(test)]
@@ -106,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_fields_fit_and_what_others_say_is_replaced() {
+    fn what_others_say_is_replaced() {
         let mut headers = Headers::default();
         for (name, value) in [("RateLimit", "forged"), ("x", "y"), ("ratelimit-policy", "forged")] {
             headers.push(name.as_bytes(), value.as_bytes());

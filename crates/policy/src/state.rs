@@ -68,11 +68,12 @@ impl RequestId {
     }
 
     /// The id; made now if nobody has needed one before.
-    pub fn or_generate(&mut self, rng: &mut fastrand::Rng) -> &str {
+    #[inline]
+    pub fn or_generate(&mut self, rng: &mut fastrand::Rng) -> &RequestId {
         if self.is_empty() {
             self.generate(rng);
         }
-        self.as_str()
+        self
     }
 
     /// Makes a new id: 128 random bits as 32 hexadecimal digits.

@@ -129,7 +129,7 @@ impl Line<'_> {
 
 fn push_number(out: &mut Vec<u8>, key: &[u8], number: u64) {
     out.extend_from_slice(key);
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    message::push_number(out, number);
 }
 
 /// Milliseconds with three digits behind the point.

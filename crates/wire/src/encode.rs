@@ -3,7 +3,9 @@
 //! Framing and connection fields are never copied from a head but written from what was decided about
 //! the message, so that a field that slipped through can never frame it.
 
-use message::{Field, Headers, Method, Name, Names, RequestHead, ResponseHead, status_line};
+use message::{
+    Field, Headers, Method, Name, Names, RequestHead, ResponseHead, push_number, push_status_line,
+};
 
 use crate::framing::BodyLength;
 
@@ -111,35 +113,32 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, default_host: &[u8],
 /// Fields that are about this connection or about framing are left out: those come from `framing`.
 pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, framing: &ResponseFraming<'_>) {
     out.reserve(head.headers.text().len() + 256);
-    match (head.headers.slice(head.reason), status_line(head.status)) {
-        ([], Some(line)) => out.extend_from_slice(line.as_bytes()),
-        (reason, _) => push_status_line(out, head.status, reason),
-    }
-    // What the gateway answers itself is there as it is to be written.
-    const FRAMING: Names = Names::PER_CONNECTION.with(Names::of(&[Name::ContentLength]));
-    match head.headers.as_written().filter(|_| !head.headers.names().has_any(FRAMING)) {
-        Some(fields) => out.extend_from_slice(fields),
-        None => {
-            let keeps_length = framing.body == ResponseBody::Omitted;
-            push_fields(out, &head.headers, |name| {
-                name.is_per_connection() || (name == Name::ContentLength && !keeps_length)
-            });
-        }
-    }
+    push_status_line(out, head.status, head.headers.slice(head.reason));
+    let keeps_length = framing.body == ResponseBody::Omitted;
+    push_fields(out, &head.headers, |name| {
+        name.is_per_connection() || (name == Name::ContentLength && !keeps_length)
+    });
     push_response_framing(out, head.headers.has(Name::Date), framing);
 }
 
-const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
-
-fn push_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
-    debug_assert!((100..1000).contains(&status));
-    let digit = |place: u16| b'0' + (status / place % 10) as u8;
-    let mut line = *b"HTTP/1.1 000 ";
-    [line[9], line[10], line[11]] = [digit(100), digit(10), digit(1)];
-    out.extend_from_slice(&line);
-    out.extend_from_slice(reason);
-    out.extend_from_slice(b"\r\n");
+/// Ends the head of a response where it stands, if it can be sent from there: the gateway has begun it with
+/// [`ResponseHead::begin`], and it has no fields that are about this connection or about framing. What belongs behind it
+/// can be appended to the text. Otherwise [`write_response`] writes it.
+pub fn end_response<'h>(
+    head: &'h mut ResponseHead,
+    framing: &ResponseFraming<'_>,
+) -> Option<&'h mut Vec<u8>> {
+    const FRAMING: Names = Names::PER_CONNECTION.with(Names::of(&[Name::ContentLength]));
+    if head.headers.names().has_any(FRAMING) {
+        return None;
+    }
+    let has_date = head.headers.has(Name::Date);
+    let out = head.headers.written_mut()?;
+    push_response_framing(out, has_date, framing);
+    Some(out)
 }
+
+const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 
 /// Date, framing, Connection and the empty line.
 fn push_response_framing(out: &mut Vec<u8>, has_date: bool, framing: &ResponseFraming<'_>) {
@@ -217,5 +216,7 @@ pub(crate) fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 fn push_content_length(out: &mut Vec<u8>, length: u64) {
-    push_field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(b"content-length: ");
+    push_number(out, length);
+    out.extend_from_slice(b"\r\n");
 }

@@ -30,7 +30,8 @@ mod trailers;
 pub use chunk::{CHUNK_HEAD, CHUNK_TAIL, frame_chunk, write_last_chunk};
 pub use decoder::{BodyDecoder, Decoded};
 pub use encode::{
-    ConnectionHeader, RequestFraming, ResponseBody, ResponseFraming, write_request, write_response,
+    ConnectionHeader, RequestFraming, ResponseBody, ResponseFraming, end_response, write_request,
+    write_response,
 };
 pub use framing::BodyLength;
 pub use grpc::{GrpcMessageScan, GrpcTextDecoder, GrpcTextEncoder, write_grpc_web_trailers};

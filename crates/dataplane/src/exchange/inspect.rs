@@ -37,7 +37,7 @@ impl Exchange<'_> {
             return Err(Fault::InvalidResponse);
         }
         request.state.tried = Some(check.reason());
-        let id = request.state.id.or_generate(&mut worker.rng.borrow_mut()).to_owned();
+        let id = request.state.id.or_generate(&mut worker.rng.borrow_mut()).as_str().to_owned();
         worker.troubles.say_unanswered(self.timer.now(), check.reason().0, words, id);
         Ok(())
     }

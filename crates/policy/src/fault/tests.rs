@@ -148,10 +148,10 @@ fn an_injected_answer_says_that_it_is_one() {
         ] {
             assert!(body.contains(part), "{part}: {body}");
         }
-        let mut told = message::Headers::default();
-        reply.write_fields(&mut told);
+        let mut told = message::ResponseHead::default();
+        reply.write_head(&mut told);
         let field = |name: &'static str| {
-            told.values(name.as_bytes()).next().and_then(|value| str::from_utf8(value).ok())
+            told.headers.values(name.as_bytes()).next().and_then(|value| str::from_utf8(value).ok())
         };
         assert_eq!(field("content-type"), Some("application/problem+json"));
         assert_eq!(

@@ -27,9 +27,9 @@ fn ask(
     let (status, mut headers) = match policy.on_request(&mut scene.cx()) {
         Flow::Continue => (200, message::Headers::default()),
         Flow::Reply(reply) => (reply.status, {
-            let mut headers = message::Headers::default();
-            reply.write_fields(&mut headers);
-            headers
+            let mut head = message::ResponseHead::default();
+            reply.write_head(&mut head);
+            head.headers
         }),
         other => panic!("{other:?}"),
     };

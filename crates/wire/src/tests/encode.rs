@@ -5,7 +5,7 @@ use message::{Headers, Name, RequestHead, ResponseHead};
 use super::{LIMITS, read_request, read_response};
 use crate::{
     BodyLength, CHUNK_HEAD, CHUNK_TAIL, ConnectionHeader, RequestFraming, ResponseBody, ResponseFraming,
-    frame_chunk, write_last_chunk, write_request, write_response,
+    end_response, frame_chunk, write_last_chunk, write_request, write_response,
 };
 
 fn request(head: &str) -> RequestHead {
@@ -117,44 +117,66 @@ fn framing_of_responses() {
 }
 
 #[test]
-fn what_the_gateway_answers_is_written_as_it_was_made() {
+fn what_the_gateway_answers_is_sent_from_where_it_was_made() {
+    const FRAMING: ResponseFraming<'_> = ResponseFraming {
+        body: ResponseBody::Exact(5),
+        connection: ConnectionHeader::None,
+        date: Some(DATE),
+    };
     let made = |change: fn(&mut Headers)| {
-        let mut head = ResponseHead { status: 429, ..ResponseHead::default() };
+        let mut head = ResponseHead::default();
+        head.begin(429);
         head.headers.push(b"server", b"gateward");
         head.headers.push_number(b"retry-after", 3600);
         change(&mut head.headers);
-        let text = response(&head, ResponseBody::Exact(5), ConnectionHeader::None);
-        let text = text.strip_prefix("HTTP/1.1 429 Too Many Requests\r\n").unwrap();
+        let written = response(&head, FRAMING.body, FRAMING.connection);
+        let in_place = wire_text(&mut head, &FRAMING);
+        assert!(in_place.as_ref().is_none_or(|text| *text == written), "{in_place:?} {written}");
+        let text = written.strip_prefix("HTTP/1.1 429 Too Many Requests\r\n").unwrap();
         let date = format!("date: {}\r\n", std::str::from_utf8(DATE).unwrap());
-        text.replace(&date, "").strip_suffix("content-length: 5\r\n\r\n").unwrap().to_owned()
+        let text = text.replace(&date, "").strip_suffix("content-length: 5\r\n\r\n").unwrap().to_owned();
+        (text, in_place.is_some())
     };
-    assert_eq!(made(|_| {}), "server: gateward\r\nretry-after: 3600\r\n");
-    assert_eq!(made(|headers| headers.remove(b"Server")), "retry-after: 3600\r\n");
-    assert_eq!(made(|headers| headers.set(b"server", b"x")), "retry-after: 3600\r\nserver: x\r\n");
+    let all = "server: gateward\r\nretry-after: 3600\r\n".to_owned();
+    assert_eq!(made(|_| {}), (all.clone(), true));
+    assert_eq!(made(|headers| headers.push(b"a", b"b")), (format!("{all}a: b\r\n"), true));
+    assert_eq!(made(|headers| headers.remove(b"Server")), ("retry-after: 3600\r\n".to_owned(), false));
+    let set = |headers: &mut Headers| headers.set(b"server", b"x");
+    assert_eq!(made(set), ("retry-after: 3600\r\nserver: x\r\n".to_owned(), false));
+    let retain = |headers: &mut Headers| headers.retain(|field, _| field.known != Name::Server);
+    assert_eq!(made(retain), ("retry-after: 3600\r\n".to_owned(), false));
+    assert_eq!(made(|headers| _ = headers.append_text(b"garbage")), (all.clone(), false));
+    // A date is not doubled.
+    let mut head = ResponseHead::default();
+    head.begin(200);
+    head.headers.push(b"Date", b"then");
     assert_eq!(
-        made(|headers| headers.retain(|field, _| field.known != Name::Server)),
-        "retry-after: 3600\r\n"
+        wire_text(&mut head, &FRAMING).unwrap(),
+        "HTTP/1.1 200 OK\r\nDate: then\r\ncontent-length: 5\r\n\r\n"
     );
     // What frames or belongs to the connection is not for policies to say.
     for name in ["Content-Length", "connection", "Transfer-Encoding", "keep-alive", "upgrade"] {
-        let mut head = ResponseHead { status: 200, ..ResponseHead::default() };
+        let mut head = ResponseHead::default();
+        head.begin(200);
         head.headers.push(b"a", b"b");
         head.headers.push(name.as_bytes(), b"7");
-        let text = response(&head, ResponseBody::Exact(5), ConnectionHeader::None);
+        assert_eq!(wire_text(&mut head, &FRAMING), None, "{name}");
+        let text = response(&head, FRAMING.body, FRAMING.connection);
         assert!(text.starts_with("HTTP/1.1 200 OK\r\na: b\r\ndate: ") && !text.contains(": 7"), "{text}");
     }
-    assert_eq!(
-        made(|headers| _ = headers.append_text(b"garbage")),
-        "server: gateward\r\nretry-after: 3600\r\n"
-    );
-    let append = |headers: &mut Headers| {
-        let mut more = Headers::default();
-        more.push(b"a", b"1");
-        more.push(b"b", b"2");
-        more.remove(b"a");
-        headers.append(&more);
-    };
-    assert_eq!(made(append), "server: gateward\r\nretry-after: 3600\r\nb: 2\r\n");
+    // One that was not begun, or was read from elsewhere, stands nowhere like that.
+    let mut head = ResponseHead { status: 200, ..ResponseHead::default() };
+    assert_eq!(wire_text(&mut head, &FRAMING), None);
+    let (_, mut head) = read_response(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", false).unwrap();
+    assert_eq!(wire_text(&mut head, &FRAMING), None);
+    // It can be used again.
+    head.clear();
+    head.begin(799);
+    assert!(wire_text(&mut head, &FRAMING).unwrap().starts_with("HTTP/1.1 799 \r\ndate: "));
+}
+
+fn wire_text(head: &mut ResponseHead, framing: &ResponseFraming<'_>) -> Option<String> {
+    end_response(head, framing).map(|text| String::from_utf8(text.clone()).unwrap())
 }
 
 #[test]
