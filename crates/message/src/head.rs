@@ -79,9 +79,24 @@ impl Default for RequestHead {
 impl RequestHead {
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
-        let mut headers = std::mem::take(&mut self.headers);
+        // All of it is named, so that nothing is forgotten; made anew, it would be moved and dropped.
+        let RequestHead {
+            method,
+            method_text,
+            target,
+            version,
+            headers,
+            path,
+            asked,
+            query,
+            host,
+            authority,
+            upstream_authority,
+        } = self;
         headers.clear();
-        *self = RequestHead { headers, ..RequestHead::default() };
+        (*method, *version) = (Method::Get, Version::Http11);
+        [*method_text, *target, *path, *asked] = [Span::default(); 4];
+        [*query, *host, *authority, *upstream_authority] = [None; 4];
     }
 
     /// The method as text.

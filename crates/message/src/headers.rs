@@ -4,7 +4,7 @@
 //! and what policies add is appended to it. Nothing is allocated in the steady state, because a
 //! `Headers` is cleared and reused. Order and spelling of the sender are kept.
 
-use crate::{Name, Names, is_same_name, push_number};
+use crate::{DIGITS, Name, Names, Pen, draw, is_same_name};
 
 /// A range of bytes in the text of a [`Headers`].
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -54,10 +54,10 @@ impl Clone for Headers {
     }
 
     fn clone_from(&mut self, other: &Headers) {
-        let (mut text, mut fields) = (std::mem::take(&mut self.text), std::mem::take(&mut self.fields));
-        text.clone_from(&other.text);
-        fields.clone_from(&other.fields);
-        *self = Headers { text, fields, ..*other };
+        let Headers { text, fields, begin, names, is_mixed } = other;
+        self.text.clone_from(text);
+        self.fields.clone_from(fields);
+        (self.begin, self.names, self.is_mixed) = (*begin, *names, *is_mixed);
     }
 }
 
@@ -154,30 +154,44 @@ impl Headers {
         self.push_as(known, known.as_str().as_bytes(), value);
     }
 
-    /// Adds a field with a number at the end. The caller vouches for a valid name.
-    pub fn push_number(&mut self, name: &[u8], value: u64) {
-        self.push_with(name, |text| push_number(text, value));
-    }
-
-    /// Adds a field at the end whose value `write` appends to what it is given. The caller vouches for valid bytes.
+    /// Adds a field with a number at the end, whose name is none of [`Name`]. The caller vouches for a valid one.
     #[inline]
-    pub fn push_with(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
-        self.push_as_with(Name::of(name), name, write);
+    pub fn push_number<const N: usize>(&mut self, name: &[u8; N], value: u64) {
+        const ROOM: usize = 48;
+        const { assert!(N + DIGITS + 4 <= ROOM, "it fits") };
+        self.push_drawn::<N, ROOM>(name, |pen| pen.push_number(value));
     }
 
-    fn push_as(&mut self, known: Name, name: &[u8], value: &[u8]) {
-        self.text.reserve(name.len() + value.len() + 4);
-        self.push_as_with(known, name, |text| text.extend_from_slice(value));
+    /// Adds a field at the end, whose name is none of [`Name`] and whose value `write` writes; not if the whole line is
+    /// longer than `ROOM`. The caller vouches for valid bytes.
+    #[inline]
+    pub fn push_drawn<const N: usize, const ROOM: usize>(
+        &mut self,
+        name: &[u8; N],
+        write: impl FnOnce(&mut Pen<'_>),
+    ) {
+        debug_assert_eq!(Name::of(name), Name::Other);
+        let begin = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        let mut value = Span::default();
+        let fits = draw::<ROOM>(&mut self.text, |pen| {
+            pen.push(name);
+            pen.push(b": ");
+            let before = pen.len();
+            write(pen);
+            value = Span { start: begin.saturating_add(before as u32), len: (pen.len() - before) as u32 };
+            pen.push(b"\r\n");
+        });
+        if fits {
+            self.put_field(Name::Other, Span { start: begin, len: N as u32 }, value);
+        }
     }
 
     /// In the text a field stands as it will be written, so that the codec can copy it with its neighbours.
-    #[inline]
-    fn push_as_with(&mut self, known: Name, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+    fn push_as(&mut self, known: Name, name: &[u8], value: &[u8]) {
+        self.text.reserve(name.len() + value.len() + 4);
         let name = self.put_text(name);
         self.text.extend_from_slice(b": ");
-        let before = self.put_text(b"").start;
-        write(&mut self.text);
-        let value = Span { start: before, len: self.put_text(b"").start.saturating_sub(before) };
+        let value = self.put_text(value);
         self.text.extend_from_slice(b"\r\n");
         self.put_field(known, name, value);
     }

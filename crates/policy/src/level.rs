@@ -2,7 +2,7 @@
 //!
 //! Entry point: [`Level`].
 
-use message::{Headers, is_same_name, push_number};
+use message::{DIGITS, Headers, is_same_name};
 
 /// How a limit stands after a request: of several the one that is closest to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,26 +31,32 @@ impl Level {
         if headers.fields().iter().any(|field| is_ours(field.name.of(headers.text()))) {
             headers.retain(|field, text| !is_ours(field.name.of(text)));
         }
-        headers.push_with(POLICY, |text| {
-            text.extend_from_slice(b"\"default\";q=");
-            push_number(text, self.limit);
-            text.extend_from_slice(b";w=");
-            push_number(text, self.period);
+        headers.push_drawn::<_, ROOM>(POLICY, |pen| {
+            pen.push(b"\"default\";q=");
+            pen.push_number(self.limit);
+            pen.push(b";w=");
+            pen.push_number(self.period);
         });
-        headers.push_with(LEVEL, |text| {
-            text.extend_from_slice(b"\"default\";r=");
-            push_number(text, self.left);
-            text.extend_from_slice(b";t=");
-            push_number(text, self.full_after);
+        headers.push_drawn::<_, ROOM>(LEVEL, |pen| {
+            pen.push(b"\"default\";r=");
+            pen.push_number(self.left);
+            pen.push(b";t=");
+            pen.push_number(self.full_after);
         });
     }
 }
 
-const POLICY: &[u8] = b"ratelimit-policy";
-const LEVEL: &[u8] = b"ratelimit";
+const POLICY: &[u8; 16] = b"ratelimit-policy";
+const LEVEL: &[u8; 9] = b"ratelimit";
+/// For a line: its words, and two numbers.
+const ROOM: usize = 16 + 2 + 15 + 2 * DIGITS + 2;
 
 fn is_ours(name: &[u8]) -> bool {
-    is_same_name(name, LEVEL) || is_same_name(name, POLICY)
+    match name.len() {
+        9 => is_same_name(name, LEVEL),
+        16 => is_same_name(name, POLICY),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_say_is_replaced() {
+    fn the_longest_fields_fit_and_what_others_say_is_replaced() {
         let mut headers = Headers::default();
         for (name, value) in [("RateLimit", "forged"), ("x", "y"), ("ratelimit-policy", "forged")] {
             headers.push(name.as_bytes(), value.as_bytes());

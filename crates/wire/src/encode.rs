@@ -4,7 +4,8 @@
 //! the message, so that a field that slipped through can never frame it.
 
 use message::{
-    Field, Headers, Method, Name, Names, RequestHead, ResponseHead, push_number, push_status_line,
+    DIGITS, Field, Headers, Method, Name, Names, RequestHead, ResponseHead, draw, push_number,
+    push_status_line,
 };
 
 use crate::framing::BodyLength;
@@ -138,25 +139,36 @@ pub fn end_response<'h>(
     Some(out)
 }
 
-const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
+const DATE: &[u8; 6] = b"date: ";
+const CONTENT_LENGTH: &[u8; 16] = b"content-length: ";
+const CHUNKED: &[u8; 28] = b"transfer-encoding: chunked\r\n";
+const UPGRADE: &[u8; 43] = b"connection: upgrade\r\nupgrade: websocket\r\n\r\n";
 
 /// Date, framing, Connection and the empty line.
 fn push_response_framing(out: &mut Vec<u8>, has_date: bool, framing: &ResponseFraming<'_>) {
-    if let (Some(date), false) = (framing.date, has_date) {
-        push_field(out, b"date", date);
-    }
-    match framing.body {
-        ResponseBody::Exact(length) => push_content_length(out, length),
-        ResponseBody::Chunked => out.extend_from_slice(CHUNKED),
-        ResponseBody::Omitted | ResponseBody::UntilClose | ResponseBody::None => {}
-    }
-    let connection: &[u8] = match framing.connection {
-        ConnectionHeader::None => b"\r\n",
-        ConnectionHeader::Close => b"connection: close\r\n\r\n",
-        ConnectionHeader::KeepAlive => b"connection: keep-alive\r\n\r\n",
-        ConnectionHeader::Upgrade => b"connection: upgrade\r\nupgrade: websocket\r\n\r\n",
-    };
-    out.extend_from_slice(connection);
+    const ROOM: usize = DATE.len() + 29 + 2 + CONTENT_LENGTH.len() + DIGITS + 2 + UPGRADE.len();
+    draw::<ROOM>(out, |pen| {
+        if let (Some(date), false) = (framing.date, has_date) {
+            pen.push(DATE);
+            pen.push(date);
+            pen.push(b"\r\n");
+        }
+        match framing.body {
+            ResponseBody::Exact(length) => {
+                pen.push(CONTENT_LENGTH);
+                pen.push_number(length);
+                pen.push(b"\r\n");
+            }
+            ResponseBody::Chunked => pen.push(CHUNKED),
+            ResponseBody::Omitted | ResponseBody::UntilClose | ResponseBody::None => {}
+        }
+        match framing.connection {
+            ConnectionHeader::None => pen.push(b"\r\n"),
+            ConnectionHeader::Close => pen.push(b"connection: close\r\n\r\n"),
+            ConnectionHeader::KeepAlive => pen.push(b"connection: keep-alive\r\n\r\n"),
+            ConnectionHeader::Upgrade => pen.push(UPGRADE),
+        }
+    });
 }
 
 /// Writes all fields for whose name `skip` says no.
@@ -216,7 +228,7 @@ pub(crate) fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 fn push_content_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"content-length: ");
+    out.extend_from_slice(CONTENT_LENGTH);
     push_number(out, length);
     out.extend_from_slice(b"\r\n");
 }

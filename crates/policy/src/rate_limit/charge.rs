@@ -87,20 +87,43 @@ struct Place<'r> {
     at: (u16, u16),
 }
 
-fn places<'r>(all: &[&'r Ready]) -> impl Iterator<Item = Place<'r>> {
-    let short = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
-    let counted = all.iter().flat_map(move |&ready| {
-        ready.rules.iter().enumerate().flat_map(move |(rule_at, rule)| {
-            let counted = rule.counted.iter().enumerate();
-            counted.map(move |(at, counted)| (ready, rule, counted, (short(rule_at), short(at))))
-        })
-    });
-    let mut next = 0;
-    counted.map(move |(ready, rule, counted, at)| {
-        let position = next;
-        next += 1;
-        Place { position, ready, rule, counted, at }
-    })
+/// All limits of these policies, in order.
+fn places<'a, 'r>(all: &'a [&'r Ready]) -> Places<'a, 'r> {
+    Places { all, position: 0, policy: 0, rule: 0, at: 0 }
+}
+
+/// Iterators in one another would do the same. Each request goes through these, most often through one, and it costs a
+/// third like this.
+struct Places<'a, 'r> {
+    all: &'a [&'r Ready],
+    position: u32,
+    policy: usize,
+    rule: usize,
+    at: usize,
+}
+
+impl<'r> Iterator for Places<'_, 'r> {
+    type Item = Place<'r>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Place<'r>> {
+        let short = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+        loop {
+            let ready: &'r Ready = self.all.get(self.policy)?;
+            let Some(rule) = ready.rules.get(self.rule) else {
+                (self.policy, self.rule) = (self.policy + 1, 0);
+                continue;
+            };
+            let Some(counted) = rule.counted.get(self.at) else {
+                (self.rule, self.at) = (self.rule + 1, 0);
+                continue;
+            };
+            let at = (short(self.rule), short(self.at));
+            let place = Place { position: self.position, ready, rule, counted, at };
+            (self.position, self.at) = (self.position + 1, self.at + 1);
+            return Some(place);
+        }
+    }
 }
 
 /// Charges the request to all limits of these policies, at most two, or to none: then with what a policy of this kind
@@ -154,14 +177,16 @@ fn begin(
     cx: &mut RequestCx<'_>,
 ) -> Result<(), Flow> {
     let (mut asks, mut asked) = (Vec::new(), Vec::new());
-    places(all).try_for_each(|place| {
-        let Some(shared) = &place.counted.shared else { return place.count_here(kind, charged, cx) };
+    for place in places(all) {
+        let Some(shared) = &place.counted.shared else {
+            place.count_here(kind, charged, cx)?;
+            continue;
+        };
         if let Drawing::Ask(flight, ask) = place.draw(kind, shared, charged, cx)? {
             asks.push(ask);
             asked.push(Asked { position: place.position, flight });
         }
-        Ok(())
-    })?;
+    }
     if asks.is_empty() {
         return Ok(());
     }
