@@ -1,12 +1,13 @@
 //! Sends what the gateway itself answers: faults, refusals, redirects, fixed responses.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use message::{Blame, Fault, GrpcContentType, Method, Reply, ResponseHead};
 use policy::{Chain, RequestState, ResponseCx};
 use wire::{BodyDecoder, ConnectionHeader, ResponseBody, ResponseFraming};
 
+use crate::connection::Connection;
 use crate::patience::Patience;
 use crate::request::Request;
 use crate::serving::{BodyState, Outcome, Serving};
@@ -20,6 +21,7 @@ pub(crate) fn fault(s: &mut Serving<'_>, fault: Fault) -> (Reply, bool) {
 }
 
 /// An answer that waits to be sent, and what becomes of the connection with it.
+#[derive(Clone, Copy)]
 #[must_use]
 pub(crate) struct Staged(Outcome);
 
@@ -38,6 +40,20 @@ pub(crate) fn stage(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, c
         // It may be sending, or about to send, what nobody will read.
         (false, false) => Outcome::Linger,
     })
+}
+
+/// Sends what was staged, if that is possible without waiting.
+#[inline]
+pub(crate) fn send_now(
+    down: &mut Connection,
+    cx: &mut Context<'_>,
+    staged: Staged,
+) -> Result<Outcome, Staged> {
+    match down.poll_flush(cx) {
+        Poll::Ready(Ok(())) => Ok(staged.0),
+        // What is wrong is found out again.
+        Poll::Ready(Err(_)) | Poll::Pending => Err(staged),
+    }
 }
 
 /// Sends what was staged, for as long as the client takes it.

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use message::{Fault, ForwardingInfo};
@@ -15,8 +15,9 @@ use crate::handler::{Job, Meeting, Served};
 use crate::http2;
 use crate::listener::OpenConnection;
 use crate::request::Request;
+use crate::serve::Begun;
 use crate::serving::Outcome;
-use crate::timer::Timer;
+use crate::timer::{Tick, Timer};
 use crate::transport::Transport;
 use crate::worker::Worker;
 
@@ -29,13 +30,25 @@ const LINGER_BYTES: usize = 1024 * 1024;
 
 /// What waiting for a request led to.
 enum Next {
+    /// To one that was answered, or to something that is no request and was told so.
+    Ended(Box<Request>, Outcome),
+    /// To one that has come so far without waiting.
+    Begun(Box<Request>, Begun),
+    /// The client speaks HTTP/2, and knows that the gateway does (RFC 9113 §3.3).
+    Streams,
+    /// The client has gone, or nothing came.
+    Closed,
+}
+
+/// What a client has sent.
+enum Sent {
     /// A head.
     Request(Box<Request>),
     /// Something that is no request; the box is for the answer.
     Fault(Fault, Box<Request>),
-    /// The client speaks HTTP/2, and knows that the gateway does (RFC 9113 §3.3).
+    /// What HTTP/2 begins with.
     Streams,
-    /// The client has gone, or nothing came.
+    /// Nothing.
     Closed,
 }
 
@@ -53,6 +66,12 @@ impl Client {
         let timer = open.worker.wheel.timer();
         let down = Connection::new(transport, &open.worker.buffers);
         Client { open, info, timer, down }
+    }
+
+    /// What its requests meet, what is known of it, and its connection.
+    pub(crate) fn meeting(&mut self) -> (Meeting<'_>, &mut ForwardingInfo, &mut Connection) {
+        let Client { open: OpenConnection { worker, listener: live }, info, timer, down } = self;
+        (Meeting { worker, live, timer }, info, down)
     }
 }
 
@@ -74,93 +93,132 @@ pub(crate) async fn run(mut client: Box<Client>, mut streams: bool) {
 async fn serve(mut client: Box<Client>) -> (Box<Client>, Outcome) {
     let mut first = true;
     loop {
-        let (mut request, fault) = match next_request(&mut client, first).await {
-            Next::Request(request) => (request, None),
-            Next::Fault(fault, request) => (request, Some(fault)),
+        let (mut request, mut outcome);
+        match next_request(&mut client, first).await {
+            Next::Ended(ended, end) => (request, outcome) = (ended, end),
+            Next::Begun(begun, so_far) => {
+                let mut handler = client.open.worker.pools.take_handler();
+                handler.begin(Job { client, request: begun, begun: so_far });
+                let upgraded;
+                Served { client, request, outcome, upgraded } = poll_fn(|cx| handler.poll(cx)).await;
+                client.open.worker.pools.give_handler(handler);
+                if let Some(upgraded) = upgraded {
+                    let (meets, _, down) = client.meeting();
+                    outcome = meets.tunnel(down, &mut request, upgraded).await;
+                }
+            }
             Next::Streams => return (client, Outcome::Streams),
             Next::Closed => return (client, Outcome::Close),
-        };
-        first = false;
-        let mut handler = client.open.worker.pools.take_handler();
-        handler.begin(Job { client, request, fault });
-        let served = poll_fn(|cx| handler.poll(cx)).await;
-        let upgraded;
-        let mut outcome;
-        Served { client, request, outcome, upgraded } = served;
-        client.open.worker.pools.give_handler(handler);
-        let Client { open: OpenConnection { worker, listener }, info, timer, down } = &mut *client;
-        let meets = Meeting { worker, live: listener, timer };
-        if let Some(end) = meets.end(info, down, &mut request, upgraded).await {
-            outcome = end;
         }
-        worker.pools.give_request(request);
+        first = false;
+        let (meets, info, down) = client.meeting();
+        meets.end(info, down, &mut request);
+        meets.worker.pools.give_request(request);
         if outcome != Outcome::KeepAlive {
             return (client, outcome);
         }
     }
 }
 
-/// Waits for the next request head. An idle connection waits here, and owns nothing but itself.
+/// Waits for the next request, and begins to serve it. An idle connection waits here, and owns nothing but itself.
 async fn next_request(client: &mut Client, first: bool) -> Next {
-    let Client { open: OpenConnection { worker, listener: live }, timer, down, .. } = client;
+    let Client { open, timer, .. } = &*client;
     let patience = |waits: &ListenerTimeouts| if first { waits.header } else { waits.idle };
-    let mut deadline = timer.now().after(patience(&live.settings().timeouts));
-    let mut scan = HeadScan::default();
-    let mut began = None;
+    let deadline = timer.now().after(patience(&open.listener.settings().timeouts));
+    let mut wait = Wait { first, deadline, scan: HeadScan::default(), began: None };
     poll_fn(|cx| {
+        let (meets, info, down) = client.meeting();
+        let (mut request, fault) = match ready!(wait.poll(cx, meets, down)) {
+            Sent::Request(request) => (request, None),
+            Sent::Fault(fault, request) => (request, Some(fault)),
+            Sent::Streams => return Poll::Ready(Next::Streams),
+            Sent::Closed => return Poll::Ready(Next::Closed),
+        };
+        Poll::Ready(match meets.begin(cx, info, down, &mut request, fault) {
+            Ok(outcome) => Next::Ended(request, outcome),
+            Err(begun) => Next::Begun(request, begun),
+        })
+    })
+    .await
+}
+
+/// A wait for a request.
+struct Wait {
+    /// It would be the first one of its connection.
+    first: bool,
+    deadline: Tick,
+    scan: HeadScan,
+    /// When it began to come.
+    began: Option<Instant>,
+}
+
+impl Wait {
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>, meets: Meeting<'_>, down: &mut Connection) -> Poll<Sent> {
+        let Meeting { worker, live, timer } = meets;
         loop {
             if !down.inbox.is_empty() {
                 // What holds now: the connection may have been idle across a reload.
                 let listener = live.settings();
-                if first && let Some(streams) = speaks_http2(down, &listener) {
-                    return Poll::Ready(if streams { Next::Streams } else { Next::Closed });
+                if self.first
+                    && let Some(streams) = speaks_http2(down, &listener)
+                {
+                    return Poll::Ready(if streams { Sent::Streams } else { Sent::Closed });
                 }
-                match take_head(worker, down, &mut scan, &listener) {
+                match take_head(worker, down, &mut self.scan, &listener) {
                     Ok(Some(mut request)) => {
                         request.early = down.transport.is_early();
                         timer.leave_idle();
-                        return Poll::Ready(Next::Request(started(request, began)));
+                        return Poll::Ready(Sent::Request(started(request, self.began)));
                     }
                     Ok(None) => {}
                     Err((fault, request)) => {
-                        return Poll::Ready(Next::Fault(fault, started(request, began)));
+                        return Poll::Ready(Sent::Fault(fault, started(request, self.began)));
                     }
                 }
-                if began.is_none() {
+                if self.began.is_none() {
                     timer.leave_idle();
-                    began = Some(Instant::now());
-                    deadline = timer.now().after(listener.timeouts.header);
+                    self.began = Some(Instant::now());
+                    self.deadline = timer.now().after(listener.timeouts.header);
                 }
             }
             match down.poll_fill(cx) {
-                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Next::Closed),
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Sent::Closed),
                 Poll::Ready(Ok(_)) => {}
-                Poll::Pending => {
-                    if began.is_none() && !down.has_unsent() && (worker.is_draining() || live.is_closing()) {
-                        if !first {
-                            return Poll::Ready(Next::Closed);
-                        }
-                        // Whoever has just connected is about to ask, or has asked already.
-                        deadline = deadline.min(timer.now().after(FIRST_REQUEST));
-                    }
-                    if first || began.is_some() {
-                        timer.arm(deadline);
-                    } else if timer.arm_idle(deadline, live.id) {
-                        return Poll::Ready(Next::Closed);
-                    }
-                    return timer.poll_expired(cx).map(|()| match began {
-                        Some(_) => {
-                            let mut request = worker.pools.take_request();
-                            request.record.received = down.inbox.filled().len() as u64;
-                            Next::Fault(Fault::HeaderTimeout, started(request, began))
-                        }
-                        None => Next::Closed,
-                    });
-                }
+                Poll::Pending => return self.poll_expired(cx, meets, down),
             }
         }
-    })
-    .await
+    }
+
+    /// Nothing has come.
+    fn poll_expired(
+        &mut self,
+        cx: &mut Context<'_>,
+        meets: Meeting<'_>,
+        down: &mut Connection,
+    ) -> Poll<Sent> {
+        let Meeting { worker, live, timer } = meets;
+        if self.began.is_none() && !down.has_unsent() && (worker.is_draining() || live.is_closing()) {
+            if !self.first {
+                return Poll::Ready(Sent::Closed);
+            }
+            // Whoever has just connected is about to ask, or has asked already.
+            self.deadline = self.deadline.min(timer.now().after(FIRST_REQUEST));
+        }
+        if self.first || self.began.is_some() {
+            timer.arm(self.deadline);
+        } else if timer.arm_idle(self.deadline, live.id) {
+            return Poll::Ready(Sent::Closed);
+        }
+        timer.poll_expired(cx).map(|()| match self.began {
+            Some(_) => {
+                let mut request = worker.pools.take_request();
+                request.record.received = down.inbox.filled().len() as u64;
+                Sent::Fault(Fault::HeaderTimeout, started(request, self.began))
+            }
+            None => Sent::Closed,
+        })
+    }
 }
 
 /// What a client sends first if it speaks HTTP/2 (RFC 9113 §3.4).

@@ -3,7 +3,6 @@
 //! [`find`] leads from a head to a route, [`permit`] from there to a service or to an answer. They know neither
 //! sockets nor workers, so that [`crate::explain()`] runs the very code that serves.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use message::{
@@ -21,11 +20,24 @@ use crate::websocket;
 const MOST_LOOPS: usize = 8;
 
 /// How a request goes on after its policies let it pass.
-pub(crate) enum Onward<'r> {
+pub(crate) enum Onward {
     /// To the service of the route.
     Forward(Permitted),
-    /// Back to the client, with this.
-    Reply(Cow<'r, Reply>),
+    /// Back to the client, with the reply that the route says.
+    Respond,
+    /// Back to the client, with this, which says where to go.
+    Redirect(Reply),
+}
+
+impl Onward {
+    /// What goes back to the client, on a route with this action.
+    pub(crate) fn reply<'a>(&'a self, action: &'a Action) -> Option<&'a Reply> {
+        match (self, action) {
+            (Onward::Redirect(reply), _) => Some(reply),
+            (Onward::Respond, Action::Respond { reply, .. }) => Some(reply),
+            _ => None,
+        }
+    }
 }
 
 /// Finds the route of a request whose head was parsed, or what is answered without one.
@@ -80,14 +92,14 @@ pub(crate) struct Local<'w> {
 /// Runs the policies on one way of a route, and prepares the request for the service. Where a policy has asked
 /// something, it is called again with the answer, and goes on from there. `watch` sees the request after each policy:
 /// serving does not look.
-pub(crate) fn permit<'r>(
+pub(crate) fn permit(
     request: &mut Request,
     info: &ForwardingInfo,
-    route: &'r Route,
+    route: &Route,
     chain: &Chain,
     local: Local<'_>,
     watch: impl FnMut(usize, Saw<'_>, &RequestCx<'_>),
-) -> Result<Onward<'r>, Halt> {
+) -> Result<Onward, Halt> {
     let refused = |fault| Halt::Refused(Refusal::Fault(fault));
     let Local { rng, verified, now, answer } = local;
     let body_length = request.body_length();
@@ -122,8 +134,8 @@ pub(crate) fn permit<'r>(
             }
             Ok(Onward::Forward(permitted))
         }
-        Action::Redirect { redirect, .. } => Ok(Onward::Reply(Cow::Owned(redirect_reply(request, redirect)))),
-        Action::Respond { reply, .. } => Ok(Onward::Reply(Cow::Borrowed(reply))),
+        Action::Redirect { redirect, .. } => Ok(Onward::Redirect(redirect_reply(request, redirect))),
+        Action::Respond { .. } => Ok(Onward::Respond),
     }
 }
 

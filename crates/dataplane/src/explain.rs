@@ -360,11 +360,13 @@ fn way<'s>(
     steps.iter_mut().enumerate().for_each(|(at, step)| step.changes = trail.changes_by(Cause::Policy(at)));
     let end = match (next, service) {
         (Ok(Onward::Forward(_)), Some(service)) => End::Forward(upstream(&request, service, trail)),
-        (Ok(Onward::Forward(_)), None) => {
-            let internal = Refusal::Fault(Fault::Internal);
-            End::Answer(refuse(&mut request, chain, &mut rng, internal, Decider::Preparing))
-        }
-        (Ok(Onward::Reply(reply)), _) => End::Answer(compose(&request, chain, &reply, Decider::Route)),
+        (Ok(onward), _) => End::Answer(match onward.reply(&route.action) {
+            Some(reply) => compose(&request, chain, reply, Decider::Route),
+            None => {
+                let internal = Refusal::Fault(Fault::Internal);
+                refuse(&mut request, chain, &mut rng, internal, Decider::Preparing)
+            }
+        }),
         (Err(Halt::Ask(..)), _) => End::Unknown,
         (Err(Halt::Refused(refusal)), _) => {
             let stopper = stopper.filter(|at| {
@@ -380,7 +382,7 @@ fn way<'s>(
 }
 
 /// The answer to what a policy has asked, where nobody has to be asked for it: whether a password is that of a hash.
-fn at_hand(next: &Result<Onward<'_>, Halt>) -> Option<policy::Answer> {
+fn at_hand(next: &Result<Onward, Halt>) -> Option<policy::Answer> {
     let Err(Halt::Ask(_, asked)) = next else { return None };
     let policy::Question::Password { password, hash } = &**asked else { return None };
     Some(policy::Answer::Password(policy::verify_password(password, hash)))

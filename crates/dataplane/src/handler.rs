@@ -14,12 +14,13 @@ use std::task::{Context, Poll};
 
 use message::{Fault, ForwardingInfo};
 
+use crate::answer::send_now;
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::finish::finish;
 use crate::listener::LiveListener;
 use crate::request::Request;
-use crate::serve::serve;
+use crate::serve::{Begun, begin, go_on};
 use crate::serving::{BodyState, Outcome, Serving};
 use crate::timer::Timer;
 use crate::tunnel::{self, Upgraded};
@@ -36,8 +37,8 @@ pub(crate) struct Handler {
 pub(crate) struct Job {
     pub(crate) client: Box<Client>,
     pub(crate) request: Box<Request>,
-    /// What reading the request has led to, if that was no request.
-    pub(crate) fault: Option<Fault>,
+    /// How far it has come.
+    pub(crate) begun: Begun,
 }
 
 /// The same when it was served.
@@ -80,11 +81,10 @@ impl Handler {
 async fn serve_all(desk: Rc<Desk>) -> Infallible {
     loop {
         let job = poll_fn(|_| desk.job.take().map_or(Poll::Pending, Poll::Ready));
-        let Job { mut client, mut request, fault } = job.await;
-        let Client { open, info, timer, down } = &mut *client;
-        let meets = Meeting { worker: &open.worker, live: &open.listener, timer };
-        let mut serving = meets.begin(info, down, &mut request, fault);
-        let outcome = serve(&mut serving, fault).await;
+        let Job { mut client, mut request, begun } = job.await;
+        let (meets, info, down) = client.meeting();
+        let mut serving = meets.serving(info, down, &mut request, BodyState::Untouched);
+        let outcome = go_on(&mut serving, begun).await;
         let upgraded = serving.upgraded.take();
         desk.served.set(Some(Served { client, request, outcome, upgraded }));
     }
@@ -99,45 +99,62 @@ pub(crate) struct Meeting<'a> {
 }
 
 impl<'a> Meeting<'a> {
-    /// Begins to serve a request, as things are now.
-    fn begin(
+    /// Begins to serve a request, as things are now, or to answer it, if reading it led to a fault; to its end, if nothing
+    /// has to be waited for.
+    #[inline]
+    pub(crate) fn begin(
         self,
-        info: &'a mut ForwardingInfo,
-        down: &'a mut Connection,
-        request: &'a mut Request,
+        cx: &mut Context<'_>,
+        info: &mut ForwardingInfo,
+        down: &mut Connection,
+        request: &mut Request,
         fault: Option<Fault>,
-    ) -> Serving<'a> {
-        let Meeting { worker, live, timer } = self;
+    ) -> Result<Outcome, Begun> {
         // What is configured may have changed since the last request.
-        let listener = live.settings();
-        info.trusted = worker.current().snapshot.trusted_proxies.contains(info.peer);
-        info.forwards_certificate = listener.forwards_certificates;
+        info.trusted = self.worker.current().snapshot.trusted_proxies.contains(info.peer);
+        info.forwards_certificate = self.live.settings().forwards_certificates;
         // Until the head says otherwise, should it come to that.
         request.client = info.peer;
         request.state.https = info.scheme == "https";
         down.sent = 0;
         let body = if fault.is_some() { BodyState::Partial } else { BodyState::Untouched };
-        Serving { worker, live, listener, info, timer, down, request, body, upgraded: None }
+        let begun = begin(&mut self.serving(info, down, request, body), fault);
+        match begun {
+            Begun::Answered(staged) => send_now(down, cx, staged).map_err(Begun::Answered),
+            Begun::Over(outcome) => Ok(outcome),
+            begun => Err(begun),
+        }
     }
 
-    /// Ends what was begun, and counts it. Where the connection has become another one, not before that has ended.
-    pub(crate) async fn end(
+    /// What serving a request needs, of whose body as much was taken.
+    fn serving(
         self,
-        info: &ForwardingInfo,
+        info: &'a ForwardingInfo,
+        down: &'a mut Connection,
+        request: &'a mut Request,
+        body: BodyState,
+    ) -> Serving<'a> {
+        let Meeting { worker, live, timer } = self;
+        Serving { worker, live, listener: live.settings(), info, timer, down, request, body, upgraded: None }
+    }
+
+    /// Lets pass what goes both ways on a connection that has become another one, until that ends.
+    pub(crate) async fn tunnel(
+        self,
         down: &mut Connection,
         request: &mut Request,
-        upgraded: Option<Box<Upgraded>>,
-    ) -> Option<Outcome> {
-        let mut outcome = None;
-        if let Some(upgraded) = upgraded {
-            request.shrink();
-            // In a box like all that is rare: every client's task would have to have room for it.
-            outcome = Some(Box::pin(tunnel::run(self.timer, down, request, upgraded)).await);
-        }
+        upgraded: Box<Upgraded>,
+    ) -> Outcome {
+        request.shrink();
+        // In a box like all that is rare: every client's task would have to have room for it.
+        Box::pin(tunnel::run(self.timer, down, request, upgraded)).await
+    }
+
+    /// Ends what was begun, and counts it.
+    pub(crate) fn end(self, info: &ForwardingInfo, down: &Connection, request: &mut Request) {
         self.timer.skip_tick();
         request.record.sent = down.sent;
         finish(self.worker, info, request);
-        outcome
     }
 
     /// Serves one request and counts it, where there is a task for it; or answers it at once, if reading it led to a
@@ -149,11 +166,17 @@ impl<'a> Meeting<'a> {
         request: &mut Request,
         fault: Option<Fault>,
     ) {
-        let upgraded = {
-            let mut serving = self.begin(info, down, request, fault);
-            serve(&mut serving, fault).await;
-            serving.upgraded.take()
-        };
-        self.end(info, down, request, upgraded).await;
+        let begun = poll_fn(|cx| Poll::Ready(self.begin(cx, info, down, request, fault))).await;
+        if let Err(begun) = begun {
+            let upgraded = {
+                let mut serving = self.serving(info, down, request, BodyState::Untouched);
+                go_on(&mut serving, begun).await;
+                serving.upgraded.take()
+            };
+            if let Some(upgraded) = upgraded {
+                self.tunnel(down, request, upgraded).await;
+            }
+        }
+        self.end(info, down, request);
     }
 }

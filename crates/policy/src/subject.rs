@@ -135,8 +135,8 @@ struct Hashed<'h>(&'h mut dyn Hasher);
 
 impl Parts for Hashed<'_> {
     fn text(&mut self, kind: PartKind, value: &[u8]) {
-        self.0.write_u8(kind as u8);
-        self.0.write_usize(value.len());
+        // In one word: each costs as much as a short text.
+        self.0.write_u64((kind as u64) << 56 ^ value.len() as u64);
         self.0.write(value);
     }
 
