@@ -113,15 +113,19 @@ fn compose(s: &mut Serving<'_>, chain: Option<&Chain>, reply: &Reply, keep: bool
     s.live.announce_http3(s.request.head.version, &mut response);
     let head_only = s.request.head.method == Method::Head;
     let bodiless = matches!(reply.status, 100..=199 | 204 | 304);
-    let body = reply.body_for(s.request.state.id.as_bytes());
-    let length = body.iter().map(|piece| piece.len()).sum::<usize>();
+    let id = s.request.state.id.as_bytes();
+    let length = reply.body_len(id);
     let framing = ResponseFraming {
         body: if bodiless { ResponseBody::None } else { ResponseBody::Exact(length as u64) },
         connection: connection_header(s.request, keep),
         date: Some(&s.worker.clock.date()),
     };
     let has_body = !head_only && !bodiless && length > 0;
-    s.down.send_reply(&mut response, &framing, has_body.then_some(&body));
+    s.down.send_reply(
+        &mut response,
+        &framing,
+        has_body.then_some(|out: &mut Vec<u8>| reply.push_body(id, out)),
+    );
     s.worker.pools.give_response(response);
 }
 

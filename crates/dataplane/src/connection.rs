@@ -249,27 +249,28 @@ impl Connection {
         }
     }
 
-    /// Sends a whole response that the gateway makes itself: a head that was begun with its status line, and maybe a body
-    /// in pieces.
+    /// Sends a whole response that the gateway makes itself: a head that was begun with its status line, and maybe a body,
+    /// which `push_body` appends to it.
     pub(crate) fn send_reply(
         &mut self,
         head: &mut ResponseHead,
         framing: &ResponseFraming<'_>,
-        body: Option<&[&[u8]; 3]>,
+        push_body: Option<impl FnOnce(&mut Vec<u8>)>,
     ) {
         if !self.is_stream()
             && self.outgoing.is_empty()
             && let Some(text) = wire::end_response(head, framing)
         {
             // It is sent from where it was put together.
-            body.into_iter().flatten().for_each(|piece| text.extend_from_slice(piece));
+            if let Some(push) = push_body {
+                push(text);
+            }
             std::mem::swap(text, self.head_mut());
             return;
         }
-        self.send_response(head, framing, body.is_none());
-        if let Some(body) = body {
-            let out = self.head_mut();
-            body.iter().for_each(|piece| out.extend_from_slice(piece));
+        self.send_response(head, framing, push_body.is_none());
+        if let Some(push) = push_body {
+            push(self.head_mut());
             self.finish(None);
         }
     }

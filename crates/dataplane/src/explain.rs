@@ -459,12 +459,14 @@ fn compose(request: &Request, chain: &Chain, reply: &Reply, by: Decider) -> Answ
     let mut head = ResponseHead::default();
     reply.write_head(&mut head);
     answer::change(&mut head, chain, &request.state);
+    let mut body = Vec::new();
+    reply.push_body(request.state.id.as_bytes(), &mut body);
     Answer {
         by,
         fault: None,
         status: reply.status,
         fields: fields(&head.headers),
-        body: reply.body_for(request.state.id.as_bytes()).concat(),
+        body,
         generated: generated(request, &Fields::new()),
     }
 }

@@ -72,15 +72,32 @@ impl<'t> Pen<'t> {
 /// Most numbers have few digits.
 #[inline(always)] // so that the lengths of these are known
 fn with_digits(number: u64, mut write: impl FnMut(&[u8])) {
-    let digit = |place: u64| b'0' + (number / place % 10) as u8;
+    let two = |number: u64| PAIRS[(number % 100) as usize];
     match number {
-        0..=9 => write(&[digit(1)]),
-        10..=99 => write(&[digit(10), digit(1)]),
-        100..=999 => write(&[digit(100), digit(10), digit(1)]),
-        1000..=9999 => write(&[digit(1000), digit(100), digit(10), digit(1)]),
+        0..=9 => write(&[b'0' + number as u8]),
+        10..=99 => write(&two(number)),
+        100..=999 => {
+            let [tens, ones] = two(number);
+            write(&[b'0' + (number / 100) as u8, tens, ones]);
+        }
+        1000..=9999 => {
+            let ([thousands, hundreds], [tens, ones]) = (two(number / 100), two(number));
+            write(&[thousands, hundreds, tens, ones]);
+        }
         _ => write(itoa::Buffer::new().format(number).as_bytes()),
     }
 }
+
+/// The two digits of each number below a hundred.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {

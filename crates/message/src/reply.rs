@@ -116,15 +116,38 @@ impl Reply {
         }
     }
 
-    /// The body in up to three pieces, for the request with this id. It is one of the gateway's, in which nothing has to
-    /// be escaped.
-    pub fn body_for<'a>(&'a self, request_id: &'a [u8]) -> [&'a [u8]; 3] {
+    /// How long the body is, for the request with this id.
+    pub fn body_len(&self, request_id: &[u8]) -> usize {
         match self.problem {
-            Some(problem) => [problem.begin.as_bytes(), request_id, problem.end.as_bytes()],
-            None => [&self.body, &[], &[]],
+            Some(problem) => problem.body.len() - ID + request_id.len(),
+            None => self.body.len(),
         }
     }
+
+    /// Appends the body, for the request with this id. It is one of the gateway's, in which nothing has to be escaped.
+    #[inline]
+    pub fn push_body(&self, request_id: &[u8], out: &mut Vec<u8>) {
+        let Some(problem) = self.problem else { return out.extend_from_slice(&self.body) };
+        let at = out.len() + problem.id_at;
+        // Most ids are as long as those that the gateway makes, so there is room for one of these.
+        if request_id.len() == ID {
+            out.extend_from_slice(&problem.body);
+            if let Some((room, id)) =
+                out.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<ID>()).zip(request_id.first_chunk())
+            {
+                *room = *id;
+            }
+            return;
+        }
+        let (begin, end) = problem.body.split_at(problem.id_at);
+        [begin, request_id, end.get(ID..).unwrap_or_default()]
+            .into_iter()
+            .for_each(|piece| out.extend_from_slice(piece));
+    }
 }
+
+/// The length of the ids that the gateway makes.
+const ID: usize = 32;
 
 /// What the gateway calls itself.
 const SERVER: &[u8] = b"gateward";
@@ -139,10 +162,10 @@ const PROBLEM_JSON: &str = "application/problem+json";
 pub struct Problem {
     /// The head that goes with it.
     head: ResponseHead,
-    /// What stands before the id of the request.
-    begin: String,
-    /// What stands behind it.
-    end: &'static str,
+    /// The body, with room for the id of a request.
+    body: Vec<u8>,
+    /// Where that is.
+    id_at: usize,
 }
 
 impl Problem {
@@ -154,14 +177,17 @@ impl Problem {
         layer: &'static str,
         retryable: bool,
     ) -> Problem {
-        let mut begin = String::new();
-        push_begin(&mut begin, status, code, detail, layer);
+        let mut body = String::new();
+        push_begin(&mut body, status, code, detail, layer);
+        let id_at = body.len();
+        body.push_str(&"-".repeat(ID));
+        body.push_str(end_of_problem(retryable));
         let mut head = ResponseHead::default();
         Reply::status(status)
             .header("content-type", PROBLEM_JSON)
             .header(NO_STORE.0, NO_STORE.1)
             .write_head(&mut head);
-        Problem { head, begin, end: end_of_problem(retryable) }
+        Problem { head, body: body.into_bytes(), id_at }
     }
 
     /// The reply to a request, whose id is put in when it is sent. No cache keeps it.
@@ -172,7 +198,7 @@ impl Problem {
 
 impl PartialEq for Problem {
     fn eq(&self, other: &Problem) -> bool {
-        (self.head.status, &self.begin, self.end) == (other.head.status, &other.begin, other.end)
+        (self.head.status, &self.body) == (other.head.status, &other.body)
     }
 }
 
@@ -234,11 +260,20 @@ mod tests {
         let more = Reply::fault(Fault::ConnectFailed, "").with_member("errors", "[1]");
         assert!(more.body.ends_with(b"\"retryable\":true,\"errors\":[1]}\n"));
         assert!(body.contains(r#""request_id":"id-\"1\"\u000a""#) && body.ends_with("\"retryable\":true}\n"));
-        let (detail, id) = ("It is \"so\".", "a-b");
+        let detail = "It is \"so\".";
         let problem = Box::leak(Box::new(Problem::new(429, "rate-limited", detail, "client", false)));
         let made = problem.reply();
-        let same = Reply::problem(429, "rate-limited", detail, "client", false, id);
-        assert_eq!((made.status, made.body_for(id.as_bytes()).concat()), (same.status, same.body.to_vec()));
+        let body_of = |reply: &Reply, id: &str| {
+            let mut body = b"before ".to_vec();
+            reply.push_body(id.as_bytes(), &mut body);
+            assert_eq!(body.len(), 7 + reply.body_len(id.as_bytes()));
+            body
+        };
+        let mut same = Reply::status(429);
+        for id in ["", "a-b", "0123456789abcdef0123456789abcdef", &"7".repeat(128)] {
+            same = Reply::problem(429, "rate-limited", detail, "client", false, id);
+            assert_eq!((made.status, body_of(&made, id)), (same.status, body_of(&same, id)));
+        }
         let same = same.header("cache-control", "no-store").retry_after(7);
         let head = |reply: &Reply| {
             let mut head = ResponseHead::default();

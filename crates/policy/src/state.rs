@@ -79,22 +79,23 @@ impl RequestId {
     /// Makes a new id: 128 random bits as 32 hexadecimal digits.
     pub fn generate(&mut self, rng: &mut fastrand::Rng) {
         self.0.clear();
-        let halves = [rng.u64(..), rng.u64(..)].map(|bits| [hex((bits >> 32) as u32), hex(bits as u32)]);
-        self.0.extend_from_slice(halves.as_flattened().as_flattened());
+        let bytes = [rng.u64(..).to_be_bytes(), rng.u64(..).to_be_bytes()];
+        let digits: [[[u8; 2]; 8]; 2] = bytes.map(|half| half.map(|byte| HEX[usize::from(byte)]));
+        self.0.extend_from_slice(digits.as_flattened().as_flattened());
     }
 }
 
-/// Eight hexadecimal digits, all at once: each in a byte of its own.
-fn hex(bits: u32) -> [u8; 8] {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let mut digits = u64::from(bits);
-    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff;
-    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff;
-    digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    // Six more make a letter of one: they carry it over 15.
-    let letters = (digits + 6 * EACH) >> 4 & EACH;
-    (digits + u64::from(b'0') * EACH + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
-}
+/// The two hexadecimal digits of each byte.
+const HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// What policies remember about one request.
 #[derive(Default, Clone)]
@@ -302,7 +303,8 @@ mod tests {
 
     #[test]
     fn all_digits_are_written() {
-        assert_eq!((&hex(0x0123_4567), &hex(0x89ab_cdef)), (b"01234567", b"89abcdef"));
+        let written = |byte: u8| format!("{byte:02x}").into_bytes();
+        assert!((0..=255).all(|byte: u8| HEX[usize::from(byte)][..] == written(byte)));
     }
 
     #[test]
