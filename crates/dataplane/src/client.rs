@@ -96,9 +96,9 @@ async fn serve(mut client: Box<Client>) -> (Box<Client>, Outcome) {
         let (mut request, mut outcome);
         match next_request(&mut client, first).await {
             Next::Ended(ended, end) => (request, outcome) = (ended, end),
-            Next::Begun(begun, so_far) => {
+            Next::Begun(asked, begun) => {
                 let mut handler = client.open.worker.pools.take_handler();
-                handler.begin(Job { client, request: begun, begun: so_far });
+                handler.begin(Job { client, request: asked, begun });
                 let upgraded;
                 Served { client, request, outcome, upgraded } = poll_fn(|cx| handler.poll(cx)).await;
                 client.open.worker.pools.give_handler(handler);

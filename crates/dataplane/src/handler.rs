@@ -1,4 +1,5 @@
-//! What serves a request, lent to a connection for as long as that takes.
+//! What serves a request that has to wait for something, lent to a connection for as long as that takes. One that is
+//! answered without waiting needs none: see [`Meeting::begin`].
 //!
 //! A request can wait for many things, and whatever serves it has room for all that has to be remembered meanwhile. Most
 //! connections wait for their next request and for nothing else, so this room is no part of their tasks: a worker keeps

@@ -100,7 +100,8 @@ impl Reply {
     pub fn write_head(&self, head: &mut ResponseHead) {
         match self.problem {
             Some(problem) => {
-                head.status = self.status;
+                debug_assert_eq!(self.status, problem.head.status, "the status line was written before");
+                head.status = problem.head.status;
                 head.headers.clone_from(&problem.head.headers);
             }
             None => {
